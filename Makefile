@@ -1,0 +1,70 @@
+# farmctl: `make up` runs a farm on this machine, `make test` passes its tests. `make` lists all.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMPS := .make
+RUN_EXTRAS := train,mrt,tour
+NATIVE_SOURCES := $(shell find drivers/cpu/native drivers/kernels -type f 2>/dev/null)
+WEB_SOURCES := $(shell find web -type f -not -path '*/node_modules/*' 2>/dev/null)
+
+.DEFAULT_GOAL := help
+.PHONY: help up tour test test-slow check format bench docs clean
+
+help:  ## list the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+$(STAMPS)/venv: pyproject.toml constraints.txt
+	@mkdir -p $(STAMPS)
+	$(PYTHON) -c 'import sys; sys.exit("farmctl needs Python 3.11 or newer" if sys.version_info < (3, 11) else 0)'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade -c constraints.txt pip scikit-build-core cmake ninja
+	@touch $@
+
+$(STAMPS)/run: $(STAMPS)/venv $(NATIVE_SOURCES) CMakeLists.txt
+	$(BIN)/python -m pip install --quiet --no-build-isolation -c constraints.txt -e '.[$(RUN_EXTRAS)]'
+	@touch $@
+
+$(STAMPS)/test: $(STAMPS)/run
+	$(BIN)/python -m pip install --quiet --no-build-isolation -c constraints.txt -e '.[$(RUN_EXTRAS),test]'
+	@touch $@
+
+$(STAMPS)/web: $(WEB_SOURCES)
+	@mkdir -p $(STAMPS)
+	@command -v npm >/dev/null || { echo "Building the dashboard needs Node.js 20 or newer."; exit 1; }
+	cd web && npm ci --no-audit --no-fund --loglevel=error && npm run --silent build
+	@touch $@
+
+$(STAMPS)/system: tests/system_packages.sh
+	@mkdir -p $(STAMPS)
+	sh tests/system_packages.sh
+	@touch $@
+
+up: $(STAMPS)/run $(STAMPS)/web  ## set up, then run the farm here; Ctrl-C stops it
+	$(BIN)/farmctl up
+
+tour: $(STAMPS)/run  ## walk the whole business on the farm that runs
+	$(BIN)/farmctl tour
+
+test: $(STAMPS)/system $(STAMPS)/test $(STAMPS)/web  ## set up, then run the default test suite
+	$(BIN)/python -m pytest
+
+test-slow: $(STAMPS)/system $(STAMPS)/test $(STAMPS)/web  ## the tests that take minutes
+	$(BIN)/python -m pytest -m slow
+
+check: $(STAMPS)/test  ## lint and type-check
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(STAMPS)/test  ## format the code
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: $(STAMPS)/run  ## measure; results go to benchmarks/results/local as JSON
+	$(BIN)/python -m benchmarks
+
+docs: $(STAMPS)/run  ## write the generated pages in docs/
+	$(BIN)/python docs/generate.py
+
+clean:  ## remove what was built; data of the farm stays
+	rm -rf $(VENV) $(STAMPS) build web/node_modules farmctl/web_dist

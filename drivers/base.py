@@ -1,0 +1,231 @@
+"""The contract between a device family and whoever uses it.
+
+A family is a folder in ``drivers/`` whose ``driver.py`` holds a class named ``Driver`` that
+fulfils the protocol below; `drivers.registry` finds it there. Nothing here knows of farms,
+chains or contracts.
+
+Units are SI and stand in the field names. A reading that cannot be had is ``None`` with its
+reason in ``Telemetry.missing``; it is never 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, Protocol, runtime_checkable
+
+from drivers.program import Program
+
+
+class Capability(StrEnum):
+    """What a device can compute, each proved by a known answer before it may work."""
+
+    CUCKOO = "cuckoo"
+    INFER = "infer"
+    TRAIN = "train"
+    HASH_SHA256D = "hash_sha256d"
+
+
+class ProbeStatus(StrEnum):
+    """PASS: the family works here. ABSENT: nothing of it here. BROKEN: there, but unusable."""
+
+    PASS = "pass"
+    ABSENT = "absent"
+    BROKEN = "broken"
+
+
+@dataclass(frozen=True)
+class Probe:
+    """A family's answer to "are you here?", with the true reason where it is not."""
+
+    status: ProbeStatus
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class DeviceInfo:
+    """What a device is. ``id`` is ``family:index`` within a rig and may change with the order
+    of enumeration; ``hardware_id`` (UUID, PCI address, serial number) does not."""
+
+    id: str
+    hardware_id: str
+    family: str
+    model: str
+    capabilities: frozenset[Capability]
+    memory_bytes: int | None = None
+    driver_version: str = ""
+    parent: str = ""
+    """Bus address or hub the device hangs on, e.g. ``0000:65:00.0``."""
+    details: Mapping[str, str] = field(default_factory=dict)
+
+
+#: Every telemetry field there is, in SI units. A family fills those it has.
+TELEMETRY_FIELDS = (
+    "utilisation_ratio",
+    "memory_used_bytes",
+    "memory_total_bytes",
+    "temperature_celsius",
+    "memory_temperature_celsius",
+    "fan_ratio",
+    "power_watts",
+    "power_limit_watts",
+    "energy_joules",
+    "clock_hertz",
+    "memory_clock_hertz",
+    "pcie_generation",
+    "pcie_width_lanes",
+    "pcie_replay_count",
+    "ecc_uncorrected_count",
+    "throttle_bits",
+)
+
+
+@dataclass(frozen=True)
+class Telemetry:
+    """One reading of a device. ``values`` holds only fields that were read;
+    ``missing`` says for each other field of `TELEMETRY_FIELDS` why it is not there."""
+
+    device_id: str
+    time: float
+    """Seconds since the epoch."""
+    values: Mapping[str, float]
+    missing: Mapping[str, str]
+
+
+class HealthStatus(StrEnum):
+    OK = "ok"
+    DEGRADED = "degraded"
+    NEEDS_RESET = "needs_reset"
+    LOST = "lost"
+
+
+@dataclass(frozen=True)
+class Health:
+    status: HealthStatus
+    codes: tuple[str, ...] = ()
+    """Machine-readable causes, e.g. ``xid_79``, ``temperature_high``."""
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Range of one control; a control that has one can be set."""
+
+    minimum: float
+    maximum: float
+    default: float
+
+
+@dataclass(frozen=True)
+class Applied:
+    """What a control was, what was asked, and what the device says it is now."""
+
+    control: str
+    before: float
+    requested: float
+    read_back: float
+
+
+@runtime_checkable
+class Session(Protocol):
+    """Exclusive use of a device for one capability. Sessions run inside a worker process
+    (`drivers.worker`), so that a hang or a crash stays contained."""
+
+    def close(self) -> None: ...
+
+
+@dataclass(frozen=True)
+class CuckooJob:
+    """One piece of proof-of-work to search, over a range of nonces.
+
+    The graph of nonce n has siphash keys blake2b-256(``header`` ‖ LE64 n)
+    (cortex-protocol §1). ``rounds`` is (compression, finalisation): Cortex (4, 8), Grin (2, 4).
+    """
+
+    header: bytes
+    """32 bytes: the seal hash."""
+    edge_bits: int
+    rounds: tuple[int, int] = (4, 8)
+    proof_size: int = 42
+
+
+@dataclass(frozen=True)
+class CuckooSolution:
+    """A cycle, its edges ascending, already checked by the verifier."""
+
+    nonce: int
+    edges: tuple[int, ...]
+
+
+class CuckooSession(Session, Protocol):
+    def search(
+        self, job: CuckooJob, first_nonce: int, graphs: int, should_stop: Callable[[], bool]
+    ) -> tuple[int, list[CuckooSolution]]:
+        """Search ``graphs`` graphs from ``first_nonce`` on; return how many were done (fewer
+        if ``should_stop`` said so between two graphs) and every verified cycle found."""
+        ...
+
+
+class InferSession(Session, Protocol):
+    def load(self, model_id: str, program: Program) -> None:
+        """Make a model resident. Loading the same id again changes nothing."""
+        ...
+
+    def unload(self, model_id: str) -> None: ...
+
+    def run(self, model_id: str, data: bytes) -> bytes:
+        """Run one input. ``data`` is the little-endian int32 input tensor, row-major, already
+        clamped; the answer is each head's int32 tensor, little-endian, one after another."""
+        ...
+
+
+@dataclass(frozen=True)
+class SelfTest:
+    """Outcome of a known-answer test at one capability."""
+
+    capability: Capability
+    passed: bool
+    detail: str
+    seconds: float
+
+
+class Device(Protocol):
+    """A discovered device."""
+
+    info: DeviceInfo
+
+    def snapshot(self) -> Telemetry: ...
+
+    def health(self) -> Health: ...
+
+    def limits(self) -> Mapping[str, Limits]: ...
+
+    def apply(self, control: str, value: float) -> Applied:
+        """Set a control, clamped to its limits, and read it back."""
+        ...
+
+    def restore(self) -> None:
+        """Put every control back to what it was when the device was discovered."""
+        ...
+
+    def open(self, capability: Capability, **options: Any) -> Session:
+        """Open a session in this very process. Callers go through `drivers.worker`."""
+        ...
+
+
+class Driver(Protocol):
+    """A device family."""
+
+    family: str
+
+    def probe(self) -> Probe:
+        """Say whether the family is here. Never raises."""
+        ...
+
+    def discover(self) -> Sequence[Device]: ...
+
+    def watch(self, callback: Callable[[str], None]) -> Callable[[], None] | None:
+        """Call back with a reason whenever devices may have come or gone; return a function
+        that ends the watch, or None where the family has no events (the caller polls)."""
+        ...
