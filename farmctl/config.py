@@ -1,0 +1,256 @@
+"""The farm's configuration: one frozen `Config` from farm.toml and the environment.
+
+``FARMCTL_HOME`` names the farm's home (default ``~/.local/share/farmctl``). Every setting can be
+overridden by ``FARMCTL_SECTION_KEY``, e.g. ``FARMCTL_API_PORT=9000``. Unknown keys are refused.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import re
+import socket
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, get_type_hints
+
+from farmctl.errors import ConfigError
+
+PREFIX = "FARMCTL_"
+#: ``FARMCTL_`` variables that are no settings.
+RESERVED = frozenset({"FARMCTL_HOME", "FARMCTL_VECTORS"})
+_NAME = re.compile(r"^[a-z0-9][a-z0-9-]{0,62}$")
+
+
+def _this_rig() -> str:
+    name = re.sub(r"[^a-z0-9]+", "-", socket.gethostname().split(".")[0].lower()).strip("-")
+    return name[:63] or "rig"
+
+
+@dataclass(frozen=True)
+class FarmSection:
+    name: str = "farm"
+    rig: str = field(default_factory=_this_rig)
+    """Name of this machine as a rig: lower-case letters, digits and dashes."""
+    site: str = "home"
+    currency: str = "EUR"
+
+
+@dataclass(frozen=True)
+class BusSection:
+    url: str = ""
+    """A NATS server of yours, ``nats://host:port``; empty: `farmctl up` starts one."""
+    host: str = "127.0.0.1"
+    port: int = 4222
+
+
+@dataclass(frozen=True)
+class NodeSection:
+    chain: str = "farmnet"
+    host: str = "127.0.0.1"
+    port: int = 8545
+    """Of the JSON-RPC."""
+    cross_check_ratio: float = 1.0
+    """Share of INFER results computed again by the CVM reference."""
+    infer_timeout_seconds: float = 10.0
+
+
+@dataclass(frozen=True)
+class ApiSection:
+    host: str = "127.0.0.1"
+    port: int = 8420
+    allowed_hosts: tuple[str, ...] = ()
+    """Host names, beside the loopback ones, under which the API may be reached."""
+
+
+@dataclass(frozen=True)
+class EconomySection:
+    """Prices behind the planner's estimates."""
+
+    coin_price_micro: int = 20_000
+    """Of one whole coin of the mined chain."""
+    power_price_micro_per_kilowatt_hour: int = 250_000
+    train_price_micro_per_hour: int = 600_000
+    infer_fee_micro: int = 0
+    """Earned per INFER answered for others; the own node pays nothing."""
+
+
+@dataclass(frozen=True)
+class PlannerSection:
+    switch_threshold_ratio: float = 0.1
+    """A change for profit must promise at least this much more."""
+    minimum_dwell_seconds: float = 300.0
+    """A device stays this long before it is moved for profit alone."""
+    horizon_seconds: float = 3600.0
+    """Within which a change must earn back what the switch costs."""
+
+
+@dataclass(frozen=True)
+class StoreSection:
+    url: str = ""
+    """An SQLAlchemy URL; empty: SQLite in the farm's home."""
+    raw_reading_hours: float = 6.0
+    minute_reading_days: float = 14.0
+    hour_reading_days: float = 730.0
+    artifact_bytes: int = 20 * 1024**3
+    """Most that kept checkpoints and results may take."""
+
+
+@dataclass(frozen=True)
+class Config:
+    home: Path
+    farm: FarmSection = field(default_factory=FarmSection)
+    bus: BusSection = field(default_factory=BusSection)
+    node: NodeSection = field(default_factory=NodeSection)
+    api: ApiSection = field(default_factory=ApiSection)
+    economy: EconomySection = field(default_factory=EconomySection)
+    planner: PlannerSection = field(default_factory=PlannerSection)
+    store: StoreSection = field(default_factory=StoreSection)
+
+    @property
+    def bus_url(self) -> str:
+        return self.bus.url or f"nats://{self.bus.host}:{self.bus.port}"
+
+    @property
+    def bus_seed(self) -> Path:
+        """File of the nkey seed with which this machine's processes join the bus."""
+        return self.home / "secrets" / "bus.seed"
+
+    @property
+    def admin_token(self) -> Path:
+        """File of the local admin's API token."""
+        return self.home / "secrets" / "api.token"
+
+    @property
+    def api_url(self) -> str:
+        return f"http://{self.api.host}:{self.api.port}"
+
+    @property
+    def node_url(self) -> str:
+        return f"http://{self.node.host}:{self.node.port}"
+
+    @property
+    def store_url(self) -> str:
+        return self.store.url or f"sqlite:///{self.home / 'farm.db'}"
+
+
+SECTIONS: dict[str, type[Any]] = {
+    "farm": FarmSection,
+    "bus": BusSection,
+    "node": NodeSection,
+    "api": ApiSection,
+    "economy": EconomySection,
+    "planner": PlannerSection,
+    "store": StoreSection,
+}
+
+
+def home_directory(environment: Mapping[str, str] = os.environ) -> Path:
+    given = environment.get("FARMCTL_HOME")
+    return Path(given).expanduser().resolve() if given else Path.home() / ".local/share/farmctl"
+
+
+def load(environment: Mapping[str, str] = os.environ) -> Config:
+    """Read the configuration. Raises `ConfigError` naming the file or variable at fault."""
+    home = home_directory(environment)
+    tables = _read(home / "farm.toml")
+    for key in tables:
+        if key not in SECTIONS:
+            raise ConfigError(f"farm.toml: unknown section [{key}]; known: {', '.join(SECTIONS)}")
+    overrides = _overrides(environment)
+    sections = {
+        name: _section(kind, name, tables.get(name, {}), overrides.get(name, {}))
+        for name, kind in SECTIONS.items()
+    }
+    config = Config(home=home, **sections)
+    _check(config)
+    return config
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text())
+    except FileNotFoundError:
+        return {}
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ConfigError(f"{path}: {error}") from error
+
+
+def _overrides(environment: Mapping[str, str]) -> dict[str, dict[str, str]]:
+    """``FARMCTL_SECTION_KEY`` variables by section and key."""
+    found: dict[str, dict[str, str]] = {}
+    for variable, value in environment.items():
+        if not variable.startswith(PREFIX) or variable in RESERVED:
+            continue
+        section, _, key = variable.removeprefix(PREFIX).lower().partition("_")
+        if section not in SECTIONS or key not in _fields(SECTIONS[section]):
+            raise ConfigError(f"{variable} is no setting; unset it or correct its name")
+        found.setdefault(section, {})[key] = value
+    return found
+
+
+def _fields(kind: type[Any]) -> dict[str, Any]:
+    return get_type_hints(kind)
+
+
+def _section(kind: type[Any], name: str, table: Any, overrides: Mapping[str, str]) -> Any:
+    if not isinstance(table, dict):
+        raise ConfigError(f"farm.toml: [{name}] must be a table")
+    known = _fields(kind)
+    values: dict[str, Any] = {}
+    for key, value in table.items():
+        if key not in known:
+            raise ConfigError(
+                f"farm.toml: unknown key {key} in [{name}]; known: {', '.join(known)}"
+            )
+        values[key] = _typed(known[key], value, f"farm.toml: [{name}] {key}")
+    for key, text in overrides.items():
+        where = f"{PREFIX}{name}_{key}".upper()
+        values[key] = _typed(known[key], _parsed(known[key], text, where), where)
+    return kind(**values)
+
+
+def _parsed(kind: Any, text: str, where: str) -> Any:
+    if kind is str:
+        return text
+    if kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError as error:
+            raise ConfigError(f"{where} must be a number, not {text!r}") from error
+    return [part.strip() for part in text.split(",") if part.strip()]
+
+
+def _typed(kind: Any, value: Any, where: str) -> Any:
+    if kind is float and type(value) is int:
+        return float(value)
+    if kind == tuple[str, ...]:
+        if isinstance(value, list) and all(isinstance(item, str) for item in value):
+            return tuple(value)
+    elif type(value) is kind:
+        return value
+    wanted = "a list of strings" if kind == tuple[str, ...] else kind.__name__
+    raise ConfigError(f"{where} must be {wanted}, not {value!r}")
+
+
+def _check(config: Config) -> None:
+    for label, name in (("rig", config.farm.rig), ("site", config.farm.site)):
+        if not _NAME.match(name):
+            raise ConfigError(f"[farm] {label} = {name!r}: use lower-case letters, digits, dashes")
+    for section in (config.bus, config.node, config.api):
+        if not 0 < section.port < 65536:
+            raise ConfigError(f"port {section.port} is out of range 1 … 65535")
+    if not 0 <= config.node.cross_check_ratio <= 1:
+        raise ConfigError("[node] cross_check_ratio must be between 0 and 1")
+
+
+def with_ports(config: Config, bus: int, node: int, api: int) -> Config:
+    """The same configuration on other ports."""
+    return dataclasses.replace(
+        config,
+        bus=dataclasses.replace(config.bus, port=bus),
+        node=dataclasses.replace(config.node, port=node),
+        api=dataclasses.replace(config.api, port=api),
+    )

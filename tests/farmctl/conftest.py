@@ -1,0 +1,67 @@
+"""A farm's home of its own for each test, and a real bus server where one is asked for."""
+
+from __future__ import annotations
+
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from farmctl import bus_server
+from farmctl.config import Config, load
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Config:
+    return load(
+        {
+            "FARMCTL_HOME": str(tmp_path / "home"),
+            "FARMCTL_FARM_RIG": "rig-a",
+            "FARMCTL_BUS_PORT": str(free_port()),
+            "FARMCTL_API_PORT": str(free_port()),
+            "FARMCTL_NODE_PORT": str(free_port()),
+        }
+    )
+
+
+class BusServer:
+    """A real nats-server that a test can kill and start again."""
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        path = bus_server.prepare(self.config)
+        command = [str(bus_server.find_server()), "-c", str(path)]
+        self.process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+        deadline = time.monotonic() + 10
+        while time.monotonic() < deadline:
+            with socket.socket() as probe:
+                if probe.connect_ex(("127.0.0.1", self.config.bus.port)) == 0:
+                    return
+            time.sleep(0.01)
+        raise AssertionError("nats-server did not start")
+
+    def stop(self, how: signal.Signals = signal.SIGTERM) -> None:
+        assert self.process is not None
+        self.process.send_signal(how)
+        self.process.wait(10)
+
+
+@pytest.fixture
+def bus_process(config: Config) -> Iterator[BusServer]:
+    server = BusServer(config)
+    server.start()
+    yield server
+    server.stop()

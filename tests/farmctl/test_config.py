@@ -1,0 +1,58 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from farmctl.config import load
+from farmctl.errors import ConfigError
+
+
+def load_toml(home: Path, text: str, **variables: str):  # type: ignore[no-untyped-def]
+    (home / "farm.toml").write_text(text)
+    return load({"FARMCTL_HOME": str(home), **variables})
+
+
+def test_defaults_bind_loopback(tmp_path: Path) -> None:
+    config = load({"FARMCTL_HOME": str(tmp_path)})
+    assert config.home == tmp_path
+    assert {config.bus.host, config.node.host, config.api.host} == {"127.0.0.1"}
+    assert config.store_url == f"sqlite:///{tmp_path}/farm.db"
+
+
+def test_environment_wins_over_file(tmp_path: Path) -> None:
+    config = load_toml(tmp_path, "[api]\nport = 1234\n", FARMCTL_API_PORT="99")
+    assert config.api.port == 99
+
+
+def test_keys_of_several_words_and_lists(tmp_path: Path) -> None:
+    config = load_toml(
+        tmp_path,
+        '[api]\nallowed_hosts = ["farm.example"]\n',
+        FARMCTL_PLANNER_MINIMUM_DWELL_SECONDS="5",
+    )
+    assert config.api.allowed_hosts == ("farm.example",)
+    assert config.planner.minimum_dwell_seconds == 5.0
+
+
+@pytest.mark.parametrize(
+    ("text", "variables", "names"),
+    [
+        ("[apo]\nport = 1", {}, "apo"),
+        ("[api]\nprot = 1", {}, "prot"),
+        ('[api]\nport = "1"', {}, "port"),
+        ("[api]\nport = true", {}, "port"),
+        ("[api]\nport = 70000", {}, "70000"),
+        ("api = 3", {}, "api"),
+        ("[api", {}, "farm.toml"),
+        ("", {"FARMCTL_API_PROT": "1"}, "FARMCTL_API_PROT"),
+        ("", {"FARMCTL_API_PORT": "x"}, "FARMCTL_API_PORT"),
+        ('[farm]\nrig = "a/b"', {}, "a/b"),
+        ("[node]\ncross_check_ratio = 2", {}, "cross_check_ratio"),
+    ],
+)
+def test_mistakes_are_named(
+    tmp_path: Path, text: str, variables: dict[str, str], names: str
+) -> None:
+    with pytest.raises(ConfigError, match=names):
+        load_toml(tmp_path, text, **variables)
