@@ -1,0 +1,195 @@
+"""Cuckaroo on the CPU: graphs, the verifier and the search session."""
+
+from __future__ import annotations
+
+import hashlib
+import struct
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from ctypes import byref, c_int32, c_size_t, c_uint32, c_uint64
+from enum import IntEnum
+
+from drivers.base import CuckooJob, CuckooSolution
+from drivers.cpu import library
+from drivers.errors import BadArgument, DriverError
+
+MIN_EDGE_BITS, MAX_EDGE_BITS = 10, 30
+MAX_PROOF_SIZE = 64
+MAX_CYCLES = 256
+"""Cycles taken from one graph; beyond any seen (1/42 of graphs has one 42-cycle)."""
+
+
+class Proof(IntEnum):
+    """Answer of the verifier; OK to SHORT_CYCLE are the reference node's codes."""
+
+    OK = 1
+    WRONG_LENGTH = 2
+    TOO_BIG = 3
+    TOO_SMALL = 4
+    NON_MATCHING = 5
+    BRANCH = 6
+    DEAD_END = 7
+    SHORT_CYCLE = 8
+    BAD_GRAPH = 100
+
+
+class _Status(IntEnum):
+    OK = 0
+    BAD_ARGUMENT = 1
+    NOT_SUPPORTED = 2
+    NO_MEMORY = 3
+    STOPPED = 4
+
+
+def keys_of(header: bytes, nonce: int) -> tuple[int, ...]:
+    """The four siphash keys of a graph: blake2b-256(header ‖ LE64 nonce)."""
+    message = header + struct.pack("<Q", nonce)
+    return struct.unpack("<4Q", hashlib.blake2b(message, digest_size=32).digest())
+
+
+def graph_of(job: CuckooJob, nonce: int) -> library.Graph:
+    """Raises `BadArgument` for a job outside the library's range."""
+    if len(job.header) != 32:
+        raise BadArgument(f"the header must be 32 bytes, not {len(job.header)}")
+    if not MIN_EDGE_BITS <= job.edge_bits <= MAX_EDGE_BITS:
+        raise BadArgument(f"edge bits must be {MIN_EDGE_BITS} to {MAX_EDGE_BITS}")
+    if job.proof_size % 2 or not 2 <= job.proof_size <= MAX_PROOF_SIZE:
+        raise BadArgument(f"the proof size must be even, 2 to {MAX_PROOF_SIZE}")
+    if not all(1 <= r <= 16 for r in job.rounds):
+        raise BadArgument("siphash rounds must be 1 to 16 each")
+    if not 0 <= nonce < 1 << 64:
+        raise BadArgument("the nonce must fit 64 bits")
+    keys = (c_uint64 * 4)(*keys_of(job.header, nonce))
+    return library.Graph(keys, job.edge_bits, *job.rounds, job.proof_size)
+
+
+def verify(job: CuckooJob, nonce: int, edges: Sequence[int]) -> Proof:
+    """Check a cycle, as the reference node does. Raises `BadArgument` for a bad job."""
+    graph = graph_of(job, nonce)
+    if len(edges) != job.proof_size:
+        return Proof.WRONG_LENGTH
+    if not all(0 <= e < 1 << job.edge_bits for e in edges):
+        return Proof.TOO_BIG
+    numbers = (c_uint32 * len(edges))(*edges)
+    return Proof(library.load().farmcpu_cuckoo_verify(byref(graph), numbers, len(edges)))
+
+
+def siphash_block(job: CuckooJob, nonce: int, edge: int) -> tuple[int, ...]:
+    """The 64 words of the block of edges that holds ``edge``."""
+    words = (c_uint64 * 64)()
+    graph = graph_of(job, nonce)
+    library.load().farmcpu_siphash_block(byref(graph), edge, words)
+    return tuple(words)
+
+
+class Solver:
+    """A native solver for one graph size; one search at a time."""
+
+    def __init__(self, edge_bits: int, memory_limit_bytes: int) -> None:
+        """Raises `DriverError` when the size cannot be had within the memory."""
+        self._library = library.load()
+        self.edge_bits = edge_bits
+        self._stop = c_int32(0)
+        self._handle = self._library.farmcpu_solver_create(edge_bits, memory_limit_bytes)
+        if not self._handle:
+            raise DriverError(
+                f"no solver for {edge_bits} edge bits within {memory_limit_bytes >> 20} MiB; "
+                "allow more memory or choose smaller graphs"
+            )
+
+    def solve(self, job: CuckooJob, nonce: int) -> list[CuckooSolution] | None:
+        """Every cycle of one graph, each verified; None if it was stopped."""
+        graph = graph_of(job, nonce)
+        cycles = (c_uint32 * (MAX_CYCLES * job.proof_size))()
+        found = c_size_t()
+        status = self._library.farmcpu_solve(
+            self._handle, byref(graph), byref(self._stop), cycles, MAX_CYCLES, byref(found)
+        )
+        if status == _Status.STOPPED:
+            return None
+        if status != _Status.OK:
+            raise DriverError(f"the solver failed: {_Status(status).name.lower()}")
+        size = job.proof_size
+        starts = range(0, found.value * size, size)
+        return [CuckooSolution(nonce, tuple(cycles[i : i + size])) for i in starts]
+
+    def survivors(self) -> tuple[int, ...]:
+        """Edges left before the first trimming round and after each, of the last graph."""
+        counts: list[int] = []
+        while count := self._library.farmcpu_solver_survivors(self._handle, len(counts)):
+            counts.append(count)
+        return tuple(counts)
+
+    def stop(self, stopped: bool = True) -> None:
+        """From any thread: end the running search at its next trimming round."""
+        self._stop.value = int(stopped)
+
+    def close(self) -> None:
+        if self._handle:
+            self._library.farmcpu_solver_free(self._handle)
+            self._handle = None
+
+
+class CuckooSearch:
+    """A `drivers.base.CuckooSession` on the CPU.
+
+    ``threads`` graphs are searched at once, each within its share of ``memory_limit_bytes``.
+    """
+
+    def __init__(self, threads: int, memory_limit_bytes: int) -> None:
+        if threads < 1:
+            raise BadArgument("threads must be at least 1")
+        self._threads = threads
+        self._memory_limit_bytes = memory_limit_bytes
+        self._solvers: list[Solver] = []
+        self._pool = ThreadPoolExecutor(threads) if threads > 1 else None
+        self._stopped = False
+
+    def search(
+        self, job: CuckooJob, first_nonce: int, graphs: int, should_stop: Callable[[], bool]
+    ) -> tuple[int, list[CuckooSolution]]:
+        """See `drivers.base.CuckooSession`. `stop` ends it too, even within a graph."""
+        graph_of(job, first_nonce)
+        self._prepare(job.edge_bits)
+        done = 0
+        solutions: list[CuckooSolution] = []
+        while done < graphs and not should_stop() and not self._stopped:
+            nonces = range(first_nonce + done, first_nonce + min(graphs, done + self._threads))
+            for found in self._solve_each(job, nonces):
+                if found is None:
+                    return done, solutions
+                done += 1
+                solutions += found
+        return done, solutions
+
+    def stop(self, stopped: bool = True) -> None:
+        """From another thread: end the running search soon, and any later one at once, until
+        ``stop(False)``."""
+        self._stopped = stopped
+        for solver in self._solvers:
+            solver.stop(stopped)
+
+    def close(self) -> None:
+        self.stop()
+        if self._pool:
+            self._pool.shutdown()
+        for solver in self._solvers:
+            solver.close()
+        self._solvers = []
+
+    def _prepare(self, edge_bits: int) -> None:
+        if self._solvers and self._solvers[0].edge_bits == edge_bits:
+            return
+        for solver in self._solvers:
+            solver.close()
+        share = self._memory_limit_bytes // self._threads
+        self._solvers = [Solver(edge_bits, share) for _ in range(self._threads)]
+
+    def _solve_each(self, job: CuckooJob, nonces: range) -> list[list[CuckooSolution] | None]:
+        if self._pool is None:
+            return [self._solvers[0].solve(job, nonces[0])]
+        tasks = [
+            self._pool.submit(solver.solve, job, nonce)
+            for solver, nonce in zip(self._solvers, nonces, strict=False)
+        ]
+        return [task.result() for task in tasks]

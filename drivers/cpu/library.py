@@ -1,0 +1,86 @@
+"""libfarmcpu through ctypes: the Cuckaroo solver and verifier, and integer programs.
+
+The library is built by the package's own build (CMake) and lies beside this file in a wheel
+or after ``cmake --install build --prefix .``; an editable install keeps it in site-packages.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import sysconfig
+from ctypes import POINTER, c_char_p, c_int32, c_size_t, c_uint32, c_uint64, c_void_p
+from pathlib import Path
+
+from drivers.errors import DriverMissing
+
+FILE_NAME = "libfarmcpu.so"
+ABI = 1
+
+
+class Graph(ctypes.Structure):
+    """``farmcpu_graph``: one Cuckaroo graph."""
+
+    _fields_ = (
+        ("keys", c_uint64 * 4),
+        ("edge_bits", c_uint32),
+        ("compression_rounds", c_uint32),
+        ("finalisation_rounds", c_uint32),
+        ("proof_size", c_uint32),
+    )
+
+
+def library_path() -> Path:
+    """Where the built library lies. Raises `DriverMissing`."""
+    places = [Path(__file__).parent, Path(sysconfig.get_path("platlib")) / "drivers" / "cpu"]
+    for place in places:
+        if (place / FILE_NAME).is_file():
+            return place / FILE_NAME
+    raise DriverMissing(
+        f"{FILE_NAME} is not built (looked in {places[0]} and {places[1]}); "
+        "run `pip install -e .` or `make up`, which build it"
+    )
+
+
+@functools.cache
+def load() -> ctypes.CDLL:
+    """The library with its signatures declared. Raises `DriverMissing`."""
+    path = library_path()
+    try:
+        library = ctypes.CDLL(str(path))
+    except OSError as error:
+        raise DriverMissing(f"{path} cannot be loaded: {error}; build it again") from None
+    library.farmcpu_abi.restype = c_uint32
+    if (found := library.farmcpu_abi()) != ABI:
+        raise DriverMissing(f"{path} has ABI {found}, this code needs {ABI}; build it again")
+    _declare(library)
+    return library
+
+
+def _declare(library: ctypes.CDLL) -> None:
+    def function(name: str, result: object, *arguments: object) -> None:
+        entry = getattr(library, name)
+        entry.restype, entry.argtypes = result, arguments
+
+    function("farmcpu_isa", c_char_p)
+    function("farmcpu_cuckoo_verify", c_int32, POINTER(Graph), POINTER(c_uint32), c_size_t)
+    function("farmcpu_siphash_block", c_int32, POINTER(Graph), c_uint64, POINTER(c_uint64))
+    function("farmcpu_solver_create", c_void_p, c_uint32, c_uint64)
+    function("farmcpu_solver_free", None, c_void_p)
+    function(
+        "farmcpu_solve",
+        c_int32,
+        c_void_p,
+        POINTER(Graph),
+        POINTER(c_int32),
+        POINTER(c_uint32),
+        c_size_t,
+        POINTER(c_size_t),
+    )
+    function("farmcpu_solver_survivors", c_uint64, c_void_p, c_uint32)
+
+
+def isa() -> str:
+    """Instruction set in use: ``baseline``, ``avx2`` or ``avx512``."""
+    name: bytes = load().farmcpu_isa()
+    return name.decode()

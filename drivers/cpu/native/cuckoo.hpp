@@ -1,0 +1,29 @@
+// Parts of the Cuckaroo solver.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <vector>
+
+#include "farmcpu.h"
+#include "siphash.hpp"
+
+namespace farmcpu {
+
+inline constexpr std::uint32_t kMinEdgeBits = 10, kMaxEdgeBits = 30;
+inline constexpr std::uint32_t kMaxProofSize = 64;
+
+bool is_sound(const farmcpu_graph &graph);
+
+farmcpu_proof verify(const farmcpu_graph &graph, const std::uint32_t *edges, std::size_t count);
+
+// Drop, until nothing changes, every edge with an endpoint that no other edge has.
+void peel(std::vector<Endpoints> &edges);
+
+// Every node-simple cycle of `length` edges, as ascending indices into `edges`. The search is
+// bounded; a graph that would pass the bound (none known does) loses its further cycles.
+std::vector<std::vector<std::uint32_t>> find_cycles(const std::vector<Endpoints> &edges,
+                                                    std::uint32_t length);
+
+}  // namespace farmcpu

@@ -1,0 +1,58 @@
+#include <algorithm>
+#include <new>
+
+#include "cuckoo_solver.hpp"
+#include "isa.hpp"
+
+using namespace farmcpu;
+
+struct farmcpu_solver {
+  Solver solver;
+};
+
+uint32_t farmcpu_abi(void) { return FARMCPU_ABI; }
+
+const char *farmcpu_isa(void) { return kernels().name; }
+
+farmcpu_proof farmcpu_cuckoo_verify(const farmcpu_graph *graph, const uint32_t *edges,
+                                    size_t count) {
+  return verify(*graph, edges, count);
+}
+
+farmcpu_status farmcpu_siphash_block(const farmcpu_graph *graph, uint64_t edge,
+                                     uint64_t words[64]) {
+  if (!is_sound(*graph)) return FARMCPU_BAD_ARGUMENT;
+  siphash_block(*graph, edge, words);
+  return FARMCPU_OK;
+}
+
+farmcpu_solver *farmcpu_solver_create(uint32_t edge_bits, uint64_t memory_limit_bytes) try {
+  if (edge_bits < kMinEdgeBits || edge_bits > kMaxEdgeBits) return nullptr;
+  return new farmcpu_solver{Solver(edge_bits, memory_limit_bytes)};
+} catch (const std::bad_alloc &) {
+  return nullptr;
+}
+
+void farmcpu_solver_free(farmcpu_solver *solver) { delete solver; }
+
+farmcpu_status farmcpu_solve(farmcpu_solver *solver, const farmcpu_graph *graph,
+                             const volatile int32_t *stop, uint32_t *cycles, size_t capacity,
+                             size_t *found) try {
+  *found = 0;
+  if (!is_sound(*graph) || graph->edge_bits != solver->solver.edge_bits())
+    return FARMCPU_BAD_ARGUMENT;
+  const auto solved = solver->solver.solve(*graph, stop);
+  *found = std::min(capacity, solved.size());
+  for (size_t i = 0; i < *found; ++i)
+    std::copy(solved[i].begin(), solved[i].end(), cycles + i * graph->proof_size);
+  return FARMCPU_OK;
+} catch (const Stopped &) {
+  return FARMCPU_STOPPED;
+} catch (const std::bad_alloc &) {
+  return FARMCPU_NO_MEMORY;
+}
+
+uint64_t farmcpu_solver_survivors(const farmcpu_solver *solver, uint32_t round) {
+  const auto &left = solver->solver.survivors();
+  return round < left.size() ? left[round] : 0;
+}

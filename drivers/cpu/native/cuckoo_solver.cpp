@@ -1,0 +1,221 @@
+#include "cuckoo_solver.hpp"
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <cstring>
+#include <unordered_map>
+
+#include "isa.hpp"
+
+namespace farmcpu {
+namespace {
+
+constexpr std::uint64_t kGroupEdges = kLanes * kBlockEdges;
+// Edges left after each round, as a share of all (measured on Cuckaroo graphs, any size).
+constexpr double kLeft[] = {1, .632, .296, .175, .117, .084, .063, .049, .040};
+constexpr std::uint32_t kMaxLeanRounds = 8;
+constexpr std::uint32_t kMaxRounds = 400;
+
+// Hash the whole graph: visit(first_edge, words) for each kLanes blocks, word i of block b at
+// words[i * kLanes + b].
+template <typename Visit>
+void for_each_group(const farmcpu_graph &graph, const volatile std::int32_t *stop, Visit visit) {
+  const auto hash = kernels().siphash_blocks;
+  const std::uint64_t edges = std::uint64_t{1} << graph.edge_bits;
+  alignas(64) std::uint64_t words[kGroupEdges];
+  for (std::uint64_t first = 0; first < edges; first += kGroupEdges) {
+    if (stop && *stop) throw Stopped();
+    hash(graph.keys, graph.compression_rounds, graph.finalisation_rounds, first, words);
+    visit(first, words);
+  }
+}
+
+// Two-bit counters that stop at 2, packed by four.
+class Counters {
+ public:
+  explicit Counters(std::uint64_t nodes) : bytes_(nodes / 4) {}
+  void clear() { std::fill(bytes_.begin(), bytes_.end(), 0); }
+  void count(std::uint32_t node) {
+    const int shift = node % 4 * 2;
+    std::uint8_t &byte = bytes_[node / 4];
+    const std::uint8_t old = byte >> shift & 3;
+    byte |= (old == 0 ? 1 : 2) << shift;
+  }
+  bool has_two(std::uint32_t node) const { return bytes_[node / 4] >> (node % 4 * 2) & 2; }
+
+ private:
+  std::vector<std::uint8_t> bytes_;
+};
+
+std::uint64_t lean_bytes(std::uint64_t edges) { return edges / 8 + edges / 2; }
+
+std::uint64_t chunks_for(double share, std::uint64_t edges, std::uint32_t bucket_bits) {
+  const double slack = share < 1 ? 1.0625 : 1.0;
+  const auto listed = static_cast<std::uint64_t>(std::ceil(share * slack * double(edges)));
+  return listed / Chunk::kEdges + (std::uint64_t{2} << bucket_bits) + 16;
+}
+
+}  // namespace
+
+struct Solver::Lean {
+  explicit Lean(std::uint64_t edges) : alive(edges / 64), counters{Counters(edges), Counters(edges)} {}
+  std::vector<std::uint64_t> alive;  // a bit an edge
+  Counters counters[2];
+};
+
+Solver::Solver(std::uint32_t edge_bits, std::uint64_t memory_limit_bytes) : edge_bits_(edge_bits) {
+  // A bucket's counters (a byte a node) fit the first or second cache.
+  bucket_bits_ = std::clamp<int>(int(edge_bits) - 13, 0, 10);
+  const auto needed = [&](std::uint32_t rounds) {
+    return chunks_for(kLeft[rounds], edges(), bucket_bits_) * kChunkBytes +
+           (rounds ? lean_bytes(edges()) : 0);
+  };
+  while (needed(lean_rounds_) > memory_limit_bytes)
+    if (++lean_rounds_ > kMaxLeanRounds) throw std::bad_alloc();
+  arena_.emplace(chunks_for(kLeft[lean_rounds_], edges(), bucket_bits_));
+  near_.emplace(*arena_, std::size_t{1} << bucket_bits_);
+  far_.emplace(*arena_, std::size_t{1} << bucket_bits_);
+  counters_.resize(std::size_t{1} << low_bits());
+  if (lean_rounds_) lean_ = std::make_unique<Lean>(edges());
+}
+
+Solver::~Solver() = default;
+
+void Solver::generate(const farmcpu_graph &graph, const volatile std::int32_t *stop) {
+  for_each_group(graph, stop, [&](std::uint64_t, const std::uint64_t *words) {
+    for (std::uint64_t i = 0; i < kGroupEdges; ++i) {
+      const Endpoints e = endpoints_of(words[i], edge_bits_);
+      near_->push(e.u >> low_bits(), e);
+    }
+  });
+}
+
+// lean_rounds_ rounds on bitmaps alone: pass r drops the edges that round r condemned and
+// counts the survivors' nodes of the other side for round r+1. The last pass lists them.
+void Solver::generate_lean(const farmcpu_graph &graph, const volatile std::int32_t *stop) {
+  auto &alive = lean_->alive;
+  std::fill(alive.begin(), alive.end(), ~std::uint64_t{0});
+  for (std::uint32_t pass = 0; pass <= lean_rounds_; ++pass) {
+    Counters &counted = lean_->counters[(pass + 1) % 2], &counting = lean_->counters[pass % 2];
+    const bool is_last = pass == lean_rounds_, counts_v = pass % 2;
+    counting.clear();
+    std::uint64_t left = 0;
+    for_each_group(graph, stop, [&](std::uint64_t first, const std::uint64_t *words) {
+      for (std::uint64_t b = 0; b < kLanes; ++b) {
+        std::uint64_t &block = alive[first / 64 + b];
+        for (std::uint64_t rest = block; rest; rest &= rest - 1) {
+          const int i = std::countr_zero(rest);
+          const Endpoints e = endpoints_of(words[i * kLanes + b], edge_bits_);
+          if (pass && !counted.has_two(counts_v ? e.u : e.v)) {
+            block ^= std::uint64_t{1} << i;
+            continue;
+          }
+          ++left;
+          const std::uint32_t node = counts_v ? e.v : e.u;
+          if (is_last)
+            near_->push(node >> low_bits(), e);
+          else
+            counting.count(node);
+        }
+      }
+    });
+    if (pass) survivors_.push_back(left);
+  }
+}
+
+// One round on the edges in near_, which is sorted by the side looked at; leaves them in
+// near_ sorted by the other. Returns how many are left.
+std::uint64_t Solver::trim(bool by_v) {
+  std::uint64_t left = 0;
+  const std::uint32_t mask = (1u << low_bits()) - 1, shift = low_bits();
+  std::uint8_t *counters = counters_.data();
+  const auto node = [by_v](Endpoints e) { return by_v ? e.v : e.u; };
+  const auto other = [by_v](Endpoints e) { return by_v ? e.u : e.v; };
+  for (std::size_t b = 0; b < near_->count(); ++b) {
+    std::memset(counters, 0, counters_.size());
+    near_->for_each(b, [&](Endpoints e) {
+      std::uint8_t &seen = counters[node(e) & mask];
+      seen = seen << 1 | 1;  // 0, 1, 3, 7 ...: bit 1 says two or more
+    });
+    near_->drain(b, [&](Endpoints e) {
+      if (!(counters[node(e) & mask] & 2)) return;
+      far_->push(other(e) >> shift, e);
+      ++left;
+    });
+  }
+  near_->swap(*far_);
+  return left;
+}
+
+std::vector<Endpoints> Solver::collect() {
+  std::vector<Endpoints> edges;
+  edges.reserve(survivors_.back());
+  for (std::size_t b = 0; b < near_->count(); ++b)
+    near_->drain(b, [&](Endpoints e) { edges.push_back(e); });
+  return edges;
+}
+
+// Edge numbers of the wanted core edges, by hashing the graph again. Several edges between
+// the same two nodes get theirs in turn.
+std::vector<std::uint32_t> Solver::recover(const farmcpu_graph &graph,
+                                           const volatile std::int32_t *stop,
+                                           const std::vector<Endpoints> &core,
+                                           const std::vector<bool> &wanted) const {
+  const auto key = [](Endpoints e) { return std::uint64_t{e.v} << 32 | e.u; };
+  std::unordered_map<std::uint64_t, std::vector<std::uint32_t>> places;
+  std::vector<bool> sieve(std::size_t{1} << 16);
+  for (std::uint32_t i = 0; i < core.size(); ++i)
+    if (wanted[i]) places[key(core[i])];
+  for (std::uint32_t i = core.size(); i-- > 0;)
+    if (auto place = places.find(key(core[i])); place != places.end()) {
+      place->second.push_back(i);
+      sieve[core[i].u & 0xffff] = true;
+    }
+  std::vector<std::uint32_t> numbers(core.size());
+  for_each_group(graph, stop, [&](std::uint64_t first, const std::uint64_t *words) {
+    for (std::uint64_t i = 0; i < kGroupEdges; ++i) {
+      const Endpoints e = endpoints_of(words[i], edge_bits_);
+      if (!sieve[e.u & 0xffff]) continue;
+      const auto place = places.find(key(e));
+      if (place == places.end() || place->second.empty()) continue;
+      numbers[place->second.back()] =
+          static_cast<std::uint32_t>(first + i % kLanes * kBlockEdges + i / kLanes);
+      place->second.pop_back();
+    }
+  });
+  return numbers;
+}
+
+std::vector<std::vector<std::uint32_t>> Solver::solve(const farmcpu_graph &graph,
+                                                      const volatile std::int32_t *stop) {
+  arena_->clear();
+  near_->clear();
+  far_->clear();
+  survivors_.assign(1, edges());
+  lean_ ? generate_lean(graph, stop) : generate(graph, stop);
+  const std::uint64_t enough = std::max<std::uint64_t>(edges() >> 9, 64);
+  for (std::uint32_t round = lean_rounds_; round < kMaxRounds; ++round) {
+    if (survivors_.back() <= enough) break;
+    if (stop && *stop) throw Stopped();
+    survivors_.push_back(trim(round % 2));
+  }
+  std::vector<Endpoints> core = collect();
+  peel(core);
+  auto cycles = find_cycles(core, graph.proof_size);
+  if (cycles.empty()) return cycles;
+  std::vector<bool> wanted(core.size());
+  for (const auto &cycle : cycles)
+    for (std::uint32_t e : cycle) wanted[e] = true;
+  const auto numbers = recover(graph, stop, core, wanted);
+  for (auto &cycle : cycles) {
+    for (std::uint32_t &e : cycle) e = numbers[e];
+    std::sort(cycle.begin(), cycle.end());
+  }
+  std::erase_if(cycles, [&](const auto &cycle) {
+    return verify(graph, cycle.data(), cycle.size()) != FARMCPU_PROOF_OK;
+  });
+  return cycles;
+}
+
+}  // namespace farmcpu

@@ -1,0 +1,84 @@
+/* C ABI of libfarmcpu. Functions never throw and never exit; those that can fail return a
+ * farmcpu_status, and where they take `error` they leave a message there for people.
+ * All integers are in host order; only little-endian hosts are supported. */
+#ifndef FARMCPU_H
+#define FARMCPU_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define FARMCPU_API __attribute__((visibility("default")))
+
+/* Grows whenever a signature below changes; the caller compares it at load. */
+#define FARMCPU_ABI 1
+FARMCPU_API uint32_t farmcpu_abi(void);
+
+/* Instruction set in use: "baseline", "avx2" or "avx512". */
+FARMCPU_API const char *farmcpu_isa(void);
+
+typedef enum {
+  FARMCPU_OK = 0,
+  FARMCPU_BAD_ARGUMENT = 1,
+  FARMCPU_NOT_SUPPORTED = 2,
+  FARMCPU_NO_MEMORY = 3,
+  FARMCPU_STOPPED = 4,
+} farmcpu_status;
+
+/* ---- Cuckaroo ------------------------------------------------------------------------- */
+
+/* A graph of 2^edge_bits edges over 2 x 2^edge_bits nodes. */
+typedef struct {
+  uint64_t keys[4];             /* siphash keys: blake2b-256 of header and nonce */
+  uint32_t edge_bits;           /* 10 ... 30 */
+  uint32_t compression_rounds;  /* 1 ... 16; Cortex 4, Grin 2 */
+  uint32_t finalisation_rounds; /* 1 ... 16; Cortex 8, Grin 4 */
+  uint32_t proof_size;          /* cycle length: even, 2 ... 64 */
+} farmcpu_graph;
+
+/* Codes of the verifier, numbered as in the reference node. */
+typedef enum {
+  FARMCPU_PROOF_OK = 1,
+  FARMCPU_PROOF_WRONG_LENGTH = 2, /* count differs from proof_size */
+  FARMCPU_PROOF_TOO_BIG = 3,      /* an edge is not below 2^edge_bits */
+  FARMCPU_PROOF_TOO_SMALL = 4,    /* edges are not strictly ascending */
+  FARMCPU_PROOF_NON_MATCHING = 5, /* some endpoint appears an odd number of times */
+  FARMCPU_PROOF_BRANCH = 6,
+  FARMCPU_PROOF_DEAD_END = 7,
+  FARMCPU_PROOF_SHORT_CYCLE = 8,
+  FARMCPU_PROOF_BAD_GRAPH = 100, /* the graph's own numbers are out of range */
+} farmcpu_proof;
+
+FARMCPU_API farmcpu_proof farmcpu_cuckoo_verify(const farmcpu_graph *graph, const uint32_t *edges,
+                                                size_t count);
+
+/* The 64 edge words of the block that holds `edge`; u is the low, v the high half, masked. */
+FARMCPU_API farmcpu_status farmcpu_siphash_block(const farmcpu_graph *graph, uint64_t edge,
+                                                 uint64_t words[64]);
+
+typedef struct farmcpu_solver farmcpu_solver;
+
+/* A solver for graphs of one size. It keeps no more than about memory_limit_bytes: where the
+ * edge lists (8 bytes an edge) do not fit, edges are first thinned out by bitmaps alone
+ * (5/8 byte an edge), which hashes the graph again each time. NULL if not even that fits. */
+FARMCPU_API farmcpu_solver *farmcpu_solver_create(uint32_t edge_bits, uint64_t memory_limit_bytes);
+FARMCPU_API void farmcpu_solver_free(farmcpu_solver *solver);
+
+/* Find every cycle of graph->proof_size edges. Each is written to `cycles` as proof_size
+ * ascending edges and has passed farmcpu_cuckoo_verify; *found counts them, and is
+ * cut at `capacity` cycles. `stop` (may be NULL) is read between trimming rounds: non-zero
+ * ends the search with FARMCPU_STOPPED. One call at a time on one solver. */
+FARMCPU_API farmcpu_status farmcpu_solve(farmcpu_solver *solver, const farmcpu_graph *graph,
+                                         const volatile int32_t *stop, uint32_t *cycles,
+                                         size_t capacity, size_t *found);
+
+/* Edges left after trimming round `round` of the last solved graph (0: all); 0 past the last. */
+FARMCPU_API uint64_t farmcpu_solver_survivors(const farmcpu_solver *solver, uint32_t round);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

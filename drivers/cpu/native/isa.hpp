@@ -1,0 +1,29 @@
+// Kernels that are built once per instruction set, and the choice among them.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace farmcpu {
+
+// Blocks of 64 edges that one call of `siphash_blocks` hashes side by side.
+inline constexpr std::size_t kLanes = 16;
+inline constexpr std::size_t kBlockEdges = 64;
+
+struct Kernels {
+  const char *name;
+  // Words of blocks first_edge/64 ... +kLanes-1: word i of block b is words[i * kLanes + b].
+  void (*siphash_blocks)(const std::uint64_t keys[4], std::uint32_t compression_rounds,
+                         std::uint32_t finalisation_rounds, std::uint64_t first_edge,
+                         std::uint64_t *words);
+  // sums[i] += weight * values[i * stride], modulo 2^32.
+  void (*multiply_add)(std::int32_t *sums, const std::int32_t *values, std::int32_t weight,
+                       std::size_t count, std::size_t stride);
+  // Sum of a[i] * b[i], modulo 2^32.
+  std::int32_t (*dot)(const std::int32_t *a, const std::int32_t *b, std::size_t count);
+};
+
+// The best set this machine runs; fixed at first use.
+const Kernels &kernels();
+
+}  // namespace farmcpu
