@@ -27,6 +27,7 @@ class Reason(StrEnum):
     INTRINSIC_GAS = "intrinsic_gas"
     GAS_LIMIT_REACHED = "gas_limit_reached"
     QUOTA_REACHED = "quota_reached"
+    NOT_UPLOADABLE = "not_uploadable"
     NOT_SEEDED = "not_seeded"
     BLOCKED_SENDER = "blocked_sender"
     # headers
