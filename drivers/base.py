@@ -10,11 +10,16 @@ reason in ``Telemetry.missing``; it is never 0.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Protocol, runtime_checkable
 
+import numpy as np
+from numpy.typing import NDArray
+
+from drivers.errors import DeviceLost, DriverError
 from drivers.program import Program
 
 
@@ -93,6 +98,27 @@ class Telemetry:
     missing: Mapping[str, str]
 
 
+def read_telemetry(
+    device_id: str, readers: Mapping[str, Callable[[], float]], otherwise: str
+) -> Telemetry:
+    """Call each field's reader; one that raises a `DriverError` leaves its field missing with
+    that reason. Fields without a reader are missing because of ``otherwise``.
+
+    Raises `DeviceLost` when a reader does: then no reading is worth anything.
+    """
+    values: dict[str, float] = {}
+    missing = dict.fromkeys(TELEMETRY_FIELDS, otherwise)
+    for name, reader in readers.items():
+        try:
+            values[name] = reader()
+            del missing[name]
+        except DeviceLost:
+            raise
+        except DriverError as error:
+            missing[name] = str(error)
+    return Telemetry(device_id, time.time(), values, missing)
+
+
 class HealthStatus(StrEnum):
     OK = "ok"
     DEGRADED = "degraded"
@@ -166,6 +192,10 @@ class CuckooSession(Session, Protocol):
         if ``should_stop`` said so between two graphs) and every verified cycle found."""
         ...
 
+    def verify(self, job: CuckooJob, nonce: int, edges: Sequence[int]) -> bool:
+        """Whether ``edges`` is a cycle of the graph, by the rules of the reference node."""
+        ...
+
 
 class InferSession(Session, Protocol):
     def load(self, model_id: str, program: Program) -> None:
@@ -177,6 +207,15 @@ class InferSession(Session, Protocol):
     def run(self, model_id: str, data: bytes) -> bytes:
         """Run one input. ``data`` is the little-endian int32 input tensor, row-major, already
         clamped; the answer is each head's int32 tensor, little-endian, one after another."""
+        ...
+
+
+class TrainSession(Session, Protocol):
+    """Shows that training works on the device. Jobs themselves run in the farm's sandbox."""
+
+    def gradient(self, x: NDArray[np.int32], w: NDArray[np.int32]) -> NDArray[np.int32]:
+        """Gradient of Σ(x·w)² by w, by the training engine's own automatic differentiation.
+        x is (n, k), w (k, m), both of small integers, so that float32 holds it exactly."""
         ...
 
 

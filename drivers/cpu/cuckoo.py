@@ -162,6 +162,9 @@ class CuckooSearch:
                 solutions += found
         return done, solutions
 
+    def verify(self, job: CuckooJob, nonce: int, edges: Sequence[int]) -> bool:
+        return verify(job, nonce, edges) is Proof.OK
+
     def stop(self, stopped: bool = True) -> None:
         """From another thread: end the running search soon, and any later one at once, until
         ``stop(False)``."""

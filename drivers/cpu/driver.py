@@ -1,0 +1,145 @@
+"""Family ``cpu``: the machine's processors as one device, ``cpu:0``."""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from drivers.base import (
+    Applied,
+    Capability,
+    DeviceInfo,
+    Health,
+    HealthStatus,
+    Limits,
+    Probe,
+    ProbeStatus,
+    Session,
+    Telemetry,
+    read_telemetry,
+)
+from drivers.cpu import library
+from drivers.cpu.cuckoo import CuckooSearch
+from drivers.cpu.sensors import Sensors, read_temperature
+from drivers.errors import BadArgument, DriverMissing, NotSupported
+
+HOT_CELSIUS = 95.0
+DEFAULT_MEMORY_LIMIT_BYTES = 4 << 30
+
+
+class CpuDevice:
+    """All processors of the machine. Sessions of several capabilities may be open at once."""
+
+    def __init__(self, info: DeviceInfo) -> None:
+        self.info = info
+        self._sensors = Sensors()
+
+    def snapshot(self) -> Telemetry:
+        otherwise = "a processor has no such sensor"
+        return read_telemetry(self.info.id, self._sensors.readers(), otherwise)
+
+    def health(self) -> Health:
+        try:
+            celsius = read_temperature()
+        except NotSupported:
+            return Health(HealthStatus.OK, reason="no temperature sensor; nothing else is wrong")
+        if celsius >= HOT_CELSIUS:
+            return Health(HealthStatus.DEGRADED, ("temperature_high",), f"{celsius:.0f} °C")
+        return Health(HealthStatus.OK)
+
+    def limits(self) -> Mapping[str, Limits]:
+        return {}
+
+    def apply(self, control: str, value: float) -> Applied:
+        raise NotSupported(f"the CPU has no control {control!r}")
+
+    def restore(self) -> None:
+        """Nothing is ever changed, so there is nothing to put back."""
+
+    def open(self, capability: Capability, **options: Any) -> Session:
+        """Options: ``threads`` (default 1) and ``memory_limit_bytes`` for CUCKOO."""
+        if capability not in self.info.capabilities:
+            raise NotSupported(f"{self.info.id} has no capability {capability}")
+        try:
+            return _open(capability, **options)
+        except TypeError as error:
+            raise BadArgument(f"{capability} options: {error}") from None
+
+
+class Driver:
+    family = "cpu"
+
+    def probe(self) -> Probe:
+        try:
+            library.load()
+        except DriverMissing as error:
+            return Probe(ProbeStatus.BROKEN, str(error))
+        return Probe(ProbeStatus.PASS)
+
+    def discover(self) -> Sequence[CpuDevice]:
+        """Raises `DriverMissing` when the native library is not built."""
+        library.load()
+        return [CpuDevice(_describe())]
+
+    def watch(self, callback: Callable[[str], None]) -> None:
+        """Processors do not come and go."""
+
+
+def _open(capability: Capability, **options: Any) -> Session:
+    if capability is Capability.CUCKOO:
+        options.setdefault("threads", 1)
+        options.setdefault("memory_limit_bytes", default_memory_limit_bytes())
+        return CuckooSearch(**options)
+    raise NotSupported(f"cpu: {capability}")
+
+
+def default_memory_limit_bytes() -> int:
+    """What a solver may take unless told: half of what is free now, at most 4 GiB."""
+    return min(DEFAULT_MEMORY_LIMIT_BYTES, int(psutil.virtual_memory().available) // 2)
+
+
+def _describe() -> DeviceInfo:
+    details = {
+        "isa": library.isa(),
+        "cores": str(psutil.cpu_count(logical=False) or psutil.cpu_count() or 1),
+        "threads": str(psutil.cpu_count() or 1),
+        "architecture": platform.machine(),
+    }
+    capabilities = {Capability.CUCKOO}
+    return DeviceInfo(
+        id="cpu:0",
+        hardware_id=_hardware_id(),
+        family="cpu",
+        model=_model(),
+        capabilities=frozenset(capabilities),
+        memory_bytes=psutil.virtual_memory().total,
+        driver_version=f"farmcpu-{library.ABI}",
+        details=details,
+    )
+
+
+def _model() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        lines = []
+    for line in lines:
+        if line.startswith("model name"):
+            return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
+
+
+def _hardware_id() -> str:
+    """A hash of the machine's id: stable, and telling nothing about the machine."""
+    try:
+        machine = Path("/etc/machine-id").read_text().strip()
+    except OSError:
+        machine = ""
+    machine = machine or f"mac-{uuid.getnode():012x}"
+    return "cpu-" + hashlib.blake2b(f"farmctl {machine}".encode(), digest_size=8).hexdigest()

@@ -1,0 +1,166 @@
+"""A device session in a process of its own, so that a hang or a crash stays contained.
+
+The worker (`drivers.worker_process`) is spoken to over an anonymous socket
+pair in pickled messages: both ends are this same program under the same user, so nothing
+foreign is ever unpickled. It ends with its owner, whatever either is doing: the kernel signals
+it when the last writer of the lifeline pipe is gone, even while a device call hangs.
+(PR_SET_PDEATHSIG would follow the *thread* that started the worker, which may end earlier.)
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Sequence
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any, Self, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from drivers.base import Capability, CuckooJob, CuckooSolution
+from drivers.errors import DeadlineExceeded, DeviceLost, DriverError
+from drivers.program import Program
+
+START_SECONDS = 60.0
+POLL_SECONDS = 0.01
+
+
+class WorkerSession:
+    """A session in a worker. It has the methods of every kind of session; one that the
+    opened capability lacks raises `NotSupported`. One call at a time, except `stop`.
+
+    Every call raises `DeadlineExceeded` after ``deadline_seconds`` and `DeviceLost` if the
+    worker died; in both cases the session is over and must be opened anew.
+    """
+
+    def __init__(
+        self, process: subprocess.Popen[bytes], channel: Connection, lifeline: int
+    ) -> None:
+        self._process = process
+        self._channel = channel
+        self._lifeline = lifeline
+        self._calls = 0
+        self._stopped = threading.Event()
+        self.deadline_seconds = START_SECONDS
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    def search(
+        self, job: CuckooJob, first_nonce: int, graphs: int, should_stop: Callable[[], bool]
+    ) -> tuple[int, list[CuckooSolution]]:
+        try:
+            answer = self._call("search", job, first_nonce, graphs, should_stop=should_stop)
+        finally:
+            self._stopped.clear()
+        return cast(tuple[int, list[CuckooSolution]], answer)
+
+    def verify(self, job: CuckooJob, nonce: int, edges: Sequence[int]) -> bool:
+        return bool(self._call("verify", job, nonce, tuple(edges)))
+
+    def load(self, model_id: str, program: Program) -> None:
+        self._call("load", model_id, program)
+
+    def unload(self, model_id: str) -> None:
+        self._call("unload", model_id)
+
+    def run(self, model_id: str, data: bytes) -> bytes:
+        return cast(bytes, self._call("run", model_id, data))
+
+    def gradient(self, x: NDArray[np.int32], w: NDArray[np.int32]) -> NDArray[np.int32]:
+        return cast(NDArray[np.int32], self._call("gradient", x, w))
+
+    def stop(self) -> None:
+        """From any thread: end the running search soon, or the next one at once."""
+        self._stopped.set()
+
+    def close(self) -> None:
+        """End the worker. Safe to repeat, and after a failure."""
+        if self._lifeline < 0:
+            return
+        self._process.kill()
+        self._process.wait()
+        self._channel.close()
+        os.close(self._lifeline)
+        self._lifeline = -1
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _call(
+        self, method: str, *arguments: object, should_stop: Callable[[], bool] | None = None
+    ) -> object:
+        if self._lifeline < 0:
+            raise DeviceLost("the session is closed; open a new one")
+        self._calls += 1
+        try:
+            self._channel.send((self._calls, method, arguments))
+            succeeded, answer = self._await_answer(should_stop)
+        except (EOFError, OSError):
+            self.close()
+            status = self._process.returncode
+            raise DeviceLost(f"the worker ended during {method} (status {status})") from None
+        if not succeeded:
+            raise cast(DriverError, answer)
+        return answer
+
+    def _await_answer(self, should_stop: Callable[[], bool] | None) -> tuple[bool, object]:
+        deadline = time.monotonic() + self.deadline_seconds
+        while not self._channel.poll(POLL_SECONDS if should_stop else self.deadline_seconds):
+            if time.monotonic() >= deadline:
+                self.close()
+                raise DeadlineExceeded(
+                    f"no answer in {self.deadline_seconds:g} s; the worker was ended"
+                )
+            if should_stop and (self._stopped.is_set() or should_stop()):
+                self._channel.send((self._calls, "stop", ()))
+                should_stop = None
+        return cast(tuple[bool, object], self._channel.recv())
+
+
+def open_session(
+    family: str,
+    device_id: str,
+    capability: Capability,
+    deadline_seconds: float = 60.0,
+    **options: Any,
+) -> WorkerSession:
+    """Open a device's session in a new worker; ``options`` go to `Device.open`.
+
+    Raises what `Device.open` raises, `BadArgument` for an unknown device, and
+    `DeadlineExceeded` if the device does not open in time.
+    """
+    session = _start()
+    try:
+        session._call("open", family, device_id, capability, options)
+    except DriverError:
+        session.close()
+        raise
+    session.deadline_seconds = deadline_seconds
+    return session
+
+
+def _start() -> WorkerSession:
+    ours, theirs = socket.socketpair()
+    lifeline_read, lifeline_write = os.pipe()
+    here = str(Path(__file__).resolve().parents[1])
+    paths = [here, *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
+    descriptors = (theirs.fileno(), lifeline_read)
+    with theirs, os.fdopen(lifeline_read, "rb"):
+        process = subprocess.Popen(
+            [sys.executable, "-m", "drivers.worker_process", *map(str, descriptors)],
+            stdin=subprocess.DEVNULL,
+            pass_fds=descriptors,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
+        )
+    return WorkerSession(process, Connection(ours.detach()), lifeline_write)
