@@ -23,7 +23,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Base64Bytes, BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from farmctl.domain import JobState, Priority, Workload
 
@@ -33,9 +33,12 @@ CHUNK_BYTES = 1024 * 1024
 
 
 class Message(BaseModel):
-    """Base of every message. A message of another version or with unknown keys is refused."""
+    """Base of every message. A message of another version or with unknown keys is refused.
+    Bytes are base64 in the JSON alone."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, ser_json_bytes="base64", val_json_bytes="base64"
+    )
     v: Literal[1] = 1
 
 
@@ -180,7 +183,7 @@ class InferRequest(Message):
 
     model: str
     """Infohash, 40 lower-case hex digits."""
-    input: Base64Bytes
+    input: bytes
     deadline: float
     """Seconds since the epoch after which nobody waits."""
     raw_size: int = 0
@@ -190,7 +193,7 @@ class InferReply(Message):
     status: Literal["ok", "logic_error", "unavailable"]
     """``logic_error``: the model or input is wrong, by consensus. Anything else that goes
     wrong is ``unavailable``, never a result."""
-    output: Base64Bytes = b""
+    output: bytes = b""
     device: str = ""
     """Device key that computed it."""
     milliseconds: float = 0.0
@@ -235,7 +238,7 @@ class ModelRequest(Message):
 class ModelReply(Message):
     found: bool
     total_bytes: int = 0
-    chunk: Base64Bytes = b""
+    chunk: bytes = b""
     detail: str = ""
 
 
@@ -260,7 +263,7 @@ class ArtifactChunk(Message):
     """sha-256 of the whole, hex."""
     offset: int = Field(ge=0)
     total_bytes: int = Field(ge=0)
-    chunk: Base64Bytes = b""
+    chunk: bytes = b""
 
 
 class ArtifactRequest(Message):
