@@ -29,6 +29,19 @@ class Genesis:
     coinbase: bytes = bytes(20)
 
 
+@dataclass(frozen=True)
+class VmParameters:
+    """Where a network's virtual machine departs from Ethereum's; the defaults are Cortex's."""
+
+    inference: bool = True
+    """INFER, INFERARRAY, metadata contracts and the plain-code prefix exist."""
+    code_deposit_gas: int = 20
+    """Gas for each byte of a new contract's code."""
+    self_balance_gas: int = 3
+    constantinople: bool = False
+    """Shifts, EXTCODEHASH and CREATE2 exist before Istanbul already."""
+
+
 @dataclass(frozen=True, eq=False)
 class Chain:
     """A network. Sources: cortex-protocol §1 and §2; defaults are Cortex mainnet's."""
@@ -70,6 +83,8 @@ class Chain:
 
     replaced_models: Mapping[bytes, bytes] = field(default_factory=dict)
     """Infohash of a model to the one that is run in its place."""
+
+    vm: VmParameters = field(default_factory=VmParameters)
 
     def is_istanbul(self, number: int) -> bool:
         return number >= self.istanbul_block
