@@ -28,6 +28,7 @@ class Reason(StrEnum):
     GAS_LIMIT_REACHED = "gas_limit_reached"
     QUOTA_REACHED = "quota_reached"
     NOT_UPLOADABLE = "not_uploadable"
+    AUTHOR_GAS = "author_gas"
     NOT_SEEDED = "not_seeded"
     BLOCKED_SENDER = "blocked_sender"
     # headers
