@@ -1,0 +1,96 @@
+"""API tokens and one-time codes; only their hashes are kept."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from dataclasses import dataclass
+
+from sqlalchemy import delete, select
+
+from farmctl.store.engine import Transaction
+from farmctl.store.schema import CodeRow, TokenRow
+
+SCOPES = ("read", "operate", "sell", "admin")
+
+
+@dataclass(frozen=True)
+class Token:
+    id: str
+    name: str
+    scopes: frozenset[str]
+    created: float
+    expires: float | None
+
+
+def digest(secret: str) -> str:
+    """Secrets are random and long, so one plain hash is enough."""
+    return hashlib.sha256(secret.encode()).hexdigest()
+
+
+def create(
+    tx: Transaction,
+    name: str,
+    scopes: frozenset[str],
+    now: float,
+    expires: float | None = None,
+    secret: str | None = None,
+) -> tuple[Token, str]:
+    """A new token and its secret, which cannot be had again."""
+    secret = secret or secrets.token_urlsafe(32)
+    token = Token(secrets.token_hex(8), name, scopes, now, expires)
+    row = TokenRow(
+        id=token.id,
+        name=name,
+        hash=digest(secret),
+        scopes=sorted(scopes),
+        created=now,
+        expires=expires,
+    )
+    tx.add(row)
+    return token, secret
+
+
+def find(tx: Transaction, secret: str, now: float) -> Token | None:
+    """The token with this secret, unless it has run out."""
+    row = tx.scalar(select(TokenRow).where(TokenRow.hash == digest(secret)))
+    if row is None or (row.expires is not None and row.expires <= now):
+        return None
+    return _token(row)
+
+
+def every(tx: Transaction) -> list[Token]:
+    return [_token(row) for row in tx.scalars(select(TokenRow).order_by(TokenRow.created))]
+
+
+def revoke(tx: Transaction, identity: str) -> bool:
+    row = tx.get(TokenRow, identity)
+    if row is None:
+        return False
+    tx.delete(row)
+    return True
+
+
+def create_code(tx: Transaction, purpose: str, subject: str, expires: float) -> str:
+    """A code that works once: ``purpose`` is login (subject: scopes) or enrol (rig's name)."""
+    code = secrets.token_urlsafe(24)
+    tx.add(CodeRow(hash=digest(code), purpose=purpose, subject=subject, expires=expires))
+    return code
+
+
+def use_code(tx: Transaction, purpose: str, code: str, now: float) -> str | None:
+    """The code's subject, if it is valid; it is spent by this."""
+    row = tx.get(CodeRow, digest(code))
+    if row is None or row.purpose != purpose:
+        return None
+    tx.delete(row)
+    return row.subject if row.expires > now else None
+
+
+def prune(tx: Transaction, now: float) -> None:
+    tx.execute(delete(CodeRow).where(CodeRow.expires <= now))
+    tx.execute(delete(TokenRow).where(TokenRow.expires.is_not(None), TokenRow.expires <= now))
+
+
+def _token(row: TokenRow) -> Token:
+    return Token(row.id, row.name, frozenset(row.scopes), row.created, row.expires)
