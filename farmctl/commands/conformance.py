@@ -40,11 +40,13 @@ def judge_file(path: Path) -> Outcome:
     name = path.stem
     if name not in {m.name for m in pkgutil.iter_modules(conformance.__path__)}:
         return Outcome(name, None)
-    run = importlib.import_module(f"farmctl.conformance.{name}").run
+    module = importlib.import_module(f"farmctl.conformance.{name}")
+    stems = (name, *getattr(module, "COMPANIONS", ()))
     cases: list[Case] = []
 
     def read() -> list[str]:
-        cases.extend(run(json.loads(path.read_text("utf-8"))))
+        files = (path.with_name(f"{stem}.json") for stem in stems)
+        cases.extend(module.run(*[json.loads(file.read_text("utf-8")) for file in files]))
         return [] if cases else ["the file holds no case"]
 
     whole = judge("the file", read)

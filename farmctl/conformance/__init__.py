@@ -1,7 +1,8 @@
 """Checks of this build against vector files.
 
 A file ``NAME.json`` is judged by the module ``NAME`` in this folder, which has
-``run(data) -> Iterable[Case]``; nothing else is edited to add one.
+``run(data) -> Iterable[Case]``; nothing else is edited to add one. A module whose cases need other
+files of the folder names them in ``COMPANIONS``; ``run`` gets their content as further arguments.
 """
 
 from __future__ import annotations
