@@ -149,6 +149,13 @@ def solution_bytes(edges: Sequence[int]) -> bytes:
     return b"".join(edge.to_bytes(4, "big") for edge in edges)
 
 
+def solution_edges(data: bytes) -> tuple[int, ...]:
+    """The edges of `solution_bytes`; raises ValueError where a part of one is left over."""
+    if len(data) % 4:
+        raise ValueError("a solution is a row of edges of 4 bytes each")
+    return tuple(int.from_bytes(data[i : i + 4], "big") for i in range(0, len(data), 4))
+
+
 def solution_hash(edges: Sequence[int]) -> bytes:
     """What is compared with the target, as a big-endian integer."""
     return keccak(solution_bytes(edges))
