@@ -21,6 +21,18 @@ def read_input(content: bytes) -> bytes:
     Raises:
         MalformedModel: it is no such file, or is truncated.
     """
+    shape, kind, payload = _parse(content)
+    if len(payload) != prod(shape) * kind.itemsize:
+        raise MalformedModel(f"the input has {len(payload)} bytes, which do not fit {shape}")
+    return payload
+
+
+def read_input_shape(content: bytes) -> tuple[int, ...]:
+    """Shape of the array in an ``.npy`` file; raises `MalformedModel` where it is none."""
+    return _parse(content)[0]
+
+
+def _parse(content: bytes) -> tuple[tuple[int, ...], np.dtype[np.generic], bytes]:
     stream = io.BytesIO(content)
     try:
         with warnings.catch_warnings():
@@ -30,10 +42,7 @@ def read_input(content: bytes) -> bytes:
         raise MalformedModel(f"the input is no .npy file: {error}") from error
     if fortran or kind.str not in _TYPES:
         raise MalformedModel(f"the input is {kind.str}, column-major or not one of {_TYPES}")
-    payload = stream.read()
-    if len(payload) != prod(shape) * kind.itemsize:
-        raise MalformedModel(f"the input has {len(payload)} bytes, which do not fit {shape}")
-    return payload
+    return shape, kind, stream.read()
 
 
 def _read_header(stream: io.BytesIO) -> tuple[tuple[int, ...], bool, np.dtype[np.generic]]:

@@ -1,0 +1,97 @@
+"""Bounded caches of loaded models: least recently used, or first in first out."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Generic, TypeVar
+
+Value = TypeVar("Value")
+
+
+class Policy(StrEnum):
+    """Which entry makes way: the one not used for longest, or the oldest."""
+
+    LRU = "lru"
+    FIFO = "fifo"
+
+
+@dataclass(frozen=True)
+class CacheCounts:
+    """What a cache did since it was made."""
+
+    hits: int
+    misses: int
+    evictions: int
+    entries: int
+    used_bytes: int
+
+    @property
+    def hit_ratio(self) -> float | None:
+        """None before the first look-up."""
+        asked = self.hits + self.misses
+        return self.hits / asked if asked else None
+
+
+class Cache(Generic[Value]):
+    """Values by key, of at most ``limit_bytes`` in all. Safe for several threads.
+
+    A value that alone exceeds the limit is handed out and not kept.
+    """
+
+    def __init__(self, limit_bytes: int, policy: Policy = Policy.LRU) -> None:
+        self.limit_bytes = limit_bytes
+        self.policy = policy
+        self._entries: OrderedDict[bytes, tuple[Value, int]] = OrderedDict()
+        self._used_bytes = 0
+        self._hits = self._misses = self._evictions = 0
+        self._lock = threading.Lock()
+
+    def get(self, key: bytes) -> Value | None:
+        with self._lock:
+            found = self._entries.get(key)
+            if found is None:
+                self._misses += 1
+                return None
+            self._hits += 1
+            if self.policy is Policy.LRU:
+                self._entries.move_to_end(key)
+            return found[0]
+
+    def put(self, key: bytes, value: Value, size_bytes: int) -> None:
+        with self._lock:
+            self._drop(key)
+            if size_bytes > self.limit_bytes:
+                return
+            while self._used_bytes + size_bytes > self.limit_bytes:
+                self._drop(next(iter(self._entries)))
+                self._evictions += 1
+            self._entries[key] = (value, size_bytes)
+            self._used_bytes += size_bytes
+
+    def find(self, key: bytes, load: Callable[[], tuple[Value, int]]) -> Value:
+        """The value of ``key``, loaded (with its size in bytes) and kept if it is not here."""
+        found = self.get(key)
+        if found is not None:
+            return found
+        value, size_bytes = load()
+        self.put(key, value, size_bytes)
+        return value
+
+    def forget(self, key: bytes) -> None:
+        with self._lock:
+            self._drop(key)
+
+    def counts(self) -> CacheCounts:
+        with self._lock:
+            return CacheCounts(
+                self._hits, self._misses, self._evictions, len(self._entries), self._used_bytes
+            )
+
+    def _drop(self, key: bytes) -> None:
+        found = self._entries.pop(key, None)
+        if found is not None:
+            self._used_bytes -= found[1]
