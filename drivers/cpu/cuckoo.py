@@ -33,14 +33,6 @@ class Proof(IntEnum):
     BAD_GRAPH = 100
 
 
-class _Status(IntEnum):
-    OK = 0
-    BAD_ARGUMENT = 1
-    NOT_SUPPORTED = 2
-    NO_MEMORY = 3
-    STOPPED = 4
-
-
 def keys_of(header: bytes, nonce: int) -> tuple[int, ...]:
     """The four siphash keys of a graph: blake2b-256(header ‖ LE64 nonce)."""
     message = header + struct.pack("<Q", nonce)
@@ -105,10 +97,10 @@ class Solver:
         status = self._library.farmcpu_solve(
             self._handle, byref(graph), byref(self._stop), cycles, MAX_CYCLES, byref(found)
         )
-        if status == _Status.STOPPED:
+        if status == library.Status.STOPPED:
             return None
-        if status != _Status.OK:
-            raise DriverError(f"the solver failed: {_Status(status).name.lower()}")
+        if status != library.Status.OK:
+            raise DriverError(f"the solver failed: {library.Status(status).name.lower()}")
         size = job.proof_size
         starts = range(0, found.value * size, size)
         return [CuckooSolution(nonce, tuple(cycles[i : i + size])) for i in starts]

@@ -24,9 +24,11 @@ from drivers.base import (
     Telemetry,
     read_telemetry,
 )
-from drivers.cpu import library
+from drivers.cpu import library, train
 from drivers.cpu.cuckoo import CuckooSearch
+from drivers.cpu.infer import InferRuns
 from drivers.cpu.sensors import Sensors, read_temperature
+from drivers.cpu.train import TrainProof
 from drivers.errors import BadArgument, DriverMissing, NotSupported
 
 HOT_CELSIUS = 95.0
@@ -63,7 +65,8 @@ class CpuDevice:
         """Nothing is ever changed, so there is nothing to put back."""
 
     def open(self, capability: Capability, **options: Any) -> Session:
-        """Options: ``threads`` (default 1) and ``memory_limit_bytes`` for CUCKOO."""
+        """Options: ``memory_limit_bytes`` for CUCKOO (the solvers) and INFER (one model), and
+        ``threads`` (default 1) for CUCKOO."""
         if capability not in self.info.capabilities:
             raise NotSupported(f"{self.info.id} has no capability {capability}")
         try:
@@ -92,15 +95,17 @@ class Driver:
 
 
 def _open(capability: Capability, **options: Any) -> Session:
-    if capability is Capability.CUCKOO:
-        options.setdefault("threads", 1)
-        options.setdefault("memory_limit_bytes", default_memory_limit_bytes())
-        return CuckooSearch(**options)
-    raise NotSupported(f"cpu: {capability}")
+    if capability is Capability.TRAIN:
+        return TrainProof(**options)
+    options.setdefault("memory_limit_bytes", default_memory_limit_bytes())
+    if capability is Capability.INFER:
+        return InferRuns(**options)
+    options.setdefault("threads", 1)
+    return CuckooSearch(**options)
 
 
 def default_memory_limit_bytes() -> int:
-    """What a solver may take unless told: half of what is free now, at most 4 GiB."""
+    """What solvers or a model may take unless told: half of what is free now, at most 4 GiB."""
     return min(DEFAULT_MEMORY_LIMIT_BYTES, int(psutil.virtual_memory().available) // 2)
 
 
@@ -111,7 +116,11 @@ def _describe() -> DeviceInfo:
         "threads": str(psutil.cpu_count() or 1),
         "architecture": platform.machine(),
     }
-    capabilities = {Capability.CUCKOO}
+    capabilities = {Capability.CUCKOO, Capability.INFER}
+    if train.is_installed():
+        capabilities.add(Capability.TRAIN)
+    else:
+        details["train"] = "PyTorch is not installed; `pip install 'farmctl[train]'` adds it"
     return DeviceInfo(
         id="cpu:0",
         hardware_id=_hardware_id(),

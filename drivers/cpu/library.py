@@ -10,6 +10,7 @@ import ctypes
 import functools
 import sysconfig
 from ctypes import POINTER, c_char_p, c_int32, c_size_t, c_uint32, c_uint64, c_void_p
+from enum import IntEnum
 from pathlib import Path
 
 from drivers.errors import DriverMissing
@@ -78,6 +79,40 @@ def _declare(library: ctypes.CDLL) -> None:
         POINTER(c_size_t),
     )
     function("farmcpu_solver_survivors", c_uint64, c_void_p, c_uint32)
+    function(
+        "farmcpu_program_load",
+        c_void_p,
+        c_char_p,
+        c_size_t,
+        POINTER(c_int32),
+        c_size_t,
+        c_uint64,
+        POINTER(c_int32),
+        c_char_p,
+        c_size_t,
+    )
+    function("farmcpu_program_free", None, c_void_p)
+    function("farmcpu_program_input_words", c_size_t, c_void_p)
+    function("farmcpu_program_output_words", c_size_t, c_void_p)
+    function(
+        "farmcpu_program_run",
+        c_int32,
+        c_void_p,
+        POINTER(c_int32),
+        c_size_t,
+        POINTER(c_int32),
+        c_size_t,
+    )
+
+
+class Status(IntEnum):
+    """``farmcpu_status``."""
+
+    OK = 0
+    BAD_ARGUMENT = 1
+    NOT_SUPPORTED = 2
+    NO_MEMORY = 3
+    STOPPED = 4
 
 
 def isa() -> str:

@@ -78,6 +78,36 @@ FARMCPU_API farmcpu_status farmcpu_solve(farmcpu_solver *solver, const farmcpu_g
 /* Edges left after trimming round `round` of the last solved graph (0: all); 0 past the last. */
 FARMCPU_API uint64_t farmcpu_solver_survivors(const farmcpu_solver *solver, uint32_t round);
 
+/* ---- Integer programs (drivers/program.py) --------------------------------------------- */
+
+typedef struct farmcpu_program farmcpu_program;
+
+/* Check a program and make it ready. `text` is its flat form, words separated by blanks:
+ *   values N {precision dimensions size...}   N times
+ *   parameters P {value}                      their tensors lie in `parameters` in this order
+ *   steps S {operator  inputs n...  outputs n...  attributes {name count number...}}
+ *   heads H {value}
+ * Every shape, index and bound is checked here: BAD_ARGUMENT for a malformed program,
+ * NOT_SUPPORTED for an operator that is not here, NO_MEMORY if the values take more than
+ * memory_limit_bytes (tables made for a step take at most twice its output besides).
+ * NULL unless *status is FARMCPU_OK. */
+FARMCPU_API farmcpu_program *farmcpu_program_load(const char *text, size_t text_bytes,
+                                                  const int32_t *parameters,
+                                                  size_t parameter_words,
+                                                  uint64_t memory_limit_bytes,
+                                                  farmcpu_status *status, char *error,
+                                                  size_t error_bytes);
+FARMCPU_API void farmcpu_program_free(farmcpu_program *program);
+
+/* Words of the input, and of all heads one after another. */
+FARMCPU_API size_t farmcpu_program_input_words(const farmcpu_program *program);
+FARMCPU_API size_t farmcpu_program_output_words(const farmcpu_program *program);
+
+/* Run one input. BAD_ARGUMENT if a word count differs. One call at a time on one program. */
+FARMCPU_API farmcpu_status farmcpu_program_run(farmcpu_program *program, const int32_t *input,
+                                               size_t input_words, int32_t *output,
+                                               size_t output_words);
+
 #ifdef __cplusplus
 }
 #endif
