@@ -1,0 +1,32 @@
+/** Icons as paths on a 20 × 20 grid, drawn with a stroke. */
+export const ICONS = {
+  overview: "M3 3h6v8H3zM11 3h6v4h-6zM11 10h6v7h-6zM3 14h6v3H3z",
+  rig: "M3 4h14v5H3zM3 11h14v5H3zM6 6.5h.01M6 13.5h.01M10 6.5h4M10 13.5h4",
+  device: "M6 6h8v8H6zM8 3v3M12 3v3M8 14v3M12 14v3M3 8h3M3 12h3M14 8h3M14 12h3",
+  job: "M4 16V8M8 16V4M12 16v-6M16 16V7",
+  model: "M5 3.5a1.8 1.8 0 1 0 .01 0zM5 12.9a1.8 1.8 0 1 0 .01 0zM15 8.2a1.8 1.8 0 1 0 .01 0zM6.8 6l6.5 3.2M6.8 14l6.5-3.2",
+  block: "M10 2.5 16.5 6v8L10 17.5 3.5 14V6zM3.5 6 10 9.5 16.5 6M10 9.5v8",
+  plan: "M4 5h2M4 10h2M4 15h2M9 5h7M9 10h7M9 15h7",
+  market: "M10 3v14M14 6c-1-1.3-2.4-1.7-4-1.7-2.2 0-4 .9-4 2.8 0 4 8 1.8 8 5.8 0 1.9-1.8 2.8-4 2.8-1.7 0-3.2-.5-4.2-1.8",
+  event: "M3 10h3l2-6 4 12 2-6h3",
+  healthy: "M4 10.5l4 4 8-9",
+  attention: "M10 3 18 16.5H2zM10 8v4M10 14.2h.01",
+  offline: "M5 5l10 10M15 5 5 15",
+  paused: "M7 4v12M13 4v12",
+  lock: "M5 9h10v8H5zM7 9V6a3 3 0 0 1 6 0v3",
+  unlock: "M5 9h10v8H5zM7 9V6a3 3 0 0 1 5.6-1.5",
+  play: "M6 4l10 6-10 6z",
+  switch: "M3 7h11l-3-3M17 13H6l3 3",
+  mine: "M3 17 11 9M6 4c4-1.5 8 0 11 6-3-2-5-2.5-6.5-1.5",
+  infer: "M3 10h4l2-5 3 10 2-5h3",
+  train: "M4 4v12h12M7 12l3-4 3 2 4-6",
+  external: "M8 4H4v12h12v-4M11 3h6v6M17 3 9 11",
+  idle: "M4 10h12",
+  more: "M4 6h12M4 10h12M4 14h12",
+  close: "M5 5l10 10M15 5 5 15",
+  next: "M8 4l6 6-6 6",
+  info: "M10 2.5a7.5 7.5 0 1 0 .01 0zM10 9.2v4.3M10 6.4h.01",
+  wait: "M6 3h8M6 17h8M7 3c0 4 6 5 6 7s-6 3-6 7M13 3c0 4-6 5-6 7s6 3 6 7",
+} as const;
+
+export type IconName = keyof typeof ICONS;

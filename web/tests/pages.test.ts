@@ -1,0 +1,111 @@
+import { expect, test } from "vitest";
+import type { Device, Plan } from "../src/api/views";
+import { describeConsequences } from "../src/consequences";
+import { listChanges, type PlanLine } from "../src/plans";
+import { bandOf, findReading, listFields } from "../src/readings";
+import { deviceAddress, matchRoute } from "../src/routes";
+
+const device: Device = {
+  key: "tower/cpu:0",
+  rig: "tower",
+  id: "cpu:0",
+  family: "cpu",
+  model: "CPU",
+  hardware_id: "x",
+  capabilities: [],
+  self_tests: [],
+  state: "healthy",
+  reason: "",
+  workload: "mine",
+  wanted: "mine",
+  why: "",
+  priority: 10,
+  infer_reserve: true,
+  job_id: null,
+  locked: false,
+  paused: false,
+  wish: null,
+  readings: {},
+  missing: {},
+  net_micro_per_hour: { mine: 300_000, idle: -10_000 },
+  shares_accepted: 0,
+  shares_stale: 0,
+  shares_rejected: 0,
+};
+
+test("routes take their parameters from the path", () => {
+  expect(matchRoute("/devices/:rig/:device", "/devices/tower/cpu:0")).toEqual({
+    rig: "tower",
+    device: "cpu:0",
+  });
+  expect(matchRoute("/rigs/:rig", "/rigs/a%20b")).toEqual({ rig: "a b" });
+  expect(matchRoute("/rigs/:rig", "/rigs/%zz")).toEqual({ rig: "%zz" });
+  expect(matchRoute("/", "/")).toEqual({});
+  expect(matchRoute("/rigs", "/rigs/tower")).toBeNull();
+  expect(matchRoute("/rigs", "/jobs")).toBeNull();
+});
+
+test("a device's address leads back to its key", () => {
+  const path = deviceAddress("hall 1/cuda:3");
+  expect(path).toBe("/devices/hall%201/cuda:3");
+  expect(matchRoute("/devices/:rig/:device", path)).toEqual({ rig: "hall 1", device: "cuda:3" });
+});
+
+test("a switch says what stops, what starts and what it costs", () => {
+  expect(describeConsequences(device, "switch", "idle", "EUR")).toEqual([
+    "Mining stops, idling starts.",
+    "Net income falls by 0.3100 EUR an hour.",
+  ]);
+  expect(describeConsequences(device, "switch", "mine", "EUR")[0]).toMatch(/already/);
+});
+
+test("a job on the device is mentioned before it is preempted", () => {
+  const training: Device = { ...device, workload: "train", job_id: "j-1" };
+  expect(describeConsequences(training, "switch", "mine", "").join(" ")).toMatch(/j-1.*checkpoint/);
+  expect(describeConsequences(training, "pause", undefined, "").join(" ")).toMatch(/j-1/);
+});
+
+test("an income that nobody knows is not made up", () => {
+  const lines = describeConsequences(device, "switch", "infer", "EUR");
+  expect(lines.join(" ")).not.toMatch(/income/);
+});
+
+test("missing readings are listed with those that were read", () => {
+  const fields = listFields({ power_watts: 3, brand_new: 1 }, { fan_ratio: "no fan" });
+  expect(fields).toEqual(["power_watts", "fan_ratio", "brand_new"]);
+  expect(findReading("brand_new").label).toBe("brand new");
+  expect(findReading("temperature_celsius").format(61.4)).toBe("61 °C");
+  expect(findReading("temperature_celsius").format(null)).toBe("—");
+});
+
+test("temperature bands begin at 67 and 77 °C, and at 80 and 100 °C for memory", () => {
+  const core = [66.9, 67, 77].map((value) => bandOf("temperature_celsius", value));
+  expect(core).toEqual(["cool", "warm", "hot"]);
+  expect(bandOf("memory_temperature_celsius", 79)).toBe("cool");
+  expect(bandOf("temperature_celsius", null)).toBe("cool");
+});
+
+const line = (name: string, workload: PlanLine["workload"]): PlanLine => ({
+  device: name,
+  workload,
+  priority: 10,
+  reason: "",
+  job_id: null,
+  infer_reserve: false,
+});
+const plan = (number: number, ...assignments: PlanLine[]): Plan => ({
+  number,
+  created: 0,
+  assignments,
+});
+
+test("a plan's changes are those against the plan before", () => {
+  const before = plan(1, line("a", "mine"), line("b", "mine"));
+  const after = plan(2, line("a", "mine"), line("b", "idle"), line("c", "mine"));
+  const changes = listChanges(after, before);
+  expect(changes.map((change) => [change.line.device, change.before?.workload])).toEqual([
+    ["b", "mine"],
+    ["c", undefined],
+  ]);
+  expect(listChanges(after, after)).toEqual([]);
+});
