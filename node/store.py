@@ -30,6 +30,7 @@ TABLES = (
     "receipts",
     "difficulties",
     "calls",
+    "call_totals",
     "canonical",
     "locations",
     "metas",
@@ -126,8 +127,11 @@ class ChainStore:
 
     def calls(self, block_hash: bytes) -> dict[bytes, int]:
         """INFER calls of a block, by infohash."""
-        flat = _strings(self._read("calls", block_hash) or EMPTY_LIST)
-        return {m: int.from_bytes(n, "big") for m, n in zip(flat[::2], flat[1::2], strict=True)}
+        return _calls(self._read("calls", block_hash))
+
+    def count_calls(self, infohash: bytes) -> int:
+        """INFER calls of a model on the canonical chain."""
+        return int.from_bytes(self._read("call_totals", infohash) or b"", "big")
 
     def canonical_hash(self, number: int) -> bytes | None:
         return self._read("canonical", _number(number))
@@ -198,6 +202,7 @@ class ChainStore:
     def _link(self, txn: lmdb.Transaction, block: Block) -> None:
         key = block.header.hash()
         self._set(txn, "canonical", _number(block.header.number), key)
+        self._count(txn, key, 1)
         for index, transaction in enumerate(block.transactions):
             where = key + index.to_bytes(4, "big")
             self._set(txn, "locations", transaction.hash(), where)
@@ -205,9 +210,15 @@ class ChainStore:
 
     def _unlink(self, txn: lmdb.Transaction, block: Block) -> None:
         txn.delete(_number(block.header.number), db=self._tables["canonical"])
+        self._count(txn, block.hash(), -1)
         for transaction in block.transactions:
             txn.delete(transaction.hash(), db=self._tables["locations"])
             self._set(txn, "pending", transaction.hash(), transaction.encode())
+
+    def _count(self, txn: lmdb.Transaction, block_hash: bytes, sign: int) -> None:
+        for model, calls in _calls(self._lookup(txn, "calls", block_hash)).items():
+            old = int.from_bytes(self._lookup(txn, "call_totals", model) or b"", "big")
+            self._set(txn, "call_totals", model, (old + sign * calls).to_bytes(8, "big"))
 
     def _set(self, txn: lmdb.Transaction, table: str, key: bytes, value: bytes) -> None:
         txn.put(key, value, db=self._tables[table])
@@ -258,6 +269,11 @@ def _join(header: bytes, body: bytes) -> Block:
 
 def _body(block: Block) -> bytes:
     return rlp.encode([[t.items() for t in block.transactions], [u.items() for u in block.uncles]])
+
+
+def _calls(raw: bytes | None) -> dict[bytes, int]:
+    flat = _strings(raw or EMPTY_LIST)
+    return {m: int.from_bytes(n, "big") for m, n in zip(flat[::2], flat[1::2], strict=True)}
 
 
 def _strings(raw: bytes) -> list[bytes]:
