@@ -1,0 +1,176 @@
+"""Inference for consensus: from what the machine asks to an engine that computes it.
+
+`Inference` fulfils the machine's `Infer` protocol: it finds the model, converts a contract's
+bytes to the kernel's and back, keeps results, and asks an `InferEngine`. An engine that fails is
+never an answer: the transaction waits (`InferRuntimeError`), as does a block that holds it.
+"""
+
+from __future__ import annotations
+
+import random
+import threading
+from collections import Counter, OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from node.errors import EngineUnavailable, ModelFault
+from node.models.errors import MalformedModel, StorageError
+from node.models.input_file import read_input
+from node.models.loading import GraphLoader
+from node.models.storage import DATA
+from node.spec.crypto import keccak
+from node.spec.cvm import CvmError, run
+from node.spec.vm.context import Infer, InferLogicError, InferRuntimeError, KernelFault
+
+RESULTS = 4096
+RESULT_BYTES = 65_536
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A result in the kernel's form: one int8 or one little-endian int32 per element."""
+
+    output: bytes
+    device: str = ""
+    """Who computed it, where that can be said."""
+
+
+class InferEngine(Protocol):
+    def run(self, model: str, data: bytes) -> Answer:
+        """Run a model (infohash, 40 hex digits) on input in the kernel's form. Raises
+        `EngineUnavailable` or `ModelFault`, nothing else."""
+        ...
+
+
+class ReferenceEngine:
+    """The CVM's own arithmetic, slow and certain."""
+
+    def __init__(self, loader: GraphLoader) -> None:
+        self._loader = loader
+
+    def run(self, model: str, data: bytes) -> Answer:
+        graph = self._loader.load(bytes.fromhex(model))
+        try:
+            return Answer(run(graph, data), "reference")
+        except CvmError as error:
+            raise ModelFault(str(error), logic=error.logic) from error
+
+
+class CrossCheckedEngine:
+    """An engine of which a sample, and every claim of a fault, is computed again.
+
+    A difference is never passed on: it is reported (model, device, what was wrong) and the
+    inference counts as unavailable.
+    """
+
+    def __init__(
+        self,
+        primary: InferEngine,
+        reference: InferEngine,
+        ratio: float,
+        report: Callable[[str, str, str], None],
+    ) -> None:
+        self._primary = primary
+        self._reference = reference
+        self._ratio = ratio
+        self._report = report
+
+    def run(self, model: str, data: bytes) -> Answer:
+        try:
+            answer = self._primary.run(model, data)
+        except ModelFault as fault:
+            # A fault is judged by the reference alone: an outage must not pass for one.
+            expected = self._reference.run(model, data)
+            self._report(model, "", f"claimed a fault where there is none: {fault}")
+            return expected
+        if random.random() < self._ratio:
+            self._check(model, data, answer)
+        return answer
+
+    def _check(self, model: str, data: bytes, answer: Answer) -> None:
+        if self._reference.run(model, data).output == answer.output:
+            return
+        self._report(model, answer.device, "gave a wrong result")
+        raise EngineUnavailable(f"{answer.device} gave a wrong result for model {model}")
+
+
+class Inference:
+    """`Infer` of the machine over a storage and an engine. Safe for several threads."""
+
+    def __init__(self, loader: GraphLoader, engine: InferEngine) -> None:
+        self._loader = loader
+        self._engine = engine
+        self._results: OrderedDict[tuple[bytes, bytes], bytes] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def operations(self, model: bytes, raw_size: int) -> int:
+        try:
+            return self._loader.load(model).operations()
+        except (EngineUnavailable, ModelFault) as error:
+            raise _translated(error) from error
+
+    def input_data(self, infohash: bytes, raw_size: int) -> bytes:
+        try:
+            return read_input(self._loader.storage.read(infohash, DATA))
+        except MalformedModel as error:
+            raise KernelFault(f"input {infohash.hex()}: {error}") from error
+        except StorageError as error:
+            raise InferRuntimeError(f"input {infohash.hex()}: {error}") from error
+
+    def run(self, model: bytes, data: bytes, raw_size: int) -> bytes:
+        key = (model, keccak(data))
+        with self._lock:
+            known = self._results.get(key)
+        if known is not None:
+            return known
+        try:
+            result = self._compute(model, data)
+        except (EngineUnavailable, ModelFault) as error:
+            raise _translated(error) from error
+        if len(result) <= RESULT_BYTES:
+            self._keep(key, result)
+        return result
+
+    def _keep(self, key: tuple[bytes, bytes], result: bytes) -> None:
+        with self._lock:
+            self._results[key] = result
+            if len(self._results) > RESULTS:
+                self._results.popitem(last=False)
+
+    def _compute(self, model: bytes, data: bytes) -> bytes:
+        graph = self._loader.load(model)
+        needed = graph.input_bytes
+        if len(data) < needed:
+            raise ModelFault(f"the model takes {needed} bytes of input, not {len(data)}")
+        kernel = turn_words(data[:needed], graph.input_type_bytes)
+        return turn_words(self._engine.run(model.hex(), kernel).output, graph.output_type_bytes)
+
+
+class CountedInference:
+    """Counts the calls of one execution by model."""
+
+    def __init__(self, inner: Infer) -> None:
+        self._inner = inner
+        self.calls: Counter[bytes] = Counter()
+
+    def operations(self, model: bytes, raw_size: int) -> int:
+        return self._inner.operations(model, raw_size)
+
+    def input_data(self, infohash: bytes, raw_size: int) -> bytes:
+        return self._inner.input_data(infohash, raw_size)
+
+    def run(self, model: bytes, data: bytes, raw_size: int) -> bytes:
+        self.calls[model] += 1
+        return self._inner.run(model, data, raw_size)
+
+
+def turn_words(data: bytes, width: int) -> bytes:
+    """Elements of ``width`` bytes from big-endian to little-endian or back."""
+    return b"".join([data[i : i + width][::-1] for i in range(0, len(data), width)])
+
+
+def _translated(error: EngineUnavailable | ModelFault) -> Exception:
+    if isinstance(error, EngineUnavailable):
+        return InferRuntimeError(str(error))
+    return InferLogicError(str(error)) if error.logic else KernelFault(str(error))
