@@ -1,0 +1,173 @@
+"""The node without its clockwork: chain, mempool, work and models behind plain methods.
+
+Everything is synchronous and safe for several threads; `node.service` runs it.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from node.errors import SubmissionReason, SubmissionRefused, TransactionRefused
+from node.execution import Executor
+from node.importing import HeadChange, Importer, Outcome
+from node.inference import Inference, InferEngine
+from node.mempool import Mempool, PoolLimits
+from node.models.loading import GraphLoader
+from node.overlay import Overlay
+from node.production import Producer
+from node.rpc.filters import Filters
+from node.spec.chain import Chain
+from node.spec.errors import InvalidBlock
+from node.spec.seal import CycleVerifier
+from node.spec.state import State
+from node.spec.types import Block, Header, Transaction
+from node.spec.vm.context import InferRuntimeError
+from node.store import ChainStore
+from node.work import Hashrates, WorkDesk, WorkPackage
+
+CLIENT_VERSION = "farmctl/0.1.0/python"
+
+
+@dataclass(frozen=True)
+class NodeState:
+    """What the node is doing, for people."""
+
+    chain: str
+    head: Header
+    pending_transactions: int
+    balance_wei: int
+    blocked: str
+
+
+class Node:
+    """``engine`` computes inferences; ``verify_cycle`` checks Cuckaroo cycles."""
+
+    def __init__(
+        self,
+        chain: Chain,
+        home: Path,
+        loader: GraphLoader,
+        engine: InferEngine,
+        coinbase: bytes,
+        verify_cycle: CycleVerifier,
+        clock: Callable[[], float] = time.time,
+        limits: PoolLimits | None = None,
+    ) -> None:
+        self.chain = chain
+        self.coinbase = coinbase
+        self.loader = loader
+        self.minimum_gas_price_wei = (limits or PoolLimits()).minimum_gas_price_wei
+        self.store = ChainStore(home / "chain")
+        self.inference = Inference(loader, engine)
+        executor = Executor(chain, self.store, self.inference, verify_cycle)
+        self.store.begin(chain.name, executor.genesis())
+        self.mempool = Mempool(chain, limits)
+        self.importer = Importer(chain, self.store, executor, clock, self._follow)
+        self.producer = Producer(executor, self.mempool, coinbase, clock)
+        self.desk = WorkDesk(chain, verify_cycle)
+        self.hashrates = Hashrates()
+        self.filters = Filters()
+        self.blocked = ""
+        self._listeners: list[Callable[[], None]] = []
+        self._building = threading.Lock()
+        self._restore_pending()
+
+    def close(self) -> None:
+        self.store.close()
+
+    def on_change(self, listener: Callable[[], None]) -> None:
+        """Call back (from any thread) after a new head or a new transaction."""
+        self._listeners.append(listener)
+
+    def head(self) -> Header:
+        return self.store.head_header()
+
+    def header_at(self, number: int) -> Header | None:
+        block_hash = self.store.canonical_hash(number)
+        return self.store.header(block_hash) if block_hash else None
+
+    def state_at(self, header: Header) -> State:
+        """State after a block; what is written to it goes nowhere."""
+        return State(Overlay(self.store), header.state_root)
+
+    def send(self, transaction: Transaction) -> None:
+        """Take a transaction into the mempool and onto the disk. Raises `TransactionRefused`."""
+        head = self.head()
+        state = self.state_at(head)
+        pushed = self.mempool.add(transaction, state, head.gas_limit, head.number + 1)
+        self.store.keep_pending(transaction)
+        if pushed:
+            self.store.drop_pending(pushed)
+        self._tell()
+
+    def import_block(self, block: Block) -> Outcome:
+        """Raises `InvalidBlock`, `InferRuntimeError` or `StoreError`; then nothing changed."""
+        outcome = self.importer.add(block)
+        if outcome is Outcome.SIDE:
+            self.producer.note_side(block.header)
+        return outcome
+
+    def refresh_work(self) -> WorkPackage:
+        """Build a block on the head from the mempool and offer it to miners."""
+        with self._building:
+            template = self.producer.build(self.head())
+            self.blocked = template.blocked
+            self._drop(template.impossible)
+            return self.desk.offer(template.block)
+
+    def submit(self, seal_hash: bytes, nonce: int, edges: tuple[int, ...]) -> Block:
+        """Judge a miner's solution and import the block. Raises `SubmissionRefused`."""
+        block = self.desk.seal(seal_hash, nonce, edges)
+        try:
+            self.import_block(block)
+        except (InvalidBlock, InferRuntimeError) as error:
+            raise SubmissionRefused(
+                SubmissionReason.INVALID, f"the sealed block cannot be imported: {error}"
+            ) from error
+        return block
+
+    def status(self) -> NodeState:
+        head = self.head()
+        balance = self.state_at(head).get_balance(self.coinbase)
+        return NodeState(self.chain.name, head, len(self.mempool), balance, self.blocked)
+
+    def _follow(self, change: HeadChange) -> None:
+        """Bring the mempool after the chain: what left it may come back."""
+        for block in change.adopted:
+            self.mempool.remove(t.hash() for t in block.transactions)
+        included = {t.hash() for b in change.adopted for t in b.transactions}
+        for block in change.abandoned:
+            self._readmit([t for t in block.transactions if t.hash() not in included])
+        dead = self.mempool.prune(self.state_at(self.head()))
+        self._drop(dead)
+        for block in change.abandoned:
+            self.producer.note_side(block.header)
+        self._tell()
+
+    def _drop(self, hashes: Sequence[bytes]) -> None:
+        if hashes:
+            self.mempool.remove(hashes)
+            self.store.drop_pending(hashes)
+
+    def _restore_pending(self) -> None:
+        waiting = self.store.pending()
+        self._readmit(sorted(waiting, key=lambda t: t.nonce))
+
+    def _readmit(self, transactions: list[Transaction]) -> None:
+        head = self.head()
+        state = self.state_at(head)
+        gone = []
+        for transaction in transactions:
+            try:
+                self.mempool.add(transaction, state, head.gas_limit, head.number + 1)
+            except TransactionRefused:
+                gone.append(transaction.hash())
+        self._drop(gone)
+
+    def _tell(self) -> None:
+        for listener in self._listeners:
+            listener()
