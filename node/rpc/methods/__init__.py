@@ -1,0 +1,1 @@
+"""One file a group of methods, each with its ``METHODS``."""
