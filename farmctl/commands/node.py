@@ -1,0 +1,63 @@
+"""``farmctl node``: run the embedded node, see how it does."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import Any
+
+import httpx
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from farmctl.config import load
+from farmctl.errors import Unavailable
+
+TIMEOUT_SECONDS = 5.0
+
+
+def run() -> None:
+    """Run the embedded node; `farmctl up` does so for you."""
+    from farmctl.node_process import NodeProcess
+
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    asyncio.run(NodeProcess(load()).run())
+
+
+def status() -> None:
+    """Show height, difficulty, coinbase and what waits."""
+    url = load().node_url
+    block, coinbase = _ask(url, ("eth_getBlockByNumber", "latest", False), ("eth_coinbase",))
+    balance, pending, mining = _ask(
+        url, ("eth_getBalance", coinbase), ("txpool_status",), ("eth_mining",)
+    )
+    table = Table(show_header=False, box=None)
+    table.add_row("height", str(int(block["number"], 16)))
+    table.add_row("head", block["hash"])
+    table.add_row("difficulty", str(int(block["difficulty"], 16)))
+    table.add_row("pending", str(int(pending["pending"], 16)))
+    table.add_row("coinbase", coinbase)
+    table.add_row("balance", f"{int(balance, 16) / 10**18:.4f} coins")
+    table.add_row("work", "offered to miners" if mining else "none yet")
+    Console().print(table)
+
+
+def _ask(url: str, *calls: tuple[Any, ...]) -> list[Any]:
+    """The results of a batch; raises `Unavailable` where the node does not answer."""
+    batch = [
+        {"jsonrpc": "2.0", "id": i, "method": name, "params": params}
+        for i, (name, *params) in enumerate(calls)
+    ]
+    try:
+        replies = httpx.post(url, json=batch, timeout=TIMEOUT_SECONDS).json()
+        return [reply["result"] for reply in replies]
+    except (httpx.HTTPError, ValueError, KeyError, TypeError) as error:
+        raise Unavailable(f"no node answers at {url}; `farmctl up` starts one") from error
+
+
+def register(app: typer.Typer) -> None:
+    group = typer.Typer(help="The embedded full node.", no_args_is_help=True)
+    group.command("run")(run)
+    group.command("status")(status)
+    app.add_typer(group, name="node")

@@ -1,0 +1,230 @@
+"""The node's process on the farm: work, solutions, models and INFER over the bus.
+
+The node goes on without the bus: blocks are imported and the JSON-RPC answers; only inference
+waits, and miners that come by the bus get no work until it is back.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+import uuid
+from collections.abc import Coroutine, Sequence
+from functools import lru_cache
+
+from drivers.base import CuckooJob
+from drivers.cpu import cuckoo
+from farmctl.bus import Bus
+from farmctl.errors import BusError
+from farmctl.messages import (
+    CHUNK_BYTES,
+    FaultEvent,
+    InferReply,
+    InferRequest,
+    Message,
+    ModelReply,
+    ModelRequest,
+    NodeStatus,
+    RigEvent,
+    Submission,
+    SubmissionReply,
+    Work,
+)
+from node.errors import (
+    EngineUnavailable,
+    ModelFault,
+    NodeError,
+    NoWork,
+    SubmissionReason,
+    SubmissionRefused,
+)
+from node.inference import Answer
+from node.models.loading import GraphLoader
+from node.service import NodeService
+from node.spec.chain import Chain
+from node.work import WorkPackage
+
+STATUS_SECONDS = 1.0
+INFER_ATTEMPTS = 3
+
+log = logging.getLogger(__name__)
+
+
+def verify_cycle(
+    graph: bytes, edges: Sequence[int], edge_bits: int, rounds: tuple[int, int]
+) -> bool:
+    """The native verifier in the node's form: ``graph`` is seal hash ‖ LE64 nonce."""
+    job = CuckooJob(graph[:32], edge_bits, rounds, len(edges))
+    nonce = int.from_bytes(graph[32:], "little")
+    return cuckoo.verify(job, nonce, edges) is cuckoo.Proof.OK
+
+
+class BusEngine:
+    """Asks the farm's INFER workers. Called from threads, never from the event loop."""
+
+    def __init__(self, timeout_seconds: float) -> None:
+        self._timeout_seconds = timeout_seconds
+        self._bus: Bus | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def join(self, bus: Bus) -> None:
+        """From now on ask over this bus, on the running event loop."""
+        self._bus, self._loop = bus, asyncio.get_running_loop()
+
+    def run(self, model: str, data: bytes) -> Answer:
+        deadline = time.time() + self._timeout_seconds
+        detail = ""
+        for _ in range(INFER_ATTEMPTS):
+            reply = self._ask(model, data, deadline)
+            if reply.status == "ok":
+                return Answer(reply.output, reply.device)
+            if reply.status == "logic_error":
+                raise ModelFault(reply.detail or "the worker finds the model or input at fault")
+            detail = reply.detail
+        raise EngineUnavailable(detail or "no INFER worker can compute this now")
+
+    def _ask(self, model: str, data: bytes, deadline: float) -> InferReply:
+        bus, loop = self._bus, self._loop
+        if bus is None or loop is None:
+            raise EngineUnavailable("the message bus is not connected yet")
+        left = deadline - time.time()
+        if left <= 0:
+            raise EngineUnavailable("no INFER worker answered in time")
+        request = InferRequest(model=model, input=data, deadline=deadline)
+        asked = asyncio.run_coroutine_threadsafe(
+            bus.request("infer.run", request, InferReply, left), loop
+        )
+        try:
+            return asked.result(left + 1.0)
+        except BusError as error:
+            raise EngineUnavailable(f"no INFER worker: {error}") from error
+        except TimeoutError as error:
+            asked.cancel()
+            raise EngineUnavailable("no INFER worker answered in time") from error
+
+
+class NodeLink:
+    """Serves a running node on a bus."""
+
+    def __init__(self, chain: Chain, service: NodeService, loader: GraphLoader) -> None:
+        self._chain = chain
+        self._service = service
+        self._loader = loader
+        self._bus: Bus | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._read = lru_cache(maxsize=2)(loader.storage.read)
+
+    async def join(self, bus: Bus) -> None:
+        """Serve and publish on this bus. Raises `BusError`."""
+        await bus.serve("node.work", Message, self._give_work)
+        await bus.serve("node.submit", Submission, self._judge)
+        await bus.serve("node.model", ModelRequest, self._give_model)
+        self._bus = bus
+
+    def announce(self, package: WorkPackage) -> None:
+        self._publish("node.work.new", self._offer(package))
+
+    def report_engine(self, model: str, device: str, what: str) -> None:
+        """Tell the farm of a device that computed wrongly (from the event loop)."""
+        log.error("%s %s", device, what, extra={"action": "infer_mismatch"})
+        rig, _, local = device.partition("/")
+        if self._bus is None or not local:
+            return
+        fault = FaultEvent(
+            device=local, code="infer_mismatch", step="quarantine", detail=f"{what}: model {model}"
+        )
+        event = RigEvent(id=uuid.uuid4().hex, rig=rig, at=time.time(), body=fault)
+        self._spawn(self._append(self._bus, event))
+
+    async def run(self) -> None:
+        """Publish the node's status each second, for ever."""
+        while True:
+            self._publish("node.status", await asyncio.to_thread(self.status))
+            await asyncio.sleep(STATUS_SECONDS)
+
+    def status(self) -> NodeStatus:
+        state = self._service.status()
+        return NodeStatus(
+            chain=state.chain,
+            height=state.head.number,
+            head=state.head.hash().hex(),
+            time=state.head.timestamp,
+            difficulty=state.head.difficulty,
+            syncing=False,
+            pending_transactions=state.pending_transactions,
+            peers=0,
+            coinbase="0x" + self._service.node.coinbase.hex(),
+            balance_wei=str(state.balance_wei),
+            blocked=state.blocked,
+        )
+
+    async def _give_work(self, _: Message) -> Work:
+        try:
+            return self._offer(self._service.node.desk.current())
+        except NoWork as error:
+            return self._work(bytes(32), 0, 0, str(error))
+
+    def _offer(self, package: WorkPackage) -> Work:
+        return self._work(package.seal_hash, package.target, package.height)
+
+    def _work(self, seal_hash: bytes, target: int, height: int, absent: str = "") -> Work:
+        return Work(
+            chain=self._chain.name,
+            seal_hash=seal_hash.hex(),
+            target=target.to_bytes(32, "big").hex(),
+            height=height,
+            available=not absent,
+            detail=absent,
+            edge_bits=self._chain.edge_bits,
+            compression_rounds=self._chain.rounds[0],
+            finalisation_rounds=self._chain.rounds[1],
+            proof_size=self._chain.proof_size,
+        )
+
+    async def _judge(self, submission: Submission) -> SubmissionReply:
+        if submission.chain != self._chain.name:
+            detail = f"this node mines {self._chain.name}, not {submission.chain}"
+            return SubmissionReply(outcome="rejected", detail=detail)
+        try:
+            block = await self._service.submit(
+                bytes.fromhex(submission.seal_hash), submission.nonce, submission.edges
+            )
+        except SubmissionRefused as error:
+            stale = error.reason is SubmissionReason.STALE
+            return SubmissionReply(outcome="stale" if stale else "rejected", detail=str(error))
+        except (ValueError, NodeError) as error:
+            return SubmissionReply(outcome="rejected", detail=str(error))
+        return SubmissionReply(outcome="accepted", detail=f"block {block.header.number}")
+
+    async def _give_model(self, request: ModelRequest) -> ModelReply:
+        try:
+            content = await asyncio.to_thread(
+                self._read, bytes.fromhex(request.model), request.file
+            )
+        except (ValueError, NodeError) as error:
+            return ModelReply(found=False, detail=str(error))
+        chunk = content[request.offset : request.offset + CHUNK_BYTES]
+        return ModelReply(found=True, total_bytes=len(content), chunk=chunk)
+
+    def _publish(self, subject: str, message: Message) -> None:
+        if self._bus is not None:
+            self._spawn(_publish(self._bus, subject, message))
+
+    async def _append(self, bus: Bus, event: RigEvent) -> None:
+        try:
+            await bus.append(f"event.{event.rig}", event, event.id)
+        except BusError as error:
+            log.warning("the fault was not told: %s", error, extra={"action": "bus_lost"})
+
+    def _spawn(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+
+async def _publish(bus: Bus, subject: str, message: Message) -> None:
+    try:
+        await bus.publish(subject, message)
+    except BusError as error:
+        log.debug("not published: %s", error)

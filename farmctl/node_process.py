@@ -1,0 +1,129 @@
+"""The process ``farmctl node run``: the node, its JSON-RPC, and its place on the bus."""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import logging
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from farmctl.config import Config
+from farmctl.errors import BusError, ConfigError, FarmError, Unavailable
+from farmctl.nats_bus import NatsBus, connect
+from farmctl.node_link import BusEngine, NodeLink, verify_cycle
+from node.chains import find_chain
+from node.errors import NodeError
+from node.inference import CrossCheckedEngine, ReferenceEngine
+from node.key import load_key
+from node.models.loading import GraphLoader
+from node.models.storage.directory import DirectoryStorage
+from node.service import NodeService
+from node.spec.chain import Chain
+from node.spec.crypto import private_address
+
+RECONNECT_SECONDS = 1.0
+
+log = logging.getLogger(__name__)
+
+
+class NodeProcess:
+    """Everything of the node's process; `run` returns after SIGINT or SIGTERM."""
+
+    def __init__(self, config: Config, chain: Chain | None = None) -> None:
+        self._config = config
+        self._chain = chain or _chain(config)
+        self._home = config.home / "node"
+        self._loader = GraphLoader(DirectoryStorage(config.home / "models"))
+        self._engine = BusEngine(config.node.infer_timeout_seconds)
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self.link: NodeLink | None = None
+
+    async def run(self, stop: asyncio.Event | None = None) -> None:
+        """Raises `FarmError` where the home is in use, the port taken or the store unreadable."""
+        ending = stop or asyncio.Event()
+        self._loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            self._loop.add_signal_handler(number, ending.set)
+        with _held(self._home / "lock"):
+            try:
+                service = self._service()
+            except NodeError as error:
+                raise FarmError(str(error)) from error
+            await self._serve(service, ending)
+
+    async def _serve(self, service: NodeService, ending: asyncio.Event) -> None:
+        link = NodeLink(self._chain, service, self._loader)
+        self.link = link
+        await service.start()
+        log.info("JSON-RPC on port %d", service.rpc_port, extra={"action": "node_started"})
+        tasks = [asyncio.create_task(self._join(link)), asyncio.create_task(link.run())]
+        stopping = asyncio.create_task(ending.wait())
+        await asyncio.wait([*tasks, stopping], return_when=asyncio.FIRST_COMPLETED)
+        for task in (*tasks, stopping):
+            task.cancel()
+        ended = await asyncio.gather(*tasks, stopping, return_exceptions=True)
+        await service.stop()
+        failures = [e for e in ended if isinstance(e, Exception)]
+        if failures:
+            raise failures[0]
+
+    def _service(self) -> NodeService:
+        node = self._config.node
+        engine = CrossCheckedEngine(
+            self._engine, ReferenceEngine(self._loader), node.cross_check_ratio, self._report
+        )
+        return NodeService(
+            self._chain,
+            self._home,
+            self._loader,
+            engine,
+            private_address(load_key(self._home / "key")),
+            verify_cycle,
+            node.host,
+            node.port,
+            lambda package: self.link.announce(package) if self.link else None,
+        )
+
+    async def _join(self, link: NodeLink) -> None:
+        """Connect to the bus, however long it takes; the connection then mends itself."""
+        bus = await self._connect()
+        try:
+            self._engine.join(bus)
+            await link.join(bus)
+            await asyncio.Event().wait()
+        finally:
+            await bus.close()
+
+    async def _connect(self) -> NatsBus:
+        seed = self._config.bus_seed
+        while True:
+            with suppress(BusError):
+                return await connect(self._config.bus_url, seed if seed.exists() else None, "node")
+            await asyncio.sleep(RECONNECT_SECONDS)
+
+    def _report(self, model: str, device: str, what: str) -> None:
+        """Called from the threads that execute blocks."""
+        if self._loop is not None and self.link is not None:
+            self._loop.call_soon_threadsafe(self.link.report_engine, model, device, what)
+
+
+def _chain(config: Config) -> Chain:
+    try:
+        return find_chain(config.node.chain)
+    except KeyError as error:
+        raise ConfigError(f"[node] chain: {error.args[0]}") from error
+
+
+@contextmanager
+def _held(path: Path) -> Iterator[None]:
+    """Hold the home for this process alone; the kernel lets go when the process ends."""
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with path.open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise Unavailable(f"another node runs in {path.parent}; stop it first") from error
+        yield

@@ -1,0 +1,117 @@
+"""The node at work: JSON-RPC, block templates, blocks whose time comes. One event loop; whatever
+computes or writes runs in threads."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TypeVar
+
+from node.core import Node, NodeState
+from node.inference import InferEngine
+from node.models.loading import GraphLoader
+from node.rpc.server import RpcServer
+from node.spec.chain import Chain
+from node.spec.seal import CycleVerifier, is_cycle
+from node.spec.types import Block
+from node.work import WorkPackage
+
+RECOMMIT_SECONDS = 3.0
+#: New transactions wake the builder at most this often.
+REBUILD_SECONDS = 0.5
+RETRY_SECONDS = 1.0
+
+T = TypeVar("T")
+log = logging.getLogger(__name__)
+
+
+class NodeService:
+    """Runs a `Node`. ``on_work`` is called on the event loop with each new work package."""
+
+    def __init__(
+        self,
+        chain: Chain,
+        home: Path,
+        loader: GraphLoader,
+        engine: InferEngine,
+        coinbase: bytes,
+        verify_cycle: CycleVerifier = is_cycle,
+        rpc_host: str = "127.0.0.1",
+        rpc_port: int = 8545,
+        on_work: Callable[[WorkPackage], None] = lambda package: None,
+    ) -> None:
+        self.node = Node(chain, home, loader, engine, coinbase, verify_cycle)
+        self._rpc = RpcServer(self.node, rpc_host, rpc_port)
+        self._on_work = on_work
+        self._changed = asyncio.Event()
+        self._tasks: list[asyncio.Task[None]] = []
+        # Blocks go in one by one, and building one must not wait for an import.
+        self._writer = ThreadPoolExecutor(1, "import")
+        self._builder = ThreadPoolExecutor(1, "build")
+
+    @property
+    def rpc_port(self) -> int:
+        return self._rpc.port
+
+    async def start(self) -> None:
+        """Return when the JSON-RPC answers and the first work is being built."""
+        loop = asyncio.get_running_loop()
+        self.node.on_change(lambda: _wake(loop, self._changed))
+        await self._rpc.start()
+        self._tasks = [
+            asyncio.create_task(self._produce()),
+            asyncio.create_task(self._retry()),
+        ]
+
+    async def stop(self) -> None:
+        """End in order: no new requests, no new work, then the database."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._rpc.stop()
+        for pool in (self._builder, self._writer):
+            await asyncio.to_thread(pool.shutdown, cancel_futures=True)
+        self.node.close()
+
+    def status(self) -> NodeState:
+        return self.node.status()
+
+    async def submit(self, seal_hash: bytes, nonce: int, edges: tuple[int, ...]) -> Block:
+        """Judge and import a miner's solution; raises `SubmissionRefused`."""
+        return await self._in(self._writer, lambda: self.node.submit(seal_hash, nonce, edges))
+
+    async def _produce(self) -> None:
+        while True:
+            self._changed.clear()
+            try:
+                package = await self._in(self._builder, self.node.refresh_work)
+                self._on_work(package)
+            except Exception as error:  # noqa: BLE001: top of the loop; the next try may do
+                log.exception("no block could be built", extra={"action": "build_failed"})
+                self.node.blocked = f"no block could be built: {error}"
+            await asyncio.sleep(REBUILD_SECONDS)
+            await self._wait_for_change(RECOMMIT_SECONDS - REBUILD_SECONDS)
+
+    async def _wait_for_change(self, seconds: float) -> None:
+        try:
+            await asyncio.wait_for(self._changed.wait(), seconds)
+        except TimeoutError:
+            return
+
+    async def _retry(self) -> None:
+        while True:
+            await asyncio.sleep(RETRY_SECONDS)
+            try:
+                await self._in(self._writer, self.node.importer.retry)
+            except Exception:  # noqa: BLE001: top of the loop; the next try may do
+                log.exception("waiting blocks failed", extra={"action": "retry_failed"})
+
+    async def _in(self, pool: ThreadPoolExecutor, work: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(pool, work)
+
+
+def _wake(loop: asyncio.AbstractEventLoop, event: asyncio.Event) -> None:
+    loop.call_soon_threadsafe(event.set)
