@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from node.spec import rlp
-from node.spec.crypto import EMPTY_CODE_HASH, keccak
+from node.spec.crypto import EMPTY_CODE_HASH, EMPTY_ROOT, keccak
 from node.spec.meta import is_input, is_model
 from node.spec.state import State
 from node.spec.vm.context import (
@@ -119,20 +119,21 @@ def _interpret(frame: Frame) -> Message | None:
         operation = table[opcode]
         if operation is None:
             raise InvalidOpcode(opcode)
-        held = len(stack)
-        if held < operation.pops:
-            raise StackUnderflow(held, operation.pops)
-        if held > operation.stack_limit:
-            raise StackOverflow(held, operation.stack_limit)
-        gas = frame.gas - operation.gas
-        if gas < 0:
+        least, most, gas, execute_operation = operation
+        if not least <= len(stack) <= most:
+            raise _stack_error(len(stack), least, most)
+        if frame.gas < gas:
             raise OutOfGas
-        frame.gas = gas
+        frame.gas -= gas
         frame.pc += 1
-        message = operation.execute(frame)
+        message = execute_operation(frame)
         if message is not None:
             return message
     return None
+
+
+def _stack_error(held: int, least: int, most: int) -> VmError:
+    return StackUnderflow(held, least) if held < least else StackOverflow(held, most)
 
 
 def _begin(machine: Machine, message: Message) -> Frame | Ending:
@@ -170,13 +171,21 @@ def _begin_creation(machine: Machine, message: Message) -> Frame | Ending:
         return Ending(message.gas, error=NonceOverflow())
     state.set_nonce(message.caller, nonce + 1)
     address = _created_address(message, nonce)
-    if state.get_nonce(address) or state.get_code_hash(address) != EMPTY_CODE_HASH:
+    if _is_occupied(state, address):
         return Ending(0, error=AddressCollision())
     mark = machine.mark()
     state.create_account(address)
     state.set_nonce(address, 1)
     _move_value(state, message.caller, address, message.value)
     return Frame(machine, message, address, _strip_prefix(machine, message.data), mark)
+
+
+def _is_occupied(state: State, address: bytes) -> bool:
+    account = state.account(address)
+    if account is None:
+        return False
+    has_code = account.code_hash != EMPTY_CODE_HASH
+    return has_code or account.nonce > 0 or account.storage_root != EMPTY_ROOT
 
 
 def _finish(frame: Frame) -> Ending:

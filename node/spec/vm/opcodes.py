@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 from node.spec.vm import (
     arithmetic,
@@ -26,24 +26,24 @@ Execute = Callable[[Frame], Message | None]
 Row = tuple[int, str, int, int, int, Execute]
 
 
-@dataclass(frozen=True, slots=True)
-class Operation:
-    """``gas`` is what each execution costs; the function takes what depends on its operands."""
+class Operation(NamedTuple):
+    """One opcode of a machine."""
 
-    name: str
-    pops: int
+    least: int
+    """Items that must lie on the stack before it."""
+    most: int
+    """Items that may."""
     gas: int
+    """What it always costs; its function takes what depends on the operands."""
     execute: Execute
-    stack_limit: int
-    """The most items that may lie on the stack before it."""
 
 
 @lru_cache(maxsize=64)
 def operations(schedule: Schedule) -> tuple[Operation | None, ...]:
     """The 256 operations of a machine; None where an opcode is invalid."""
     table: list[Operation | None] = [None] * 256
-    for opcode, name, pops, pushes, gas, execute in _rows(schedule):
-        table[opcode] = Operation(name, pops, gas, execute, STACK_LIMIT + pops - pushes)
+    for opcode, _, pops, pushes, gas, execute in _rows(schedule):
+        table[opcode] = Operation(pops, STACK_LIMIT + pops - pushes, gas, execute)
     return tuple(table)
 
 
