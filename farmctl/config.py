@@ -20,7 +20,9 @@ from farmctl.errors import ConfigError
 
 PREFIX = "FARMCTL_"
 #: ``FARMCTL_`` variables that are no settings.
-RESERVED = frozenset({"FARMCTL_HOME", "FARMCTL_VECTORS"})
+RESERVED = frozenset(
+    {"FARMCTL_HOME", "FARMCTL_VECTORS", "FARMCTL_DRIVERS", "FARMCTL_PYNQ_PYTHON"}
+)
 _NAME = re.compile(r"^[a-z0-9][a-z0-9-]{0,62}$")
 
 

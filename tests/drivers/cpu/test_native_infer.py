@@ -1,0 +1,236 @@
+"""Native integer operators: vectors of the official runtime, random nets, malformed programs."""
+
+from __future__ import annotations
+
+import ast
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import reference_program as reference
+from numpy.typing import NDArray
+
+from drivers.cpu.infer import InferRuns, LoadedProgram, flatten
+from drivers.errors import BadArgument, DriverError, NotSupported
+from drivers.program import Attribute, Program, Step
+from drivers.selftest import INFER_ANSWER, infer_program, spread
+
+ROOT = Path(__file__).parents[3]
+VECTORS = Path(os.environ.get("FARMCTL_VECTORS", ROOT.parent / "shared/data/cortex"))
+MEMORY = 1 << 27
+NOT_HERE = {"get_valid_counts", "non_max_suppression", "cvm_left_shift"}
+
+
+def run_one(
+    op: str,
+    inputs: list[NDArray[Any]],
+    output: tuple[int, ...],
+    attributes: Mapping[str, Attribute] | None = None,
+) -> list[int]:
+    """Run a single operator; the first input is the program's."""
+    last = len(inputs)
+    program = Program(
+        shapes=(*(tuple(x.shape) for x in inputs), output),
+        precisions=(32,) * (last + 1),
+        parameters={i: inputs[i].astype(np.int32) for i in range(1, last)},
+        steps=(Step(op, tuple(range(last)), (last,), attributes or {}),),
+        heads=(last,),
+    )
+    loaded = LoadedProgram(program, MEMORY)
+    answer = loaded.run(inputs[0].astype("<i4").tobytes())
+    loaded.close()
+    found: list[int] = np.frombuffer(answer, dtype="<i4").tolist()
+    return found
+
+
+def attributes_of(case: Mapping[str, str]) -> dict[str, Attribute]:
+    """Numbers and tuples of an official attribute dictionary; names are the caller's."""
+    found: dict[str, Attribute] = {}
+    for name, text in case.items():
+        try:
+            value = ast.literal_eval(text)
+        except ValueError:
+            continue  # a name such as NCHW
+        found[name] = value if isinstance(value, tuple) else int(value)
+    return found
+
+
+def test_operators_agree_with_official_runtime() -> None:
+    if not (VECTORS / "cvm_ops.json").is_file():
+        pytest.skip(f"vectors cvm_ops.json are not at {VECTORS}")
+    cases = json.loads((VECTORS / "cvm_ops.json").read_text())["cases"]
+    count = 0
+    for case in cases:
+        if case.get("error") or case["op"] in NOT_HERE:
+            continue
+        inputs = [np.array(x["data"]).reshape(x["shape"]) for x in case["inputs"]]
+        shape = tuple(case["output_shapes"][case["output_index"]])
+        found = run_one(case["op"], inputs, shape, attributes_of(case["attrs"]))
+        assert found == case["output"], case
+        count += 1
+    assert count >= 100
+
+
+@pytest.mark.parametrize("seed", range(25))
+def test_conv2d_agrees_with_definition(seed: int) -> None:
+    random = np.random.default_rng(seed)
+    groups = int(random.choice([1, 1, 2, 3]))
+    channels, outputs = groups * random.integers(1, 4), groups * random.integers(1, 4)
+    kernel = tuple(random.integers(1, 4, 2).tolist())
+    attributes: dict[str, tuple[int, ...]] = {
+        "padding": tuple(random.integers(0, 3, 2).tolist()),
+        "strides": tuple(random.integers(1, 4, 2).tolist()),
+        "dilation": tuple(random.integers(1, 3, 2).tolist()),
+    }
+    x = random.integers(-127, 128, (2, channels, *random.integers(6, 12, 2)))
+    w = random.integers(-127, 128, (outputs, channels // groups, *kernel))
+    b = random.integers(-(2**15), 2**15, outputs)
+    expected = reference.conv2d(x, w, b, groups=groups, **attributes)  # type: ignore[arg-type]
+    found = run_one("conv2d", [x, w, b], expected.shape, {**attributes, "groups": groups})
+    assert found == expected.ravel().tolist()
+
+
+def test_self_test_answer_is_right() -> None:
+    """The fixed answer that devices must give, computed here from the definitions."""
+    program = infer_program()
+    x = spread(program.input_shape, 251, 127).astype(np.int64)
+    w, b, dense = (program.parameters[i].astype(np.int64) for i in (1, 2, 3))
+    features = reference.right_shift(reference.conv2d(x, w, b, padding=(1, 1)), 8, 9)
+    pooled = reference.max_pool2d(np.maximum(features, 0), (2, 2), (2, 2))
+    assert tuple((pooled.reshape(1, -1) @ dense.T).ravel().tolist()) == INFER_ANSWER
+
+
+def test_sums_wrap_modulo_2_to_the_32() -> None:
+    x = np.full((1, 3), 2**30)
+    assert run_one("dense", [x, np.full((1, 3), 2)], (1, 1)) == [-(2**31)]
+    assert run_one("negative", [np.array([-(2**31)])], (1,)) == [-(2**31)]
+
+
+def test_several_models_stay_apart() -> None:
+    runs = InferRuns(MEMORY)
+    program = infer_program()
+    changed = replace(program, parameters={**program.parameters, 2: program.parameters[2] + 512})
+    data = spread(program.input_shape, 251, 127).astype("<i4").tobytes()
+    runs.load("a", program)
+    runs.load("a", changed)
+    runs.load("b", changed)
+    first, second = runs.run("a", data), runs.run("b", data)
+    assert np.frombuffer(first, "<i4").tolist() == list(INFER_ANSWER)
+    assert first != second
+    runs.unload("a")
+    with pytest.raises(BadArgument, match="not loaded"):
+        runs.run("a", data)
+    with pytest.raises(BadArgument, match="must be 512 bytes"):
+        runs.run("b", data[:-1])
+    runs.close()
+
+
+@pytest.mark.parametrize("op", sorted(NOT_HERE))
+def test_missing_operator_is_named(op: str) -> None:
+    with pytest.raises(NotSupported, match=op):
+        run_one(op, [np.zeros((1, 2))], (1, 2))
+
+
+MALFORMED: dict[str, tuple[str, list[tuple[int, ...]], tuple[int, ...], dict[str, Attribute]]] = {
+    "output shape": ("relu", [(2, 3)], (3, 2), {}),
+    "conv channels": ("conv2d", [(1, 3, 4, 4), (2, 2, 3, 3)], (1, 2, 2, 2), {}),
+    "conv groups": ("conv2d", [(1, 4, 4, 4), (3, 2, 1, 1)], (1, 3, 4, 4), {"groups": 2}),
+    "conv kernel": ("conv2d", [(1, 1, 2, 2), (1, 1, 3, 3)], (1, 1, 1, 1), {}),
+    "conv stride": ("conv2d", [(1, 1, 4, 4), (1, 1, 1, 1)], (1, 1, 4, 4), {"strides": (0, 1)}),
+    "conv padding": ("conv2d", [(1, 1, 4, 4), (1, 1, 1, 1)], (1, 1, 4, 4), {"padding": (-1, 0)}),
+    "conv memory": (
+        "conv2d",
+        [(1, 32, 4, 4), (1, 32, 1, 1)],
+        (1, 1, 3, 3),
+        {"padding": (4096, 4096), "strides": (4096, 4096)},
+    ),
+    "conv bias": ("conv2d", [(1, 1, 4, 4), (2, 1, 1, 1), (3,)], (1, 2, 4, 4), {}),
+    "dense sizes": ("dense", [(1, 3), (2, 4)], (1, 2), {}),
+    "dense inputs": ("dense", [(1, 3)], (1, 3), {}),
+    "pool dilation": ("max_pool2d", [(1, 1, 4, 4)], (1, 1, 2, 2), {"dilation": 2}),
+    "pool size": ("max_pool2d", [(1, 1, 4, 4)], (1, 1, 2, 2), {}),
+    "shift": ("cvm_right_shift", [(2,)], (2,), {"precision": 8, "shift_bit": 0}),
+    "precision": ("cvm_clip", [(2,)], (2,), {"precision": 33}),
+    "clip order": ("clip", [(2,)], (2,), {"a_min": 3, "a_max": 2}),
+    "broadcast": ("broadcast_add", [(2, 3), (2, 2)], (2, 3), {}),
+    "elementwise": ("elemwise_add", [(2, 3), (1,)], (2, 3), {}),
+    "reshape": ("reshape", [(2, 3)], (7,), {}),
+    "transpose twice": ("transpose", [(2, 3)], (2, 2), {"axes": (0, 0)}),
+    "transpose axis": ("transpose", [(2, 3)], (2, 3), {"axes": (0, 2)}),
+    "slice begin": ("strided_slice", [(4,)], (4,), {"begin": (2,), "stride": (1,)}),
+    "slice stride": ("strided_slice", [(4,)], (1,), {"begin": (0,), "stride": (0,)}),
+    "slice like": ("slice_like", [(2,), (3,)], (3,), {}),
+    "concatenate": ("concatenate", [(2, 3), (3, 2)], (2, 5), {"axis": 1}),
+    "concatenate axis": ("concatenate", [(2, 3), (2, 3)], (2, 6), {"axis": 4}),
+    "repeat": ("repeat", [(4,)], (4,), {"repeats": 1 << 25, "axis": 0}),
+    "tile": ("tile", [(4,)], (4,), {"reps": (1 << 24,)}),
+    "upsampling": ("upsampling", [(4,)], (8,), {"scale": 2}),
+    "take axis": ("take", [(4, 2), (3,)], (3, 2), {"axis": 3}),
+    "sum axis": ("sum", [(4, 2)], (4,), {"axis": (2,)}),
+    "sum twice": ("sum", [(4, 2)], (4,), {"axis": (1, -1)}),
+    "sum output": ("sum", [(4, 2)], (3,), {"axis": (1,)}),
+}
+
+
+@pytest.mark.parametrize("name", MALFORMED)
+def test_malformed_operators_are_refused(name: str) -> None:
+    op, inputs, output, attributes = MALFORMED[name]
+    with pytest.raises(BadArgument):
+        run_one(op, [np.ones(shape) for shape in inputs], output, attributes)
+
+
+def relu_program(**changes: Any) -> Program:
+    program = Program(((4,), (4,)), (8, 8), {}, (Step("relu", (0,), (1,), {}),), (1,))
+    return replace(program, **changes)
+
+
+@pytest.mark.parametrize(
+    "program",
+    [
+        relu_program(shapes=((0,), (4,))),
+        relu_program(shapes=((1 << 25,), (4,))),
+        relu_program(shapes=((1,) * 7, (4,))),
+        relu_program(precisions=(33, 8)),
+        relu_program(steps=(Step("relu", (2,), (1,), {}),)),
+        relu_program(steps=(Step("relu", (1,), (1,), {}),)),
+        relu_program(steps=(Step("relu", (0,), (0,), {}),)),
+        relu_program(steps=(Step("relu", (-1,), (1,), {}),)),
+        relu_program(steps=()),
+        relu_program(heads=(2,)),
+        relu_program(heads=()),
+        relu_program(parameters={0: np.zeros(4, np.int32)}),
+        relu_program(parameters={1: np.zeros(3, np.int32)}),
+    ],
+)
+def test_malformed_programs_are_refused(program: Program) -> None:
+    with pytest.raises(BadArgument):
+        LoadedProgram(program, MEMORY)
+
+
+def test_memory_limit_holds() -> None:
+    with pytest.raises(DriverError, match="more memory"):
+        LoadedProgram(relu_program(), 31)
+
+
+def test_cut_text_never_crashes() -> None:
+    """Every prefix of a program's flat form is refused, none is fatal."""
+    text = flatten(infer_program())
+    refused = 0
+    for length in range(0, len(text) - 2, 7):
+        try:
+            _load_text(text[:length])
+        except BadArgument:
+            refused += 1
+    assert refused == len(range(0, len(text) - 2, 7))
+
+
+def _load_text(text: str) -> None:
+    program = infer_program()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("drivers.cpu.infer.flatten", lambda _: text)
+        LoadedProgram(program, MEMORY)
