@@ -74,14 +74,30 @@ def _gather(array: Array, axes: Sequence[int]) -> Wide:
     longer than 1 from the end, against all kept dimensions of the input: where a kept dimension
     of length 1 lies between, it takes the stride of that one. This is the same walk.
     """
-    strides = [prod(array.shape[axis + 1 :]) for axis in range(array.ndim)]
-    kept = [axis for axis in range(array.ndim) if axis not in axes]
-    longer = [array.shape[axis] for axis in kept if array.shape[axis] != 1]
-    walked = [strides[axis] for axis in kept[len(kept) - len(longer) :]]
-    starts = _offsets(longer, walked)
+    strides = _strides(array.shape)
+    longer, walked = _walk(array.shape, axes)
+    starts = _offsets([array.shape[a] for a in longer], [strides[a] for a in walked])
     steps = _offsets([array.shape[a] for a in axes], [strides[a] for a in axes])
     terms: Wide = widen(array.reshape(-1))[starts[:, None] + steps[None, :]]
     return terms
+
+
+def _strides(shape: Shape) -> list[int]:
+    return [prod(shape[axis + 1 :]) for axis in range(len(shape))]
+
+
+def _walk(shape: Shape, axes: Sequence[int]) -> tuple[list[int], list[int]]:
+    """The kept axes that are longer than 1, and those whose strides the kernel takes for them."""
+    kept = [axis for axis in range(len(shape)) if axis not in axes]
+    longer = [axis for axis in kept if shape[axis] != 1]
+    return longer, kept[len(kept) - len(longer) :]
+
+
+def walks_straight(attributes: Attributes, shape: Shape) -> bool:
+    """True if the official kernel reads exactly the terms that the axes name."""
+    longer, walked = _walk(shape, _normalise_axes(attributes, len(shape)))
+    strides = _strides(shape)
+    return [strides[axis] for axis in longer] == [strides[axis] for axis in walked]
 
 
 def _offsets(sizes: Sequence[int], strides: Sequence[int]) -> Wide:

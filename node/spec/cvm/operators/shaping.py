@@ -96,7 +96,7 @@ def _tile_shape(attributes: Attributes, shapes: Shapes) -> list[Shape]:
     return [tuple(reversed([size * number for size, number in pairs]))]
 
 
-def _slice_ranges(attributes: Attributes, shape: Shape) -> list[range]:
+def slice_ranges(attributes: Attributes, shape: Shape) -> list[range]:
     """The positions taken along each dimension."""
     given = [attributes.shape(name) for name in ("begin", "end", "stride")]
     for numbers in given:
@@ -120,11 +120,11 @@ def _slice_range(size: int, begin: int, end: int, stride: int) -> range:
 
 
 def _strided_shape(attributes: Attributes, shapes: Shapes) -> list[Shape]:
-    return [tuple(len(taken) for taken in _slice_ranges(attributes, shapes[0]))]
+    return [tuple(len(taken) for taken in slice_ranges(attributes, shapes[0]))]
 
 
 def _strided_slice(attributes: Attributes, inputs: Sequence[Array]) -> Array:
-    return inputs[0][np.ix_(*_slice_ranges(attributes, inputs[0].shape))]
+    return inputs[0][np.ix_(*slice_ranges(attributes, inputs[0].shape))]
 
 
 def _slice_like_shape(attributes: Attributes, shapes: Shapes) -> list[Shape]:
