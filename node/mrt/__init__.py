@@ -1,0 +1,1 @@
+"""The model representation tool: ONNX to an integer model of the Cortex Virtual Machine."""

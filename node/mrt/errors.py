@@ -1,0 +1,30 @@
+"""Errors of the model representation tool.
+
+MrtError
+├── MalformedOnnx          the file is no ONNX model, or one with impossible shapes
+├── UnsupportedOperator    an operator, or a form of it, that has no integer counterpart here
+└── CalibrationFailed      the calibration data do not fit the model or say nothing of a layer
+"""
+
+from __future__ import annotations
+
+
+class MrtError(Exception):
+    """A model cannot be converted."""
+
+
+class MalformedOnnx(MrtError):
+    """The file is no ONNX model that can be read."""
+
+
+class UnsupportedOperator(MrtError):
+    """An operator that cannot be converted; the message names it and its node."""
+
+    def __init__(self, operator: str, node: str, reason: str) -> None:
+        super().__init__(f"node {node!r}: {operator} {reason}")
+        self.operator = operator
+        self.node = node
+
+
+class CalibrationFailed(MrtError):
+    """The calibration data do not fit the model."""
