@@ -58,7 +58,7 @@ def is_allowed(source: str, name: tuple[str, ...]) -> bool:
         parts = source.split("/")
         allowed = SHARED_BY_FAMILIES | {parts[1]}
         is_family = len(parts) > 2 and parts[1] != "kernels"
-        in_bounds = name == ("drivers",) or len(name) > 1 and name[1] in allowed
+        in_bounds = name == ("drivers",) or (len(name) > 1 and name[1] in allowed)
         return library not in ("node", "farmctl") and (
             library != "drivers" or not is_family or in_bounds
         )
