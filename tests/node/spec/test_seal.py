@@ -132,11 +132,11 @@ def _find_cycle(header: bytes, edge_bits: int, length: int) -> tuple[int, ...] |
     return None
 
 
-@pytest.mark.parametrize("length", [4, 6])
+@pytest.mark.parametrize("length", [2, 4])
 def test_other_graphs_and_lengths(length: int) -> None:
     """Cycles found without the verifier pass it, and no other graph's do."""
     checked = 0
-    for nonce in range(60):
+    for nonce in range(25):
         header = cuckoo.graph_header(bytes(32), nonce)
         edges = _find_cycle(header, 7, length)
         if edges is None:
