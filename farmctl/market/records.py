@@ -56,17 +56,15 @@ class Invoice:
 
 
 @dataclass(frozen=True)
-class Entry:
-    """One line of a ledger transaction. Debits are positive, credits negative."""
-
-    account: str
-    amount_micro: int
-
-
-@dataclass(frozen=True)
-class Posting:
-    """A ledger transaction: its entries sum to nothing, and its key can be posted once."""
+class Transfer:
+    """Money that leaves one account for another: both sides of the double entry in one record,
+    so that the ledger balances by its form. ``(key, leg)`` can be posted once."""
 
     key: str
+    """What caused it, e.g. ``invoice:JOB``."""
+    debit: str
+    credit: str
+    amount_micro: int
+    """Positive."""
     text: str
-    entries: tuple[Entry, ...]
+    leg: int = 0

@@ -7,7 +7,17 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from sqlalchemy import JSON, BigInteger, Float, Index, Integer, String, Text
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    CheckConstraint,
+    Float,
+    Index,
+    Integer,
+    String,
+    Text,
+    UniqueConstraint,
+)
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 BigId = BigInteger().with_variant(Integer, "sqlite")
@@ -162,6 +172,51 @@ class LossRow(Table):
     job: Mapped[str] = mapped_column(String(32), primary_key=True)
     step: Mapped[int] = mapped_column(primary_key=True)
     loss: Mapped[float]
+
+
+class QuoteRow(Table):
+    __tablename__ = "quotes"
+    id: Mapped[str] = mapped_column(String(32), primary_key=True)
+    kind: Mapped[str]
+    parameters: Mapped[dict[str, Any]]
+    interruptible: Mapped[bool]
+    price_micro_per_hour: Mapped[int]
+    floor_micro_per_hour: Mapped[int]
+    estimated_device_seconds: Mapped[float]
+    total_steps: Mapped[int]
+    valid_until: Mapped[float] = mapped_column(index=True)
+    job: Mapped[str | None] = mapped_column(String(32), unique=True)
+    """The order: the job that this quote became; a quote becomes one job at most."""
+
+
+class InvoiceRow(Table):
+    __tablename__ = "invoices"
+    id: Mapped[str] = mapped_column(String(40), primary_key=True)
+    job: Mapped[str] = mapped_column(String(32), unique=True)
+    customer: Mapped[str]
+    device_seconds: Mapped[float]
+    price_micro_per_hour: Mapped[int]
+    total_micro: Mapped[int]
+    issued: Mapped[float] = mapped_column(index=True)
+
+
+class TransferRow(Table):
+    """The ledger: each row debits one account and credits another by the same amount."""
+
+    __tablename__ = "ledger"
+    __table_args__ = (
+        UniqueConstraint("key", "leg"),
+        CheckConstraint("amount_micro > 0", name="positive_amount"),
+        CheckConstraint("debit <> credit", name="two_accounts"),
+    )
+    id: Mapped[int] = mapped_column(BigId, primary_key=True, autoincrement=True)
+    key: Mapped[str] = mapped_column(String(80))
+    leg: Mapped[int]
+    time: Mapped[float] = mapped_column(index=True)
+    debit: Mapped[str] = mapped_column(String(128), index=True)
+    credit: Mapped[str] = mapped_column(String(128), index=True)
+    amount_micro: Mapped[int]
+    text: Mapped[str]
 
 
 class TokenRow(Table):
