@@ -7,9 +7,13 @@ from enum import StrEnum
 
 import numpy as np
 import onnx
-import onnxruntime
+import onnxruntime  # type: ignore[import-untyped]
 from numpy.typing import NDArray
-from onnxruntime.capi.onnxruntime_pybind11_state import Fail, InvalidArgument, InvalidGraph
+from onnxruntime.capi.onnxruntime_pybind11_state import (  # type: ignore[import-untyped]
+    Fail,
+    InvalidArgument,
+    InvalidGraph,
+)
 
 from node.mrt.errors import CalibrationFailed
 from node.mrt.network import Network

@@ -68,7 +68,8 @@ class EvaluationInput:
 
 def quantise_input(samples: Samples, scale: float) -> Integers:
     """The int8 input (in int32) that stands for real inputs."""
-    return np.clip(np.rint(samples / scale), -INT8_LIMIT, INT8_LIMIT).astype(np.int32)
+    clipped: Samples = np.clip(np.rint(samples / scale), -INT8_LIMIT, INT8_LIMIT)
+    return clipped.astype(np.int32)
 
 
 def evaluate(given: EvaluationInput, progress: Callable[[int], None] = lambda done: None) -> Report:
@@ -130,7 +131,8 @@ def _run_integers(
 
 
 def _classify(outputs: Samples) -> NDArray[np.intp]:
-    return np.argmax(outputs.reshape(len(outputs), -1), axis=1)
+    found: NDArray[np.intp] = np.argmax(outputs.reshape(len(outputs), -1), axis=1)
+    return found
 
 
 def _rate(found: NDArray[np.intp], labels: Labels | None) -> float | None:

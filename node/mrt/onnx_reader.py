@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import onnx
-from google.protobuf.message import DecodeError
+from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 from onnx import numpy_helper, shape_inference
 
 from node.mrt.errors import MalformedOnnx, UnsupportedOperator
@@ -164,9 +164,8 @@ class _Reader:
         node.require(folded, "can only be folded into a Conv or Gemm that nothing else reads")
 
     def addition(self, node: _Node) -> Layer | None:
-        constants = [
-            i for i, name in enumerate(node.inputs) if self._resolve(name) in self.constants
-        ]
+        names = [self._resolve(name) for name in node.inputs]
+        constants = [index for index, name in enumerate(names) if name in self.constants]
         if not constants:
             return self._layer(Kind.ADD, node, names=node.inputs)
         node.require(len(constants) == 1, "of two constants is not supported")
@@ -276,9 +275,8 @@ def _pair(node: _Node, name: str, default: Pair) -> Pair:
 
 def _read_window(node: _Node, size: Pair) -> Window:
     automatic = node.get("auto_pad", b"NOTSET")
-    node.require(
-        automatic in (b"NOTSET", b"VALID"), f"with auto_pad {automatic!r} is not supported"
-    )
+    plain = automatic in (b"NOTSET", b"VALID")
+    node.require(plain, f"with auto_pad {automatic!r} is not supported")
     pads = [int(each) for each in node.get("pads", [0, 0, 0, 0])]
     symmetric = len(pads) == 4 and pads[:2] == pads[2:]
     node.require(symmetric, f"with unequal padding {pads} is not supported")
