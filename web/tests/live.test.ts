@@ -8,6 +8,7 @@ import {
   addPoint,
   KEPT_BLOCKS,
   KEPT_EVENTS,
+  listNotable,
   replaceBy,
 } from "../src/live/reduce";
 
@@ -83,6 +84,12 @@ test("events are kept once and bounded", () => {
   const more = addEvent(many, event(KEPT_EVENTS + 1));
   expect(more).toHaveLength(KEPT_EVENTS);
   expect(more[0]?.id).toBe(KEPT_EVENTS + 1);
+});
+
+test("accepted shares are not worth a look, rejected ones are", () => {
+  const share: FarmEvent = { ...event(1), kind: "share" };
+  const rejected: FarmEvent = { ...share, id: 2, level: "warning" };
+  expect(listNotable([share, rejected, event(3)]).map((e) => e.id)).toEqual([2, 3]);
 });
 
 test("an item takes the place of the one with its key", () => {

@@ -27,6 +27,13 @@ export const live = $state<{ state: "connecting" | "live" | "lost"; since: numbe
   since: 0,
 });
 
+const PATIENCE_SECONDS = 6;
+
+/** Lost for longer than a restart of the controller takes. */
+export function isOffline(): boolean {
+  return live.state === "lost" && clock.now - live.since >= PATIENCE_SECONDS;
+}
+
 export const session = $state<{ signedOut: boolean; who: Session | null }>({
   signedOut: false,
   who: null,

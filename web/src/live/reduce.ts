@@ -31,6 +31,11 @@ export function addEvent(events: FarmEvent[], event: FarmEvent): FarmEvent[] {
   return [event, ...events].slice(0, KEPT_EVENTS);
 }
 
+/** Those worth a person's look: a share that was accepted is counted elsewhere. */
+export function listNotable(events: FarmEvent[]): FarmEvent[] {
+  return events.filter((event) => event.kind !== "share" || event.level !== "info");
+}
+
 export interface Points {
   times: number[];
   values: (number | null)[];
