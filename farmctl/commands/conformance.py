@@ -35,10 +35,16 @@ class Outcome:
         return len(self.cases or ()) - self.passed
 
 
+def known_forms() -> set[str]:
+    """Names of the vector files that there is a judge for."""
+    modules = pkgutil.iter_modules(conformance.__path__)
+    return {module.name for module in modules if not module.name.startswith("_")}
+
+
 def judge_file(path: Path) -> Outcome:
     """Judge one vector file. One that is malformed, or holds no case, has failed."""
     name = path.stem
-    if name not in {m.name for m in pkgutil.iter_modules(conformance.__path__)}:
+    if name not in known_forms():
         return Outcome(name, None)
     module = importlib.import_module(f"farmctl.conformance.{name}")
     stems = (name, *getattr(module, "COMPANIONS", ()))
