@@ -59,4 +59,6 @@ class TorchCheckpoints:
             torch.set_rng_state(saved["random"])
             return Record(saved["losses"], saved["device_seconds"]), saved["trainer"]
         except _DAMAGE as error:
-            raise StoreError(f"{self.path.name} is not a whole checkpoint: {error}") from error
+            raise StoreError(
+                f"{self.path.name} is not a whole checkpoint: {type(error).__name__}"
+            ) from error

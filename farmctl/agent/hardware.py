@@ -1,0 +1,69 @@
+"""What the drivers find on this rig, with every call under a deadline."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from drivers import registry, selftest
+from drivers.base import Capability, Device, DeviceInfo, Probe, SelfTest
+from farmctl.agent.threads import call_with_deadline
+
+DISCOVER_SECONDS = 60.0
+SELF_TEST_SECONDS = 120.0
+
+
+@dataclass(frozen=True)
+class Findings:
+    """Families with their probes, and the devices that are there."""
+
+    families: tuple[tuple[str, Probe], ...]
+    devices: tuple[Device, ...]
+
+
+class Hardware(Protocol):
+    def discover(self) -> Findings: ...
+
+    def prove(self, info: DeviceInfo, capability: Capability) -> SelfTest: ...
+
+
+class DriverHardware:
+    """The devices of every family in ``drivers``."""
+
+    def discover(self) -> Findings:
+        found = registry.survey()
+        return Findings(
+            families=tuple((one.name, one.probe) for one in found),
+            devices=tuple(device for one in found for device in one.devices),
+        )
+
+    def prove(self, info: DeviceInfo, capability: Capability) -> SelfTest:
+        return selftest.prove(info.family, info.id, capability)
+
+
+async def discover(hardware: Hardware) -> Findings:
+    """Raises TimeoutError when a driver hangs."""
+    return await call_with_deadline(hardware.discover, DISCOVER_SECONDS, "discover")
+
+
+async def prove(
+    hardware: Hardware, info: DeviceInfo, capabilities: Sequence[Capability]
+) -> tuple[SelfTest, ...]:
+    """Known-answer tests, one after another; one that hangs has failed."""
+    tests = []
+    for capability in capabilities:
+        tests.append(await _prove_one(hardware, info, capability))
+    return tuple(tests)
+
+
+async def _prove_one(hardware: Hardware, info: DeviceInfo, capability: Capability) -> SelfTest:
+    began = time.monotonic()
+    try:
+        return await call_with_deadline(
+            lambda: hardware.prove(info, capability), SELF_TEST_SECONDS, f"prove-{info.id}"
+        )
+    except TimeoutError:
+        seconds = time.monotonic() - began
+        return SelfTest(capability, False, f"no answer within {seconds:.0f} s", seconds)

@@ -1,0 +1,93 @@
+"""Models on the rig's disk: fetched from the node in chunks, verified, bounded in bytes."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from pathlib import Path
+from typing import Literal
+
+from farmctl.bus import Bus
+from farmctl.errors import NotFound, StoreError
+from farmctl.files import write_atomic
+from farmctl.messages import ModelReply, ModelRequest
+from node.models.torrent import PIECE_BYTES, PIECE_BYTES_LIMIT, describe_folder
+
+FileName = Literal["symbol", "params"]
+FILES: tuple[FileName, ...] = ("symbol", "params")
+CAPACITY_BYTES = 8 * 2**30
+FILE_LIMIT_BYTES = 2**30
+TIMEOUT_SECONDS = 5.0
+_INFOHASH = re.compile(r"^[0-9a-f]{40}$")
+
+
+def is_model(infohash: str, files: dict[str, bytes]) -> bool:
+    """Whether the files are the model's; its maker chose the length of pieces."""
+    piece_bytes = PIECE_BYTES
+    while piece_bytes <= PIECE_BYTES_LIMIT:
+        if describe_folder(files, piece_bytes=piece_bytes).infohash.hex() == infohash:
+            return True
+        piece_bytes *= 2
+    return False
+
+
+class ModelFiles:
+    """A folder of models by infohash; the longest unused go when it is full."""
+
+    def __init__(self, folder: Path, capacity_bytes: int = CAPACITY_BYTES) -> None:
+        self._folder = folder
+        self._capacity_bytes = capacity_bytes
+
+    async def get(self, bus: Bus, infohash: str) -> tuple[bytes, bytes]:
+        """Symbol and parameters. Raises `NotFound` when the node has no such model or what it
+        sent is not it, `BusError` when it does not answer."""
+        if not _INFOHASH.match(infohash):
+            raise NotFound(f"{infohash!r} is no infohash: 40 lower-case hex digits")
+        files = self._read(infohash)
+        if files is None:
+            files = {str(name): await _fetch(bus, infohash, name) for name in FILES}
+            if not is_model(infohash, files):
+                raise NotFound(f"the node sent other files than those of model {infohash}")
+            self._keep(infohash, files)
+        return files["symbol"], files["params"]
+
+    def _read(self, infohash: str) -> dict[str, bytes] | None:
+        folder = self._folder / infohash
+        try:
+            files = {str(name): (folder / name).read_bytes() for name in FILES}
+        except OSError:
+            return None
+        if not is_model(infohash, files):
+            shutil.rmtree(folder, ignore_errors=True)
+            return None
+        os.utime(folder)
+        return files
+
+    def _keep(self, infohash: str, files: dict[str, bytes]) -> None:
+        self._make_room(sum(map(len, files.values())))
+        for name, content in files.items():
+            write_atomic(self._folder / infohash / name, content)
+
+    def _make_room(self, wanted_bytes: int) -> None:
+        if wanted_bytes > self._capacity_bytes:
+            raise StoreError(f"a model of {wanted_bytes} bytes exceeds this rig's room for models")
+        self._folder.mkdir(parents=True, exist_ok=True)
+        kept = sorted(self._folder.iterdir(), key=lambda one: one.stat().st_mtime)
+        sizes = {one: sum(f.stat().st_size for f in one.iterdir()) for one in kept}
+        while kept and sum(sizes[one] for one in kept) + wanted_bytes > self._capacity_bytes:
+            shutil.rmtree(kept.pop(0), ignore_errors=True)
+
+
+async def _fetch(bus: Bus, infohash: str, name: FileName) -> bytes:
+    content = bytearray()
+    while True:
+        request = ModelRequest(model=infohash, file=name, offset=len(content))
+        reply = await bus.request("node.model", request, ModelReply, TIMEOUT_SECONDS)
+        if not reply.found:
+            raise NotFound(f"the node has no model {infohash}: {reply.detail}")
+        if reply.total_bytes > FILE_LIMIT_BYTES:
+            raise NotFound(f"{name} of model {infohash} is larger than {FILE_LIMIT_BYTES} bytes")
+        content += reply.chunk
+        if len(content) >= reply.total_bytes or not reply.chunk:
+            return bytes(content)

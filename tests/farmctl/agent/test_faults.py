@@ -1,0 +1,42 @@
+"""The ladder of what is done about faults."""
+
+from __future__ import annotations
+
+from farmctl.agent.faults import QUARANTINE_SECONDS, WINDOW_SECONDS, Backoff, Ladder, Step
+
+
+def test_the_gentlest_step_comes_first() -> None:
+    ladder = Ladder()
+    steps = [ladder.climb(float(second)) for second in range(5)]
+    assert steps == [
+        Step.RESTART_SESSION,
+        Step.RESTART_SESSION,
+        Step.RESTART_RUNNER,
+        Step.RESTART_RUNNER,
+        Step.QUARANTINE,
+    ]
+    assert ladder.is_quarantined(5.0)
+    assert not ladder.is_quarantined(4.0 + QUARANTINE_SECONDS)
+
+
+def test_rare_faults_never_lead_to_quarantine() -> None:
+    ladder = Ladder()
+    for number in range(50):
+        assert ladder.climb(number * WINDOW_SECONDS) is Step.RESTART_SESSION
+
+
+def test_a_released_device_has_its_budget_again() -> None:
+    ladder = Ladder()
+    for second in range(5):
+        ladder.climb(float(second))
+    ladder.release()
+    assert not ladder.is_quarantined(6.0)
+    assert ladder.climb(6.0) is Step.RESTART_SESSION
+
+
+def test_restarts_wait_longer_until_one_lives() -> None:
+    backoff = Backoff()
+    waits = [backoff.next_seconds(lived_seconds=0.1) for _ in range(7)]
+    assert waits == sorted(waits)
+    assert waits[-1] == waits[-2] == 5.0
+    assert backoff.next_seconds(lived_seconds=60.0) == waits[0]
