@@ -58,49 +58,54 @@ class ChunkArena {
   Chunk *free_ = nullptr;
 };
 
-// Each bucket is a list of chunks, the newest first and only that one partly filled.
+// Each bucket is a list of chunks, the newest first and only that one not full.
 class Buckets {
  public:
   Buckets(ChunkArena &arena, std::size_t count) : arena_(arena), cursors_(count, nullptr) {}
 
-  void clear() { cursors_.assign(cursors_.size(), nullptr); }
+  // Start all buckets anew, whatever they held.
+  void open() {
+    for (Endpoints *&cursor : cursors_) cursor = grow(nullptr);
+  }
 
   void swap(Buckets &other) { cursors_.swap(other.cursors_); }
 
   std::size_t count() const { return cursors_.size(); }
 
-  void push(std::size_t bucket, Endpoints edge) {
+  // Without a branch on `keep`, which nobody could predict.
+  void push_if(bool keep, std::size_t bucket, Endpoints edge) {
     Endpoints *&cursor = cursors_[bucket];
-    if (is_full(cursor)) cursor = grow(cursor);
-    *cursor++ = edge;
+    *cursor = edge;
+    cursor += keep;
+    if (is_at_end(cursor)) [[unlikely]]
+      cursor = grow(chunk_of(cursor));
   }
 
   template <typename Visit>
   void for_each(std::size_t bucket, Visit visit) const {
     const Endpoints *end = cursors_[bucket];
-    for (Chunk *chunk = newest(bucket); chunk; chunk = chunk->next) {
+    for (Chunk *chunk = chunk_of(cursors_[bucket]); chunk; chunk = chunk->next) {
       for (const Endpoints *e = chunk->edges; e != end; ++e) visit(*e);
       if (chunk->next) end = chunk->next->edges + Chunk::kEdges;
     }
   }
 
-  // The same, handing each chunk back once it is read; the bucket is empty afterwards.
+  // The same, handing each chunk back once it is read; `open` before the bucket is used again.
   template <typename Visit>
   void drain(std::size_t bucket, Visit visit) {
     const Endpoints *end = cursors_[bucket];
-    for (Chunk *chunk = newest(bucket); chunk;) {
+    for (Chunk *chunk = chunk_of(cursors_[bucket]); chunk;) {
       for (const Endpoints *e = chunk->edges; e != end; ++e) visit(*e);
       Chunk *older = chunk->next;
       arena_.give(chunk);
       if (older) end = older->edges + Chunk::kEdges;
       chunk = older;
     }
-    cursors_[bucket] = nullptr;
   }
 
  private:
-  // Chunks are aligned to their size, so a cursor on a boundary (or null) has no room left.
-  static bool is_full(const Endpoints *cursor) {
+  // Chunks are aligned to their size and end where their edges do.
+  static bool is_at_end(const Endpoints *cursor) {
     return reinterpret_cast<std::uintptr_t>(cursor) % kChunkBytes == 0;
   }
 
@@ -109,13 +114,9 @@ class Buckets {
     return reinterpret_cast<Chunk *>(last & ~(std::uintptr_t{kChunkBytes} - 1));
   }
 
-  Chunk *newest(std::size_t bucket) const {
-    return cursors_[bucket] ? chunk_of(cursors_[bucket]) : nullptr;
-  }
-
-  Endpoints *grow(Endpoints *cursor) {
+  Endpoints *grow(Chunk *older) {
     Chunk *chunk = arena_.take();
-    chunk->next = cursor ? chunk_of(cursor) : nullptr;
+    chunk->next = older;
     return chunk->edges;
   }
 

@@ -66,7 +66,7 @@ struct Solver::Lean {
 
 Solver::Solver(std::uint32_t edge_bits, std::uint64_t memory_limit_bytes) : edge_bits_(edge_bits) {
   // A bucket's counters (a byte a node) fit the first or second cache.
-  bucket_bits_ = std::clamp<int>(int(edge_bits) - 13, 0, 10);
+  bucket_bits_ = std::clamp<int>(int(edge_bits) - 14, 0, 10);
   const auto needed = [&](std::uint32_t rounds) {
     return chunks_for(kLeft[rounds], edges(), bucket_bits_) * kChunkBytes +
            (rounds ? lean_bytes(edges()) : 0);
@@ -86,7 +86,7 @@ void Solver::generate(const farmcpu_graph &graph, const volatile std::int32_t *s
   for_each_group(graph, stop, [&](std::uint64_t, const std::uint64_t *words) {
     for (std::uint64_t i = 0; i < kGroupEdges; ++i) {
       const Endpoints e = endpoints_of(words[i], edge_bits_);
-      near_->push(e.u >> low_bits(), e);
+      near_->push_if(true, e.u >> low_bits(), e);
     }
   });
 }
@@ -114,7 +114,7 @@ void Solver::generate_lean(const farmcpu_graph &graph, const volatile std::int32
           ++left;
           const std::uint32_t node = counts_v ? e.v : e.u;
           if (is_last)
-            near_->push(node >> low_bits(), e);
+            near_->push_if(true, node >> low_bits(), e);
           else
             counting.count(node);
         }
@@ -128,6 +128,7 @@ void Solver::generate_lean(const farmcpu_graph &graph, const volatile std::int32
 // near_ sorted by the other. Returns how many are left.
 std::uint64_t Solver::trim(bool by_v) {
   std::uint64_t left = 0;
+  far_->open();
   const std::uint32_t mask = (1u << low_bits()) - 1, shift = low_bits();
   std::uint8_t *counters = counters_.data();
   const auto node = [by_v](Endpoints e) { return by_v ? e.v : e.u; };
@@ -139,9 +140,9 @@ std::uint64_t Solver::trim(bool by_v) {
       seen = seen << 1 | 1;  // 0, 1, 3, 7 ...: bit 1 says two or more
     });
     near_->drain(b, [&](Endpoints e) {
-      if (!(counters[node(e) & mask] & 2)) return;
-      far_->push(other(e) >> shift, e);
-      ++left;
+      const bool keep = counters[node(e) & mask] & 2;
+      far_->push_if(keep, other(e) >> shift, e);
+      left += keep;
     });
   }
   near_->swap(*far_);
@@ -190,8 +191,7 @@ std::vector<std::uint32_t> Solver::recover(const farmcpu_graph &graph,
 std::vector<std::vector<std::uint32_t>> Solver::solve(const farmcpu_graph &graph,
                                                       const volatile std::int32_t *stop) {
   arena_->clear();
-  near_->clear();
-  far_->clear();
+  near_->open();
   survivors_.assign(1, edges());
   lean_ ? generate_lean(graph, stop) : generate(graph, stop);
   const std::uint64_t enough = std::max<std::uint64_t>(edges() >> 9, 64);
