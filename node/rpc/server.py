@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import anyio
+import pydantic_core
 import uvicorn
 from fastapi import FastAPI, Request, Response
 from fastapi.middleware.cors import CORSMiddleware
@@ -161,10 +162,10 @@ async def _body(request: Request) -> bytes:
 
 
 def parse(body: bytes) -> Any:
-    """JSON of bounded depth; raises `ParseError`."""
+    """JSON of bounded depth (about 200 levels, by its parser); raises `ParseError`."""
     try:
-        return json.loads(body)
-    except (ValueError, RecursionError) as error:
+        return pydantic_core.from_json(body, allow_inf_nan=False)
+    except ValueError as error:
         raise ParseError("the body is not JSON") from error
 
 

@@ -1,0 +1,253 @@
+"""The JSON-RPC against web3.py, as an ordinary client of a running service."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from eth_account import Account
+from web3 import HTTPProvider, Web3
+from web3.exceptions import ContractLogicError, TransactionNotFound, Web3RPCError
+
+from farmctl.node_link import verify_cycle
+from node.inference import ReferenceEngine
+from node.models.loading import GraphLoader
+from node.models.storage.directory import DirectoryStorage
+from node.rpc.server import MAX_BATCH, MAX_BODY_BYTES
+from node.service import NodeService
+from tests.node.workshop import CHAIN, COIN, MINER, POOR, RICH, RICH_KEY, solve
+
+TOPIC = "0x" + Web3.keccak(text="Stored(uint256)").hex()
+#: Four bytes of input: return slot 0. More: store the word after them, and log Stored(word).
+RUNTIME = (
+    "3660041460" + "41" + "57"  # calldata of 4 bytes: go to 0x41
+    "60043580600055600052"  # slot 0 = mem[0] = word
+    "7f" + TOPIC[2:] + "60206000a1"  # log1(mem[0:32], topic)
+    "00" + "5b60005460005260206000f3"
+)
+RUNTIME = RUNTIME.replace("6041", f"60{RUNTIME.index('5b600054') // 2:02x}", 1)
+DEPLOY = (
+    "0x60" + f"{len(RUNTIME) // 2:02x}" + "600c60003960" + f"{len(RUNTIME) // 2:02x}" + "6000f3"
+)
+ABI = [
+    {
+        "type": "function",
+        "name": "store",
+        "stateMutability": "nonpayable",
+        "inputs": [{"name": "word", "type": "uint256"}],
+        "outputs": [],
+    },
+    {
+        "type": "function",
+        "name": "stored",
+        "stateMutability": "view",
+        "inputs": [],
+        "outputs": [{"name": "", "type": "uint256"}],
+    },
+    {
+        "type": "event",
+        "name": "Stored",
+        "anonymous": False,
+        "inputs": [{"name": "word", "type": "uint256", "indexed": False}],
+    },
+]
+
+
+class Running:
+    """A service on a free port, with a miner at hand."""
+
+    def __init__(self, service: NodeService) -> None:
+        self.service = service
+        self.url = f"http://127.0.0.1:{service.rpc_port}"
+        self.web3 = Web3(HTTPProvider(self.url))
+
+    async def ask(self, work: Callable[[], Any]) -> Any:
+        """A blocking call of the client, off the service's loop."""
+        return await asyncio.to_thread(work)
+
+    async def mine(self) -> None:
+        """Take the newest work by getWork, solve it, hand it in by submitWork."""
+        await asyncio.to_thread(self.service.node.refresh_work)
+        header = solve(self.service.node.desk.current().block.header)
+        edges = b"".join(e.to_bytes(4, "big") for e in header.solution)
+        assert await self.rpc(
+            "eth_submitWork",
+            "0x" + header.nonce.hex(),
+            "0x" + header.seal_hash().hex(),
+            "0x" + edges.hex(),
+        )
+
+    async def post(self, content: bytes) -> Any:
+        async with httpx.AsyncClient() as client:
+            return (await client.post(self.url, content=content)).json()
+
+    async def rpc(self, method: str, *params: Any) -> Any:
+        body = {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}
+        reply = await self.post(json.dumps(body).encode())
+        return reply.get("result", reply.get("error"))
+
+
+@pytest.fixture
+async def running(tmp_path: Path) -> AsyncIterator[Running]:
+    loader = GraphLoader(DirectoryStorage(tmp_path / "models"))
+    engine = ReferenceEngine(loader)
+    service = NodeService(CHAIN, tmp_path, loader, engine, MINER, verify_cycle, rpc_port=0)
+    await service.start()
+    yield Running(service)
+    await service.stop()
+
+
+async def test_web3_sends_value_deploys_calls_and_reads_logs(running: Running) -> None:
+    w3 = running.web3
+    account = Account.from_key(RICH_KEY)
+    assert await running.ask(lambda: w3.eth.chain_id) == 20260
+    assert await running.ask(lambda: w3.client_version)
+
+    def send(**fields: Any) -> bytes:
+        transaction = {
+            "chainId": 20260,
+            "nonce": w3.eth.get_transaction_count(account.address, "pending"),
+            "gasPrice": w3.eth.gas_price,
+            "value": 0,
+            **fields,
+        }
+        transaction.setdefault("gas", w3.eth.estimate_gas({"from": account.address, **fields}))
+        return bytes(
+            w3.eth.send_raw_transaction(account.sign_transaction(transaction).raw_transaction)
+        )
+
+    poor = Web3.to_checksum_address(POOR)
+    paid = await running.ask(lambda: send(to=poor, value=COIN))
+    deployed = await running.ask(lambda: send(data=DEPLOY + RUNTIME))
+    assert (await running.ask(lambda: w3.eth.get_transaction(paid)))["blockNumber"] is None
+    with pytest.raises(TransactionNotFound):
+        await running.ask(lambda: w3.eth.get_transaction_receipt(paid))
+    await running.mine()
+
+    receipt = await running.ask(lambda: w3.eth.get_transaction_receipt(paid))
+    assert (receipt["status"], receipt["gasUsed"], receipt["blockNumber"]) == (1, 21_000, 1)
+    assert await running.ask(lambda: w3.eth.get_balance(poor)) == COIN
+    address = (await running.ask(lambda: w3.eth.get_transaction_receipt(deployed)))[
+        "contractAddress"
+    ]
+    assert (await running.ask(lambda: w3.eth.get_code(address))).hex() == RUNTIME
+
+    contract = w3.eth.contract(address=address, abi=ABI)
+    fields = {"to": address, "data": contract.encode_abi("store", [1234])}
+    stored = await running.ask(lambda: send(**fields))
+    await running.mine()
+    assert await running.ask(lambda: contract.functions.stored().call()) == 1234
+    receipt = await running.ask(lambda: w3.eth.get_transaction_receipt(stored))
+    (event,) = contract.events.Stored().process_receipt(receipt)
+    assert event["args"]["word"] == 1234
+    found = await running.ask(lambda: contract.events.Stored().get_logs(from_block=0))
+    assert [e["transactionHash"] for e in found] == [receipt["transactionHash"]]
+    assert (
+        await running.ask(
+            lambda: w3.eth.get_logs({"fromBlock": 0, "toBlock": 1, "address": address})
+        )
+        == []
+    )
+    assert int((await running.rpc("eth_getStorageAt", address, "0x0", "latest")), 16) == 1234
+
+
+async def test_a_block_shows_the_fields_of_cortex(running: Running) -> None:
+    await running.mine()
+    block = await running.ask(lambda: running.web3.eth.get_block("latest", True))
+    assert block["number"] == 1 and len(block["solution"]) == 42
+    assert int(block["supply"], 16) == CHAIN.reward_wei
+    assert int(block["quota"], 16) == CHAIN.quota_per_block
+    assert await running.rpc("ctxc_blockNumber") == "0x1"
+    raw = await running.rpc("debug_getRawBlock", "0x1")
+    assert bytes.fromhex(raw) == running.service.node.store.block(block["hash"]).encode()
+    by_hash = await running.rpc("eth_getBlockByHash", "0x" + block["hash"].hex(), False)
+    assert by_hash == await running.rpc("eth_getBlockByNumber", "0x1", False)
+    assert await running.rpc("eth_getBlockByNumber", "0x99", False) is None
+
+
+async def test_reverts_carry_their_reason_and_data(running: Running) -> None:
+    error = bytes.fromhex("08c379a0") + (32).to_bytes(32, "big") + (2).to_bytes(32, "big")
+    error += b"no".ljust(32, b"\0")
+    size = len(error)
+    code = bytes([0x60, size, 0x60, 12, 0x60, 0, 0x39, 0x60, size, 0x60, 0, 0xFD]) + error
+    request = {"from": Web3.to_checksum_address(RICH), "data": "0x" + code.hex()}
+    with pytest.raises(ContractLogicError, match="no"):
+        await running.ask(lambda: running.web3.eth.call(request))
+    reply = await running.rpc("eth_call", {"data": "0x" + code.hex()}, "latest")
+    assert reply == {
+        "code": 3,
+        "message": "execution reverted: no",
+        "data": "0x" + error.hex(),
+    }
+
+
+async def test_filters_give_each_block_and_log_once(running: Running) -> None:
+    w3 = running.web3
+    blocks = await running.ask(lambda: w3.eth.filter("latest"))
+    await running.mine()
+    (found,) = await running.ask(blocks.get_new_entries)
+    assert bytes(found) == running.service.node.head().hash()
+    assert await running.ask(blocks.get_new_entries) == []
+    assert await running.rpc("eth_uninstallFilter", blocks.filter_id)
+    assert (await running.rpc("eth_getFilterChanges", blocks.filter_id))["code"] == -32001
+
+
+async def test_refusals_change_nothing_and_say_why(running: Running) -> None:
+    account = Account.from_key(RICH_KEY)
+    base = {"chainId": 20260, "nonce": 0, "gasPrice": 1, "gas": 21_000, "to": POOR, "value": 0}
+    cases = {
+        "insufficient funds": {**base, "value": 10**30},
+        "intrinsic gas too low": {**base, "gas": 20_000},
+        "underpriced": {**base, "gasPrice": 0},
+        "invalid sender": {**base, "chainId": 1},
+    }
+    for message, transaction in cases.items():
+        raw = account.sign_transaction(transaction).raw_transaction
+        with pytest.raises(Web3RPCError, match=message):
+            await running.ask(lambda raw=raw: running.web3.eth.send_raw_transaction(raw))
+    assert (await running.rpc("eth_sendRawTransaction", "0xc0"))["code"] == -32602
+    assert "legacy" in (await running.rpc("eth_sendRawTransaction", "0x02f8"))["message"]
+    assert await running.rpc("txpool_status") == {"pending": "0x0", "queued": "0x0"}
+
+
+MALFORMED: list[tuple[bytes, int]] = [
+    (b"{", -32700),
+    (b"\xff\xfe", -32700),
+    (b"[" * 100_000, -32700),
+    (b"[]", -32600),
+    (b"1", -32600),
+    (b'{"id": 1}', -32600),
+    (b'{"id": 1, "method": "eth_call", "params": {}}', -32600),
+    (b'{"id": 1, "method": "eth_call", "params": [1,2,3,4,5,6,7,8,9]}', -32600),
+    (b'{"id": 1, "method": "eth_nothing"}', -32601),
+    (b'{"id": 1, "method": "eth_getBalance", "params": ["0x12"]}', -32602),
+    (b'{"id": 1, "method": "eth_getBalance", "params": []}', -32602),
+    (b'{"id": 1, "method": "eth_getBlockByNumber", "params": ["now", false]}', -32602),
+    (b'{"id": 1, "method": "eth_getBalance", "params": ["0x' + b"00" * 20 + b'", "0x99"]}', -32001),
+    (b'{"id": 1, "method": "ctxc_submitWork", "params": ["0x00", "0x00", "0x00"]}', -32602),
+    (b" " * (MAX_BODY_BYTES + 1), -32600),
+    (b"[" + b",".join([b"1"] * (MAX_BATCH + 1)) + b"]", -32600),
+]
+
+
+@pytest.mark.parametrize(("body", "code"), MALFORMED, ids=lambda v: str(v)[:40])
+async def test_a_malformed_request_has_its_code(running: Running, body: bytes, code: int) -> None:
+    assert (await running.post(body))["error"]["code"] == code
+
+
+async def test_a_batch_is_answered_one_by_one(running: Running) -> None:
+    batch = [
+        {"id": "a", "method": "eth_chainId"},
+        {"method": "eth_chainId"},
+        {"id": 2, "method": "nothing"},
+    ]
+    replies = await running.post(json.dumps(batch).encode())
+    assert [(r["id"], r.get("result"), "error" in r) for r in replies] == [
+        ("a", hex(20260), False),
+        (2, None, True),
+    ]
