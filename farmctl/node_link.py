@@ -40,6 +40,7 @@ from node.errors import (
     SubmissionRefused,
 )
 from node.inference import Answer
+from node.models.errors import StorageError
 from node.models.loading import GraphLoader
 from node.service import NodeService
 from node.spec.chain import Chain
@@ -202,7 +203,7 @@ class NodeLink:
             content = await asyncio.to_thread(
                 self._read, bytes.fromhex(request.model), request.file
             )
-        except (ValueError, NodeError) as error:
+        except (ValueError, StorageError) as error:
             return ModelReply(found=False, detail=str(error))
         chunk = content[request.offset : request.offset + CHUNK_BYTES]
         return ModelReply(found=True, total_bytes=len(content), chunk=chunk)

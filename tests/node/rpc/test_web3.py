@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sys
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
@@ -238,6 +239,12 @@ MALFORMED: list[tuple[bytes, int]] = [
 @pytest.mark.parametrize(("body", "code"), MALFORMED, ids=lambda v: str(v)[:40])
 async def test_a_malformed_request_has_its_code(running: Running, body: bytes, code: int) -> None:
     assert (await running.post(body))["error"]["code"] == code
+
+
+async def test_nesting_cannot_overrun_the_stack(running: Running) -> None:
+    assert sys.getrecursionlimit() <= 10_000
+    request = b'{"id": 1, "method": "eth_call", "params": ' + b"[" * 5000 + b"]" * 5000 + b"}"
+    assert (await running.post(request))["error"]["code"] == -32700
 
 
 async def test_a_batch_is_answered_one_by_one(running: Running) -> None:

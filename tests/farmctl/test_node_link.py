@@ -1,0 +1,208 @@
+"""The node on the bus: work, solutions, models, status, and INFER by workers."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from farmctl.errors import BusError
+from farmctl.memory_bus import MemoryBus
+from farmctl.messages import (
+    CHUNK_BYTES,
+    InferReply,
+    InferRequest,
+    Message,
+    ModelReply,
+    ModelRequest,
+    NodeStatus,
+    RigEvent,
+    Submission,
+    SubmissionReply,
+    Work,
+)
+from farmctl.node_link import BusEngine, NodeLink, verify_cycle
+from node.errors import EngineUnavailable, ModelFault
+from node.inference import ReferenceEngine
+from node.models.loading import GraphLoader
+from node.models.storage.directory import DirectoryStorage
+from node.service import NodeService
+from node.work import WorkPackage
+from tests.node.workshop import CHAIN, MINER, solve
+
+
+class Joined:
+    """A service on a bus."""
+
+    def __init__(self, home: Path) -> None:
+        self.bus = MemoryBus()
+        self.loader = GraphLoader(DirectoryStorage(home / "models"))
+        self.service = NodeService(
+            CHAIN,
+            home,
+            self.loader,
+            ReferenceEngine(self.loader),
+            MINER,
+            verify_cycle,
+            rpc_port=0,
+            on_work=self._announce,
+        )
+        self.link = NodeLink(CHAIN, self.service, self.loader)
+        self.fresh = asyncio.Event()
+
+    def _announce(self, package: WorkPackage) -> None:
+        self.link.announce(package)
+        self.fresh.set()
+
+    async def work(self) -> Work:
+        return await self.bus.request("node.work", Message(), Work)
+
+    async def submit(self, seal_hash: str, nonce: int, edges: tuple[int, ...]) -> SubmissionReply:
+        submission = Submission(
+            chain="tiny", seal_hash=seal_hash, nonce=nonce, edges=edges, worker="rig/cpu:0"
+        )
+        return await self.bus.request("node.submit", submission, SubmissionReply)
+
+
+@pytest.fixture
+async def joined(tmp_path: Path) -> AsyncIterator[Joined]:
+    made = Joined(tmp_path)
+    await made.link.join(made.bus)
+    yield made
+    await made.service.stop()
+    await made.bus.close()
+
+
+async def test_work_is_given_mined_and_judged(joined: Joined) -> None:
+    early = await joined.work()
+    assert not early.available and early.detail == "no mining work available yet"
+    told: list[Work] = []
+
+    async def hear(_: str, work: Work) -> None:
+        told.append(work)
+
+    await joined.bus.subscribe("node.work.new", Work, hear)
+    await joined.service.start()
+    await joined.fresh.wait()
+    work = await joined.work()
+    assert (work.height, work.edge_bits, work.compression_rounds) == (1, 10, 4)
+    header = joined.service.node.desk.current().block.header
+    assert work.seal_hash == header.seal_hash().hex()
+
+    sealed = solve(header)
+    nonce, edges = sealed.nonce_int(), sealed.solution
+    wrong = await joined.submit(work.seal_hash, nonce + 1, edges)
+    assert (wrong.outcome, "not a cycle" in wrong.detail) == ("rejected", True)
+    assert (await joined.submit(work.seal_hash, nonce, edges)).outcome == "accepted"
+    assert joined.service.node.head() == sealed
+    again = await joined.submit(work.seal_hash, nonce, edges)
+    assert (again.outcome, "before" in again.detail) == ("rejected", True)
+    assert (await joined.submit("00" * 32, nonce, edges)).outcome == "stale"
+    assert (await joined.submit("zz", nonce, edges)).outcome == "rejected"
+    while not any(w.height == 2 for w in told):
+        await asyncio.sleep(0.01)
+
+
+async def test_work_of_another_chain_is_refused(joined: Joined) -> None:
+    other = Submission(chain="x", seal_hash="00" * 32, nonce=0, edges=(), worker="rig/cpu:0")
+    reply = await joined.bus.request("node.submit", other, SubmissionReply)
+    assert (reply.outcome, reply.detail) == ("rejected", "this node mines tiny, not x")
+
+
+async def test_models_are_given_in_chunks(joined: Joined) -> None:
+    symbol, params = b"s" * (CHUNK_BYTES + 5), b"p"
+    model = joined.loader.storage.put_model(symbol, params).hex()
+    found = b""
+    while len(found) < len(symbol):
+        request = ModelRequest(model=model, file="symbol", offset=len(found))
+        reply = await joined.bus.request("node.model", request, ModelReply)
+        assert reply.found and reply.total_bytes == len(symbol)
+        assert 0 < len(reply.chunk) <= CHUNK_BYTES
+        found += reply.chunk
+    assert found == symbol
+    for name in ("00" * 20, "zz"):
+        missing = await joined.bus.request(
+            "node.model", ModelRequest(model=name, file="params"), ModelReply
+        )
+        assert not missing.found and missing.detail
+
+
+async def test_the_status_is_told(joined: Joined) -> None:
+    heard: asyncio.Queue[NodeStatus] = asyncio.Queue()
+
+    async def hear(_: str, status: NodeStatus) -> None:
+        heard.put_nowait(status)
+
+    await joined.bus.subscribe("node.status", NodeStatus, hear)
+    telling = asyncio.create_task(joined.link.run())
+    status = await asyncio.wait_for(heard.get(), 5)
+    telling.cancel()
+    assert (status.chain, status.height, status.balance_wei) == ("tiny", 0, "0")
+    assert status.coinbase == "0x" + MINER.hex()
+
+
+async def test_a_wrong_device_is_told_to_the_farm(joined: Joined) -> None:
+    heard: asyncio.Queue[RigEvent] = asyncio.Queue()
+
+    async def hear(event: RigEvent) -> None:
+        heard.put_nowait(event)
+
+    await joined.bus.consume("event.>", "test", RigEvent, hear)
+    joined.link.report_engine("ab", "rig-b/cuda:1", "gave a wrong result")
+    event = await asyncio.wait_for(heard.get(), 5)
+    assert event.rig == "rig-b" and event.body.kind == "fault"
+    assert (event.body.device, event.body.code) == ("cuda:1", "infer_mismatch")
+
+
+class Worker:
+    """An INFER worker that answers as it is told."""
+
+    def __init__(self, *replies: InferReply) -> None:
+        self.replies = list(replies)
+        self.requests: list[InferRequest] = []
+
+    async def answer(self, request: InferRequest) -> InferReply:
+        self.requests.append(request)
+        return self.replies.pop(0)
+
+
+async def ask(engine: BusEngine) -> object:
+    return await asyncio.to_thread(engine.run, "ab" * 20, b"\xff\x00")
+
+
+async def test_the_engine_asks_a_worker_and_tries_again_where_one_cannot() -> None:
+    bus, engine = MemoryBus(), BusEngine(5.0)
+    with pytest.raises(EngineUnavailable, match="not connected"):
+        await ask(engine)
+    engine.join(bus)
+    with pytest.raises(EngineUnavailable, match="nobody serves"):
+        await ask(engine)
+    busy = InferReply(status="unavailable", detail="model is being fetched")
+    worker = Worker(busy, InferReply(status="ok", output=b"\x80", device="rig/cpu:0"))
+    await bus.serve("infer.run", InferRequest, worker.answer, "workers")
+    answer = await ask(engine)
+    assert (answer.output, answer.device) == (b"\x80", "rig/cpu:0")
+    assert worker.requests[0].input == b"\xff\x00" and len(worker.requests) == 2
+    worker.replies = [busy] * 3
+    with pytest.raises(EngineUnavailable, match="being fetched"):
+        await ask(engine)
+    worker.replies = [InferReply(status="logic_error", detail="bad input")]
+    with pytest.raises(ModelFault, match="bad input"):
+        await ask(engine)
+    await bus.close()
+
+
+async def test_a_silent_worker_is_given_up_in_time() -> None:
+    bus, engine = MemoryBus(), BusEngine(0.1)
+    engine.join(bus)
+
+    async def sleep(_: InferRequest) -> InferReply:
+        await asyncio.sleep(60)
+        raise BusError("unreachable")
+
+    await bus.serve("infer.run", InferRequest, sleep)
+    with pytest.raises(EngineUnavailable, match="no INFER worker"):
+        await ask(engine)
+    await bus.close()
