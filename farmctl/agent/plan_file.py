@@ -11,6 +11,20 @@ from farmctl.messages import RigPlan
 
 log = logging.getLogger(__name__)
 
+#: Parameter that the controller brings up to date when it sends a plan again.
+_CHECKPOINT = "checkpoint"
+
+
+def _essence(plan: RigPlan) -> RigPlan:
+    """The plan without the checkpoints that its jobs had when it was sent."""
+    assignments = tuple(
+        one.model_copy(
+            update={"parameters": {k: v for k, v in one.parameters.items() if k != _CHECKPOINT}}
+        )
+        for one in plan.assignments
+    )
+    return plan.model_copy(update={"assignments": assignments})
+
 
 class PlanFile:
     """Holds one plan; numbers only grow."""
@@ -35,7 +49,7 @@ class PlanFile:
         if len({a.device for a in plan.assignments}) != len(plan.assignments):
             raise BadRequest(f"plan {plan.number} names a device twice")
         if self.plan is not None and plan.number <= self.plan.number:
-            if plan == self.plan:
+            if _essence(plan) == _essence(self.plan):
                 return False
             raise Conflict(f"refused plan {plan.number}: plan {self.plan.number} is in force")
         write_atomic(self._path, plan.model_dump_json().encode())

@@ -92,12 +92,16 @@ def record_progress(tx: Transaction, progress: JobProgress, device: str) -> bool
     row = tx.get(JobRow, progress.job_id)
     if row is None or row.state in FINAL:
         return False
-    if (progress.generation, progress.steps_done) < (row.generation, row.steps_done):
+    # A failure counts at any step: it may come before the steps that a crash undid.
+    behind = (progress.generation, progress.steps_done) < (row.generation, row.steps_done)
+    fails = progress.state is JobState.FAILED and progress.generation == row.generation
+    if behind and not fails:
         return False
     was = row.state
     row.generation, row.state = progress.generation, progress.state
-    row.steps_done = progress.steps_done
-    row.device_seconds = progress.device_seconds
+    if not behind:
+        row.steps_done = progress.steps_done
+        row.device_seconds = progress.device_seconds
     row.checkpoint = progress.checkpoint or row.checkpoint
     row.results = row.results | progress.results
     row.detail = progress.detail

@@ -33,6 +33,14 @@ def test_the_same_plan_again_changes_nothing(tmp_path: Path) -> None:
     assert not kept.accept(plan(3))
 
 
+def test_a_plan_sent_again_with_newer_checkpoints_is_the_same(tmp_path: Path) -> None:
+    kept = PlanFile(tmp_path / "plan.json", "rig-a")
+    assert kept.accept(plan(3))
+    (one,) = plan(3).assignments
+    newer = one.model_copy(update={"parameters": {"checkpoint": "ab" * 32}})
+    assert not kept.accept(plan(3).model_copy(update={"assignments": (newer,)}))
+
+
 @pytest.mark.parametrize("number", [1, 2, 3])
 def test_an_older_or_other_plan_of_the_number_is_refused(tmp_path: Path, number: int) -> None:
     kept = PlanFile(tmp_path / "plan.json", "rig-a")
