@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from node.inference import CountedInference
 from node.overlay import Overlay
+from node.spec.block import apply_block
 from node.spec.chain import Chain
 from node.spec.errors import InvalidHeader, Reason
 from node.spec.genesis import genesis_block
@@ -13,7 +14,6 @@ from node.spec.header import UNCLE_GENERATIONS, verify_header, verify_uncles
 from node.spec.meta import is_input, is_model
 from node.spec.seal import CycleVerifier, is_sealed
 from node.spec.state import State
-from node.spec.transition import apply_block
 from node.spec.types import Block, Header, Receipt
 from node.spec.vm.context import Infer
 from node.store import ChainStore, Executed

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -36,8 +37,13 @@ OWNERS = {
 }
 
 
-def imports(source: str) -> Iterator[tuple[str, ...]]:
+@cache
+def imports(source: str) -> tuple[tuple[str, ...], ...]:
     """Dotted names imported anywhere in a file, functions included."""
+    return tuple(_imports(source))
+
+
+def _imports(source: str) -> Iterator[tuple[str, ...]]:
     for item in ast.walk(ast.parse((ROOT / source).read_text("utf-8"))):
         if isinstance(item, ast.Import):
             yield from (tuple(alias.name.split(".")) for alias in item.names)

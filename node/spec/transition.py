@@ -1,4 +1,4 @@
-"""What transactions and blocks do to the state (cortex-protocol §2 and §4).
+"""What a block's transactions and rewards do to the state (cortex-protocol §2 and §4).
 
 An inference that has no answer raises `InferRuntimeError` through everything here: the state is
 then as before the transaction, and nothing is said about its validity.
@@ -13,13 +13,13 @@ from node.spec import rlp
 from node.spec.bloom import logs_bloom, merge_blooms
 from node.spec.chain import Chain
 from node.spec.crypto import keccak
-from node.spec.errors import InvalidBlock, InvalidTransaction, Reason
+from node.spec.errors import InvalidTransaction, Reason
 from node.spec.gas import intrinsic_gas
 from node.spec.meta import decode_meta
 from node.spec.rewards import share_rewards
 from node.spec.state import State
 from node.spec.trie import ordered_root
-from node.spec.types import Block, Header, Receipt, Transaction, uncles_hash
+from node.spec.types import Header, Receipt, Transaction
 from node.spec.vm import BlockContext, Infer, Message, Outcome, TransactionContext, execute
 from node.spec.vm.errors import OutOfGas
 
@@ -75,11 +75,6 @@ def quota_to_build(parent: Header, chain: Chain) -> int:
     ``quota_used`` and once more while executing.
     """
     return (parent.quota + chain.quota_per_block - parent.quota_used) // 2
-
-
-def quota_to_import(header: Header) -> int:
-    """Bytes that an existing block's transactions may upload; negative: none, not even 0."""
-    return header.quota - header.quota_used
 
 
 class BlockTransition:
@@ -275,51 +270,3 @@ def created_address(sender: bytes, nonce: int) -> bytes:
 
 def transactions_root(transactions: Sequence[Transaction]) -> bytes:
     return ordered_root([transaction.encode() for transaction in transactions])
-
-
-def verify_body(block: Block) -> None:
-    """Raise `InvalidBlock` unless the header commits to these transactions and uncles."""
-    if uncles_hash(block.uncles) != block.header.uncles_hash:
-        raise InvalidBlock(Reason.BAD_UNCLES_HASH)
-    if transactions_root(block.transactions) != block.header.transactions_root:
-        raise InvalidBlock(Reason.BAD_TRANSACTIONS_ROOT)
-
-
-def apply_block(
-    chain: Chain,
-    parent: Header,
-    block: Block,
-    state: State,
-    infer: Infer,
-    block_hash: BlockHashes,
-) -> list[Receipt]:
-    """Execute a block on its parent's state and check all that its header says of it.
-
-    The header itself and the uncles are `node.spec.header`'s to verify. Raises `InvalidBlock`,
-    or `InferRuntimeError`; the state is then to be thrown away.
-    """
-    verify_body(block)
-    quota = quota_to_import(block.header)
-    if quota < 0:
-        raise InvalidBlock(Reason.BAD_QUOTA, "more is used than there is")
-    transition = BlockTransition(
-        block_context(chain, block.header, block_hash), state, infer, quota
-    )
-    for index, transaction in enumerate(block.transactions):
-        try:
-            transition.apply(transaction)
-        except InvalidTransaction as error:
-            raise InvalidBlock(error.reason, f"transaction {index}: {error}") from error
-    _compare(block.header, transition.finish(parent, block.uncles))
-    return transition.receipts
-
-
-def _compare(header: Header, totals: Totals) -> None:
-    for holds, reason in (
-        (header.gas_used == totals.gas_used, Reason.BAD_GAS_USED),
-        (header.bloom == totals.bloom, Reason.BAD_BLOOM),
-        (header.receipts_root == totals.receipts_root, Reason.BAD_RECEIPTS_ROOT),
-        (header.state_root == totals.state_root, Reason.BAD_STATE_ROOT),
-    ):
-        if not holds:
-            raise InvalidBlock(reason, f"block {header.number}")

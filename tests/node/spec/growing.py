@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from node.spec.block import apply_block
 from node.spec.chain import Chain
 from node.spec.crypto import private_address
 from node.spec.difficulty import next_difficulty
@@ -11,7 +12,6 @@ from node.spec.gas import next_gas_limit
 from node.spec.state import State
 from node.spec.transition import (
     BlockTransition,
-    apply_block,
     block_context,
     quota_to_build,
     transactions_root,
