@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import tokenize
 import warnings
 from math import prod
 
@@ -38,7 +39,7 @@ def _parse(content: bytes) -> tuple[tuple[int, ...], np.dtype[np.generic], bytes
         with warnings.catch_warnings():
             warnings.simplefilter("error")
             shape, fortran, kind = _read_header(stream)
-    except (ValueError, Warning, TypeError, SyntaxError) as error:
+    except (ValueError, Warning, TypeError, SyntaxError, tokenize.TokenError) as error:
         raise MalformedModel(f"the input is no .npy file: {error}") from error
     if fortran or kind.str not in _TYPES:
         raise MalformedModel(f"the input is {kind.str}, column-major or not one of {_TYPES}")

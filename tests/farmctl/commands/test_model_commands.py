@@ -1,0 +1,81 @@
+"""`farmctl model` from ONNX to a model that a device runs to the bit."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from farmctl.cli import build_app
+from farmctl.errors import BadRequest, NotFound
+from tests.support.cvm_models import small_model
+from tests.support.digits import train_digits
+
+
+def invoke(*arguments):
+    return CliRunner().invoke(build_app(), ["model", *map(str, arguments)])
+
+
+@pytest.fixture
+def folder(tmp_path):
+    symbol, parameters = small_model()
+    (tmp_path / "symbol").write_bytes(symbol)
+    (tmp_path / "params").write_bytes(parameters)
+    return tmp_path
+
+
+def test_convert_then_run(tmp_path):
+    digits = train_digits()
+    (tmp_path / "m.onnx").write_bytes(digits.onnx)
+    arrays = {
+        "samples": digits.training[:128],
+        "evaluation": digits.images[:100],
+        "labels": digits.labels[:100],
+    }
+    options = ["--input-scale", "1"]
+    for name, array in arrays.items():
+        np.save(tmp_path / f"{name}.npy", array)
+        options += [f"--{name}", tmp_path / f"{name}.npy"]
+    done = invoke("convert", tmp_path / "m.onnx", tmp_path / "out", *options)
+    assert done.exit_code == 0, done.output
+    for word in ("convolution", "accuracy before", "accuracy after", "operations"):
+        assert word in done.output
+    np.save(tmp_path / "x.npy", digits.images[0].astype(np.int8))
+    shown = invoke("run", tmp_path / "out", tmp_path / "x.npy")
+    logits = [int(word) for word in shown.output.split()]
+    assert len(logits) == 10 and np.argmax(logits) == digits.labels[0]
+
+
+def test_inspect(folder):
+    shown = invoke("inspect", folder)
+    assert shown.exit_code == 0
+    for word in ("infohash", "85", "1 dense", "yes, 2 steps"):
+        assert word in shown.output
+
+
+def test_verify_on_the_processor(folder):
+    done = invoke("verify", folder, "--inputs", 5)
+    assert done.exit_code == 0, done.output
+    assert "5 of 5 equal" in done.output
+
+
+def test_errors_say_what_is_wrong(folder, tmp_path):
+    np.save(tmp_path / "x.npy", np.zeros(3))
+    np.save(tmp_path / "s.npy", np.zeros((2, 3), np.float32))
+    (folder / "broken").write_bytes(b"no onnx")
+    for arguments, error, words in (
+        (("inspect", tmp_path / "nowhere"), NotFound, "cannot read"),
+        (("run", folder, tmp_path / "x.npy"), BadRequest, "must be integers"),
+        (("run", folder, folder / "symbol"), BadRequest, "no .npy file"),
+        (("verify", folder, "--device", "tpu:0"), BadRequest, "tpu"),
+        (
+            ("convert", folder / "broken", tmp_path / "o", "--samples", tmp_path / "s.npy"),
+            BadRequest,
+            "ONNX",
+        ),
+    ):
+        done = invoke(*arguments)
+        assert isinstance(done.exception, error), (arguments, done.exception)
+        assert words in str(done.exception)
+    (folder / "params").write_bytes(b"short")
+    assert "parameters" in str(invoke("inspect", folder).exception)

@@ -1,0 +1,99 @@
+"""The directory of models: found by hash, proved by hash, whole or not there at all."""
+
+from __future__ import annotations
+
+import resource
+from contextlib import contextmanager
+
+import pytest
+
+from node.errors import EngineUnavailable, ModelFault
+from node.models.errors import MalformedModel, ModelCorrupt, ModelNotFound, StorageFull
+from node.models.loading import GraphLoader
+from node.models.storage.directory import DirectoryStorage
+from tests.support.cvm_models import small_model
+
+SYMBOL, PARAMETERS = small_model()
+
+
+@pytest.fixture
+def storage(tmp_path):
+    return DirectoryStorage(tmp_path / "models")
+
+
+@contextmanager
+def file_size_limit(size_bytes):
+    """A disk that takes no more: writing beyond fails as on a full one."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size_bytes, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def test_model_and_input(storage):
+    model = storage.put_model(SYMBOL, PARAMETERS)
+    given = storage.put_input(b"content")
+    assert storage.read_model(model) == (SYMBOL, PARAMETERS)
+    assert storage.read(model, "params") == PARAMETERS
+    assert storage.read(given, "data") == b"content"
+    assert sorted(storage) == sorted([model, given])
+    assert storage.put_model(SYMBOL, PARAMETERS) == model
+    reopened = DirectoryStorage(storage.root)
+    assert reopened.read(model, "symbol") == SYMBOL
+
+
+def test_what_is_not_there(storage):
+    given = storage.put_input(b"content")
+    for infohash, file in ((bytes(20), "data"), (given, "symbol"), (b"short", "data")):
+        with pytest.raises(ModelNotFound):
+            storage.read(infohash, file)
+    with pytest.raises(ModelNotFound, match="no model"):
+        storage.read_model(given)
+    with pytest.raises(MalformedModel):
+        storage.put_input(b"")
+    storage.remove(given)
+    assert not storage.contains(given) and not list(storage)
+
+
+def test_a_changed_byte_is_found_and_mended(storage):
+    model = storage.put_model(SYMBOL, PARAMETERS)
+    path = storage.root / model.hex() / "data" / "params"
+    path.write_bytes(PARAMETERS[:-1] + bytes([PARAMETERS[-1] ^ 1]))
+    with pytest.raises(ModelCorrupt):
+        storage.read(model, "symbol")
+    storage.put_model(SYMBOL, PARAMETERS)
+    assert storage.read(model, "params") == PARAMETERS
+
+
+def test_quota(tmp_path):
+    storage = DirectoryStorage(tmp_path, quota_bytes=100)
+    storage.put_input(bytes(60))
+    with pytest.raises(StorageFull, match="quota"):
+        storage.put_input(bytes(41))
+    assert storage.used_bytes() == 60
+
+
+def test_a_full_disk_leaves_nothing(storage):
+    with file_size_limit(64), pytest.raises(StorageFull, match="cannot write"):
+        storage.put_model(SYMBOL, PARAMETERS)
+    assert list(storage.root.iterdir()) == []
+
+
+def test_what_a_crash_left_is_cleared(storage):
+    (storage.root / ".incoming-abc").mkdir()
+    (storage.root / ".incoming-abc" / "data").write_bytes(b"half")
+    assert list(DirectoryStorage(storage.root).root.iterdir()) == []
+
+
+def test_loader(storage):
+    loader = GraphLoader(storage)
+    model = storage.put_model(SYMBOL, PARAMETERS)
+    assert loader.load(model) is loader.load(model)
+    assert loader.cache.counts().hit_ratio == 0.5
+    with pytest.raises(EngineUnavailable):
+        loader.load(bytes(20))
+    with pytest.raises(ModelFault) as error:
+        loader.load(storage.put_model(b"{}", PARAMETERS))
+    assert not error.value.logic

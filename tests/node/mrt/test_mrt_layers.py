@@ -1,0 +1,137 @@
+"""Each supported layer against onnxruntime, and clear refusals."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper, shape_inference
+
+from node.mrt.conversion import Settings, convert
+from node.mrt.errors import CalibrationFailed, MalformedOnnx, UnsupportedOperator
+from node.mrt.network import Kind
+from node.mrt.onnx_reader import parse_onnx, read_network
+from node.mrt.quantisation import Scaling
+
+GENERATOR = np.random.default_rng(5)
+SHAPE = (3, 6, 6)
+
+
+def floats(*shape):
+    return GENERATOR.normal(0, 0.5, shape).astype(np.float32)
+
+
+def network(nodes, constants=None, shape=SHAPE, output="y"):
+    """ONNX of a list of (operator, inputs, output, attributes)."""
+    made = [
+        helper.make_node(operator, inputs, [result], name=f"node_{result}", **attributes)
+        for operator, inputs, result, attributes in nodes
+    ]
+    graph = helper.make_graph(
+        made,
+        "test",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", *shape])],
+        [helper.make_tensor_value_info(output, TensorProto.FLOAT, None)],
+        [numpy_helper.from_array(value, name) for name, value in (constants or {}).items()],
+    )
+    imports = [helper.make_opsetid("", 17)]
+    model = helper.make_model(graph, opset_imports=imports, ir_version=8)
+    return shape_inference.infer_shapes(model).SerializeToString()
+
+
+WEIGHTS = {
+    "w": floats(4, 3, 3, 3), "b": floats(4), "v": floats(4, 3, 1, 1), "d": floats(3, 1, 3, 3),
+    "f": floats(108, 5), "c": floats(5), "low": np.float32(0), "high": np.float32(0.4),
+    "gamma": floats(4), "beta": floats(4), "mean": floats(4), "var": np.abs(floats(4)) + 0.1,
+    "shape": np.array([0, -1], np.int64), "k": floats(6), "g": floats(3),
+}  # fmt: skip
+CONV = ("Conv", ["x", "w", "b"], "t", {"pads": [1, 1, 1, 1]})
+NETWORKS = {
+    "convolution": [("Conv", ["x", "w", "b"], "y", {"strides": [2, 1], "dilations": [1, 2]})],
+    "depthwise": [("Conv", ["x", "d"], "y", {"group": 3, "pads": [1, 1, 1, 1]})],
+    "relu": [CONV, ("Relu", ["t"], "y", {})],
+    "clip": [CONV, ("Clip", ["t", "low", "high"], "y", {})],
+    "normalisation": [
+        CONV, ("BatchNormalization", ["t", "gamma", "beta", "mean", "var"], "y", {})
+    ],
+    "max pool": [
+        CONV, ("MaxPool", ["t"], "y", {"kernel_shape": [3, 2], "strides": [2, 2], "ceil_mode": 1})
+    ],
+    "average pool": [("AveragePool", ["x"], "y", {"kernel_shape": [2, 3], "strides": [2, 1]})],
+    "global average": [CONV, ("GlobalAveragePool", ["t"], "y", {})],
+    "mean": [CONV, ("ReduceMean", ["t"], "y", {"axes": [2, 3], "keepdims": 0})],
+    "add": [CONV, ("Conv", ["x", "v"], "u", {}), ("Add", ["t", "u"], "y", {})],
+    "concatenate": [CONV, ("Conv", ["x", "v"], "u", {}), ("Concat", ["t", "u"], "y", {"axis": 1})],
+    "gemm": [("Flatten", ["x"], "t", {}), ("Gemm", ["t", "f", "c"], "y", {})],
+    "product and sum": [
+        ("Reshape", ["x", "shape"], "t", {}),
+        ("MatMul", ["t", "f"], "u", {}),
+        ("Add", ["c", "u"], "y", {}),
+    ],
+    "nothing": [
+        ("Identity", ["x"], "i", {}), ("Dropout", ["i"], "s", {}), ("Relu", ["s"], "y", {})
+    ],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("scaling", Scaling)
+@pytest.mark.parametrize("name", NETWORKS)
+def test_layers_are_near_the_float_model(name, scaling):
+    samples = floats(96, *SHAPE)
+    found = convert(network(NETWORKS[name], WEIGHTS), samples, settings=Settings(scaling=scaling))
+    assert found.report.sqnr_db is not None
+    assert found.report.sqnr_db > 30, found.report.layers
+    assert found.report.accuracy_before is None
+
+
+def test_normalisation_leaves_no_layer():
+    found = read_network(parse_onnx(network(NETWORKS["normalisation"], WEIGHTS)))
+    assert [layer.kind for layer in found.layers] == [Kind.CONVOLUTION]
+
+
+@pytest.mark.parametrize(
+    ("nodes", "reason"),
+    [
+        ([("Softmax", ["x"], "y", {})], "'node_y': Softmax is not supported"),
+        ([("Conv", ["x", "w"], "y", {"pads": [0, 1, 1, 0]})], "'node_y': Conv with unequal"),
+        ([("Conv", ["x", "w"], "y", {"auto_pad": "SAME_UPPER"})], "auto_pad"),
+        ([("Add", ["x", "k"], "y", {})], "Add of a constant"),
+        ([("BatchNormalization", ["x", "g", "g", "g", "g"], "y", {})], "folded"),
+        ([("MatMul", ["x", "x"], "y", {})], "needs a constant"),
+        ([("Concat", ["x", "x"], "y", {"axis": 0})], "batch"),
+    ],
+)
+def test_refusals_name_operator_and_node(nodes, reason):
+    with pytest.raises(UnsupportedOperator, match=reason):
+        read_network(parse_onnx(network(nodes, WEIGHTS)))
+
+
+def test_what_is_no_onnx():
+    content = network(NETWORKS["relu"], WEIGHTS)
+    for damaged in (b"", b"onnx", content[: len(content) // 2]):
+        with pytest.raises(MalformedOnnx):
+            parse_onnx(damaged)
+
+
+def test_samples_that_do_not_fit():
+    content = network(NETWORKS["relu"], WEIGHTS)
+    with pytest.raises(CalibrationFailed, match="the model takes"):
+        convert(content, floats(4, 3, 5, 5))
+    with pytest.raises(CalibrationFailed, match="input's scale"):
+        convert(content, np.zeros((4, *SHAPE), np.float32))
+    with pytest.raises(CalibrationFailed, match="labels"):
+        convert(content, floats(4, *SHAPE), labels=np.zeros(3, np.int64))
+
+
+def test_a_layer_that_is_always_zero():
+    nodes = [("Conv", ["x", "z"], "y", {})]
+    content = network(nodes, {"z": np.zeros((1, 3, 1, 1), np.float32)})
+    with pytest.raises(CalibrationFailed, match="on all samples"):
+        convert(content, floats(4, *SHAPE))
+
+
+def test_open_input_shape():
+    model = onnx.load_from_string(network(NETWORKS["relu"], WEIGHTS))
+    model.graph.input[0].type.tensor_type.shape.dim[2].dim_param = "h"
+    with pytest.raises(MalformedOnnx, match="known sizes"):
+        read_network(model)
