@@ -84,7 +84,7 @@ class Message:
     depth: int = 0
     is_static: bool = False
     moves_value: bool = True
-    """False in DELEGATECALL and CALLCODE, where ``value`` is only shown to the code."""
+    """False in DELEGATECALL, where ``value`` is only shown to the code."""
     salt: int | None = None
     """Of CREATE2; None means that the address follows from the caller's nonce."""
 

@@ -168,7 +168,7 @@ def _read_array(frame: Frame, slot: int) -> bytes:
 
 def _write_result(frame: Frame, offset: int, result: bytes) -> None:
     """Write into the array at ``offset``, which must lie in memory that has been paid for."""
-    memory = frame.memory
+    memory, offset = frame.memory, offset % 2**64
     if offset + 32 > len(memory):
         raise ModelUnusable("the array for the result is not in memory")
     size = int.from_bytes(memory[offset : offset + 32], "big") * 32

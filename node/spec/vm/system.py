@@ -131,7 +131,6 @@ def self_destruct(frame: Frame) -> None:
     if address not in machine.deleted:
         machine.refund += SELFDESTRUCT_REFUND
         machine.deleted[address] = None
-    state.touch(beneficiary)
     state.add_balance(beneficiary, balance)
     # Last, because a contract that names itself destroys its balance.
     state.set_balance(address, 0)

@@ -71,15 +71,17 @@ def _mix_round(work: list[int], block: tuple[int, ...], order: tuple[int, ...]) 
 
 
 def _mix(work: list[int], a: int, b: int, c: int, d: int, first: int, second: int) -> None:
-    work[a] = (work[a] + work[b] + first) & _MASK
-    work[d] = _rotate(work[d] ^ work[a], 32)
-    work[c] = (work[c] + work[d]) & _MASK
-    work[b] = _rotate(work[b] ^ work[c], 24)
-    work[a] = (work[a] + work[b] + second) & _MASK
-    work[d] = _rotate(work[d] ^ work[a], 16)
-    work[c] = (work[c] + work[d]) & _MASK
-    work[b] = _rotate(work[b] ^ work[c], 63)
-
-
-def _rotate(word: int, bits: int) -> int:
-    return (word >> bits) | ((word << (64 - bits)) & _MASK)
+    """The mixing function G; rotations are written out, for a block may pay for millions."""
+    left, right = (work[a] + work[b] + first) & _MASK, work[d]
+    right ^= left
+    right = (right >> 32) | ((right << 32) & _MASK)
+    low = (work[c] + right) & _MASK
+    high = work[b] ^ low
+    high = (high >> 24) | ((high << 40) & _MASK)
+    left = (left + high + second) & _MASK
+    right ^= left
+    right = (right >> 16) | ((right << 48) & _MASK)
+    low = (low + right) & _MASK
+    high ^= low
+    work[a], work[b] = left, (high >> 63) | ((high << 1) & _MASK)
+    work[c], work[d] = low, right
