@@ -94,7 +94,7 @@ class NodeService:
             try:
                 package = await self._in(self._builder, self.node.refresh_work)
                 self._on_work(package)
-            except Exception as error:  # noqa: BLE001: top of the loop; the next try may do
+            except Exception as error:  # the top of a loop: the next try may do
                 log.exception("no block could be built", extra={"action": "build_failed"})
                 self.node.blocked = f"no block could be built: {error}"
             await asyncio.sleep(REBUILD_SECONDS)
@@ -111,7 +111,7 @@ class NodeService:
             await asyncio.sleep(RETRY_SECONDS)
             try:
                 await self._in(self._writer, self.node.importer.retry)
-            except Exception:  # noqa: BLE001: top of the loop; the next try may do
+            except Exception:  # the top of a loop: the next try may do
                 log.exception("waiting blocks failed", extra={"action": "retry_failed"})
 
     async def _in(self, pool: ThreadPoolExecutor, work: Callable[[], T]) -> T:

@@ -1,0 +1,102 @@
+"""Blocks imported per second: full validation, execution and one durable write each.
+
+The blocks are mined for real, on graphs of 2^10 edges so that making them is quick; what is
+timed is another node taking them in from the beginning. Afterwards both must agree on the head.
+"""
+
+from __future__ import annotations
+
+import itertools
+import tempfile
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from drivers.base import CuckooJob
+from drivers.cpu.cuckoo import CuckooSearch
+from farmctl.node_link import verify_cycle
+from node.chains.farmnet import FARMNET
+from node.core import Node
+from node.importing import Outcome
+from node.inference import ReferenceEngine
+from node.models.loading import GraphLoader
+from node.models.storage.directory import DirectoryStorage
+from node.spec.crypto import private_address
+from node.spec.seal import meets_target
+from node.spec.types import Block, Transaction
+
+EDGE_BITS = 10
+BLOCK_SECONDS = 4
+KEY = b"\x11" * 32
+GENESIS = replace(FARMNET.genesis, difficulty=2, alloc={private_address(KEY): 10**24})
+CHAIN = replace(FARMNET, name="benchmark", edge_bits=EDGE_BITS, genesis=GENESIS)
+
+#: name, blocks, transfers in each
+QUICK = (("empty", 100, 0), ("transfers", 10, 100))
+FULL = (("empty", 1000, 0), ("transfers", 50, 100), ("transfers", 20, 350))
+
+
+def run(quick: bool) -> dict[str, Any]:
+    rows = [measure(*case) for case in (QUICK if quick else FULL)]
+    return {"edge_bits": EDGE_BITS, "store": "lmdb, a durable commit a block", "rows": rows}
+
+
+def measure(name: str, count: int, transfers: int) -> dict[str, Any]:
+    with tempfile.TemporaryDirectory() as folder:
+        clock = Clock()
+        source, sink = (open_node(Path(folder) / name, clock) for name in ("source", "sink"))
+        blocks = [make_block(source, clock, number, transfers) for number in range(count)]
+        started = time.perf_counter()
+        for block in blocks:
+            if sink.import_block(block) is not Outcome.HEAD:
+                raise RuntimeError(f"block {block.header.number} did not become the head")
+        seconds = time.perf_counter() - started
+        if sink.head() != source.head():
+            raise RuntimeError("the nodes do not agree")
+        for node in (source, sink):
+            node.close()
+    return {
+        "blocks": name,
+        "count": count,
+        "transfers_each": transfers,
+        "blocks_per_second": count / seconds,
+        "transfers_per_second": count * transfers / seconds,
+    }
+
+
+class Clock:
+    """Each block's time is `BLOCK_SECONDS` after the last, so that the difficulty stays."""
+
+    def __init__(self) -> None:
+        self.now = 1_600_000_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def open_node(home: Path, clock: Clock) -> Node:
+    loader = GraphLoader(DirectoryStorage(home / "models"))
+    return Node(CHAIN, home, loader, ReferenceEngine(loader), bytes(20), verify_cycle, clock)
+
+
+def make_block(node: Node, clock: Clock, number: int, transfers: int) -> Block:
+    clock.now += BLOCK_SECONDS
+    for index in range(transfers):
+        nonce = number * transfers + index
+        to = (nonce + 1).to_bytes(20, "big")
+        sent = Transaction(nonce, 1, 21_000, to, 1, b"").sign(KEY, CHAIN.chain_id)
+        node.send(sent)
+    package = node.refresh_work()
+    nonce, edges = solve(package.block)
+    return node.submit(package.seal_hash, nonce, edges)
+
+
+def solve(block: Block) -> tuple[int, tuple[int, ...]]:
+    search = CuckooSearch(1, 1 << 26)
+    job = CuckooJob(block.header.seal_hash(), EDGE_BITS)
+    for first in itertools.count(0, 64):
+        for cycle in search.search(job, first, 64, lambda: False)[1]:
+            if meets_target(cycle.edges, block.header.difficulty):
+                return cycle.nonce, cycle.edges
+    raise RuntimeError("unreachable")
