@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from node.spec import rlp
@@ -36,10 +37,18 @@ class Transaction:
         return [*self.payload(), *(rlp.encode_int(n) for n in (self.v, self.r, self.s))]
 
     def encode(self) -> bytes:
+        return self._encoded
+
+    @cached_property
+    def _encoded(self) -> bytes:
         return rlp.encode(self.items())
 
     def hash(self) -> bytes:
-        return keccak(self.encode())
+        return self._hash
+
+    @cached_property
+    def _hash(self) -> bytes:
+        return keccak(self._encoded)
 
     @classmethod
     def decode(cls, data: bytes) -> Transaction:
@@ -74,12 +83,14 @@ class Transaction:
             raise InvalidTransaction(Reason.WRONG_CHAIN, f"signed for chain {self.chain_id}")
         if self.s > CURVE_ORDER // 2:
             raise InvalidTransaction(Reason.BAD_SIGNATURE, "s is in the upper half (EIP-2)")
-        parity = self.v - 27 if self.chain_id is None else (self.v - 35) % 2
-        digest = self.signing_hash(self.chain_id)
-        address = recover_address(digest, parity, self.r, self.s)
-        if address is None:
+        if self._signer is None:
             raise InvalidTransaction(Reason.BAD_SIGNATURE, "no key made this signature")
-        return address
+        return self._signer
+
+    @cached_property
+    def _signer(self) -> bytes | None:
+        parity = self.v - 27 if self.chain_id is None else (self.v - 35) % 2
+        return recover_address(self.signing_hash(self.chain_id), parity, self.r, self.s)
 
     def sign(self, secret: bytes, chain_id: int | None) -> Transaction:
         """The same transaction, signed by a 32-byte key for one chain or (None) for any."""
