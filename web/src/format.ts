@@ -14,6 +14,11 @@ export function formatNumber(value: Figure, digits?: number): string {
   return plain(digits ?? (size < 10 ? 2 : size < 100 ? 1 : 0)).format(value);
 }
 
+/** `1 device`, `2 devices`. */
+export function formatCount(count: number, noun: string): string {
+  return `${formatNumber(count, 0)} ${count === 1 ? noun : `${noun}s`}`;
+}
+
 /** Share of one as per cent. */
 export function formatRatio(ratio: Figure): string {
   return ratio === null || ratio === undefined ? ABSENT : `${formatNumber(ratio * 100, 0)} %`;
@@ -44,7 +49,7 @@ const BYTE_UNITS = ["B", "KiB", "MiB", "GiB", "TiB"];
 export function formatBytes(bytes: Figure): string {
   if (bytes === null || bytes === undefined) return ABSENT;
   const power = bytes < 1 ? 0 : Math.min(4, Math.floor(Math.log2(bytes) / 10));
-  return `${formatNumber(bytes / 1024 ** power, power ? 1 : 0)} ${BYTE_UNITS[power]}`;
+  return `${formatNumber(bytes / 1024 ** power, power ? undefined : 0)} ${BYTE_UNITS[power]}`;
 }
 
 export function formatWatts(watts: Figure): string {

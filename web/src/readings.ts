@@ -8,6 +8,8 @@ export interface ReadingForm {
   tick?: (value: number) => string;
   /** Where a value begins to be warm and hot. */
   bands?: [number, number];
+  /** Lowest and highest value there can be. */
+  limits?: [number, number];
 }
 
 const celsius = (value: number | null | undefined) =>
@@ -19,7 +21,7 @@ const FORMS: Record<string, ReadingForm> = {
   graphs_per_second: { label: "Mining rate", format: unit("graphs/s"), tick: formatNumber },
   infers_per_second: { label: "INFER rate", format: unit("INFER/s"), tick: formatNumber },
   steps_per_second: { label: "Training rate", format: unit("steps/s"), tick: formatNumber },
-  utilisation_ratio: { label: "Utilisation", format: formatRatio },
+  utilisation_ratio: { label: "Utilisation", format: formatRatio, limits: [0, 1] },
   temperature_celsius: { label: "Core temperature", format: celsius, bands: [67, 77] },
   memory_temperature_celsius: { label: "Memory temperature", format: celsius, bands: [80, 100] },
   power_watts: { label: "Power", format: formatWatts },

@@ -3,6 +3,7 @@ import {
   ABSENT,
   formatAge,
   formatBytes,
+  formatCount,
   formatDuration,
   formatMoney,
   formatNumber,
@@ -65,11 +66,20 @@ test("durations carry the two largest units", () => {
 test("sizes, watts, ratios and hashes", () => {
   expect(formatBytes(12_884_901_888)).toBe("12 GiB");
   expect(formatBytes(900)).toBe("900 B");
+  expect(formatBytes(2_469_606_195)).toBe("2.3 GiB");
   expect(formatWatts(1062)).toBe("1,062 W");
   expect(formatWatts(12_300)).toBe("12.3 kW");
   expect(formatRatio(0.987)).toBe("99 %");
   expect(shorten("0x52bc44d5378309ee2abf1539bf71de1b7d7be3b5")).toBe("0x52bc44…7be3b5");
   expect(shorten("tower")).toBe("tower");
+});
+
+test("one device, no devices", () => {
+  expect([0, 1, 1200].map((count) => formatCount(count, "device"))).toEqual([
+    "0 devices",
+    "1 device",
+    "1,200 devices",
+  ]);
 });
 
 test("an age is never negative, whatever the clocks say", () => {

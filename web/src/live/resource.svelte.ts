@@ -1,4 +1,5 @@
 /** Something fetched from the API: its value, whether it is on its way, and what went wrong. */
+import { untrack } from "svelte";
 import { ApiError } from "../api/client";
 
 export class Resource<T> {
@@ -16,7 +17,8 @@ export class Resource<T> {
 
   /** Fetch anew. A call while one is under way makes it run once more, not twice at a time. */
   async refresh(): Promise<void> {
-    if (this.loading) {
+    // Unseen by an effect that calls this, or each fetch would call for the next one.
+    if (untrack(() => this.loading)) {
       this.#again = true;
       return;
     }
