@@ -4,26 +4,38 @@
 # tests report that they were not run, and why.
 set -eu
 
+# Where Debian asks whether a freshly installed service may start.
+POLICY=${POLICY:-/usr/sbin/policy-rc.d}
+
 missing=""
 add_if_absent() { # command to look for, package that has it
     command -v "$1" >/dev/null 2>&1 || missing="$missing $2"
 }
+
+# The tests start an SSH server of their own on loopback; the system's own must not come up.
+forbid_services() {
+    [ ! -e "$POLICY" ] || return 0
+    printf '#!/bin/sh\nexit 101\n' >"$POLICY"
+    chmod 755 "$POLICY"
+    trap 'rm -f "$POLICY"' EXIT
+}
+
+install_missing() {
+    export DEBIAN_FRONTEND=noninteractive
+    apt-get update -qq >/dev/null &&
+        # shellcheck disable=SC2086  # one word a package
+        apt-get install -y -qq --no-install-recommends $missing >/dev/null
+}
+
 PATH="$PATH:/usr/sbin:/sbin"
-command -v chromium-browser >/dev/null 2>&1 || add_if_absent chromium chromium
+add_if_absent chromium chromium
 add_if_absent sshd openssh-server
 add_if_absent bwrap bubblewrap
-
 [ -n "$missing" ] || exit 0
 
 if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
     echo "Installing for the tests:$missing"
-    export DEBIAN_FRONTEND=noninteractive
-    # A machine without the package server still runs every other test.
-    # shellcheck disable=SC2086
-    if apt-get update -qq >/dev/null && apt-get install -y -qq --no-install-recommends \
-        $missing >/dev/null; then
-        exit 0
-    fi
-    echo "apt-get could not install:$missing" >&2
+    forbid_services
+    if install_missing; then exit 0; fi
 fi
 echo "Missing, so the tests that need them are not run:$missing" >&2
