@@ -46,7 +46,7 @@ class Artifacts:
         with path.open("rb") as file:
             file.seek(request.offset)
             content = file.read(CHUNK_BYTES)
-        return ArtifactChunk.model_construct(
+        return ArtifactChunk(
             artifact=request.artifact,
             offset=request.offset,
             total_bytes=path.stat().st_size,

@@ -1,0 +1,80 @@
+"""Figures for Prometheus, and whether the controller is well."""
+
+from collections.abc import Iterator
+
+from fastapi import APIRouter, Request
+from fastapi.responses import Response
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from farmctl.api import schemas
+from farmctl.api.auth import Reader, find_farm
+
+router = APIRouter(tags=["metrics"])
+
+
+class HealthView(schemas.Body):
+    ok: bool
+
+
+@router.get("/healthz")
+async def check_health(request: Request) -> HealthView:
+    """Answers once the controller is ready; needs no token and tells nothing."""
+    return HealthView(ok=find_farm(request).executor is not None)
+
+
+@router.get("/metrics", include_in_schema=False)
+async def show_metrics(request: Request, caller: Reader) -> Response:
+    farm = find_farm(request)
+    with farm.store.begin() as tx:
+        overview, devices = farm.views.overview(tx), farm.views.devices(tx)
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(_Figures(overview, devices))
+    return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
+
+
+class _Figures(Collector):
+    def __init__(self, overview: schemas.OverviewView, devices: list[schemas.DeviceView]) -> None:
+        self._overview, self._devices = overview, devices
+
+    def collect(self) -> Iterator[Metric]:
+        yield from self._farm_figures()
+        yield from self._readings()
+        yield self._shares()
+
+    def _farm_figures(self) -> Iterator[Metric]:
+        states = GaugeMetricFamily("farm_devices", "Devices by state.", labels=["state"])
+        for state, count in self._overview.devices.model_dump().items():
+            states.add_metric([state], count)
+        yield states
+        workloads = GaugeMetricFamily("farm_workloads", "Devices by workload.", labels=["workload"])
+        for workload, count in self._overview.workloads.items():
+            workloads.add_metric([workload], count)
+        yield workloads
+        yield GaugeMetricFamily(
+            "farm_plan_number", "Newest plan.", value=self._overview.plan_number
+        )
+        if self._overview.node and self._overview.node.running:
+            height = self._overview.node.height
+            yield GaugeMetricFamily("farm_node_height", "The node's head.", value=height)
+
+    def _readings(self) -> Iterator[Metric]:
+        names = sorted({name for d in self._devices for name in d.readings})
+        for name in names:
+            family = GaugeMetricFamily(f"farm_device_{name}", "A reading.", labels=["device"])
+            for device in self._devices:
+                value = device.readings.get(name)
+                if value is not None:
+                    family.add_metric([device.key], value)
+            yield family
+
+    def _shares(self) -> Metric:
+        family = CounterMetricFamily(
+            "farm_shares", "Shares since the beginning.", labels=["device", "outcome"]
+        )
+        for device in self._devices:
+            family.add_metric([device.key, "accepted"], device.shares_accepted)
+            family.add_metric([device.key, "stale"], device.shares_stale)
+            family.add_metric([device.key, "rejected"], device.shares_rejected)
+        return family

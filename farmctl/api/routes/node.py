@@ -1,0 +1,39 @@
+"""The embedded node: its state, blocks and models, by its own JSON-RPC."""
+
+import asyncio
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request
+
+from farmctl.api import schemas
+from farmctl.api.auth import Reader, find_farm
+
+router = APIRouter(prefix="/v1", tags=["node"])
+
+
+@router.get("/node")
+async def show_node(request: Request, caller: Reader) -> schemas.NodeView:
+    return find_farm(request).views.node()
+
+
+@router.get("/blocks")
+async def list_blocks(
+    request: Request,
+    caller: Reader,
+    limit: Annotated[int, Query(ge=1, le=100)] = 25,
+    before: Annotated[int | None, Query(ge=0)] = None,
+) -> list[schemas.BlockView]:
+    """Newest first, from the head or from below ``before`` on."""
+    farm = find_farm(request)
+    top = before
+    if top is None:
+        top = int(await farm.node.call("eth_blockNumber"), 16) + 1
+    numbers = range(top - 1, max(-1, top - 1 - limit), -1)
+    found = await asyncio.gather(*(farm.node.block(number) for number in numbers))
+    return [farm.views.block(block) for block in found if block is not None]
+
+
+@router.get("/models")
+async def list_models(request: Request, caller: Reader) -> list[schemas.ModelView]:
+    found = await find_farm(request).node.call("ctxc_models")
+    return [schemas.ModelView.model_validate(model) for model in found]

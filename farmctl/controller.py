@@ -1,0 +1,114 @@
+"""The controller process: planner, executor, telemetry and the HTTP API with the dashboard."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+import signal
+
+import uvicorn
+
+from farmctl import nats_bus, timers
+from farmctl.api.app import build_app
+from farmctl.bus import Bus
+from farmctl.config import Config
+from farmctl.errors import FarmError, Unavailable
+from farmctl.farm import Farm
+from farmctl.files import write_secret
+from farmctl.messages import (
+    ArtifactChunk,
+    ArtifactRequest,
+    InventoryReport,
+    NodeStatus,
+    ReadingBatch,
+    RigEvent,
+)
+from farmctl.store import Store, tokens
+
+log = logging.getLogger(__name__)
+BUS_PATIENCE_SECONDS = 30.0
+SHUTDOWN_SECONDS = 5
+
+
+async def run(config: Config) -> None:
+    """Until SIGTERM or SIGINT. Raises `FarmError` when it cannot start."""
+    store = Store(config.store_url)
+    bus = await nats_bus.connect(
+        config.bus_url, config.bus_seed, "controller", BUS_PATIENCE_SECONDS
+    )
+    farm = Farm(config, store, bus)
+    admit_local_admin(farm)
+    farm.executor.load()
+    await listen(farm, bus)
+    scheduler = timers.start(farm)
+    try:
+        await _serve(farm)
+    finally:
+        scheduler.shutdown(wait=False)
+        farm.telemetry.flush()
+        await farm.node.close()
+        await bus.close()
+        store.close()
+
+
+def admit_local_admin(farm: Farm) -> None:
+    """Make the local admin's token where there is none, and let it in."""
+    path = farm.config.admin_token
+    if not path.exists():
+        write_secret(path, secrets.token_urlsafe(32))
+    secret = path.read_text().strip()
+    now = farm.clock()
+    with farm.store.begin() as tx:
+        if tokens.find(tx, secret, now) is None:
+            tokens.create(tx, "local admin", frozenset({"admin"}), now, secret=secret)
+
+
+async def listen(farm: Farm, bus: Bus) -> None:
+    """Join the controller's parts to the bus."""
+    await bus.subscribe("inventory.*", InventoryReport, farm.keeper.receive)
+    await bus.subscribe("reading.*", ReadingBatch, farm.telemetry.receive)
+    await bus.subscribe("node.status", NodeStatus, farm.receive_node_status)
+    await bus.serve("artifact.put", ArtifactChunk, farm.artifacts.put, queue="controller")
+    await bus.serve("artifact.get", ArtifactRequest, farm.artifacts.get, queue="controller")
+    await bus.consume("event.>", "controller", RigEvent, farm.reports.receive)
+
+
+async def _serve(farm: Farm) -> None:
+    api = farm.config.api
+    settings = uvicorn.Config(
+        build_app(farm),
+        host=api.host,
+        port=api.port,
+        log_level="warning",
+        access_log=False,
+        timeout_graceful_shutdown=SHUTDOWN_SECONDS,
+        server_header=False,
+    )
+    server = _Server(settings, farm)
+    await server.serve()
+    if not server.started:
+        raise Unavailable(f"cannot listen on {api.host}:{api.port}; set [api] port in farm.toml")
+
+
+class _Server(uvicorn.Server):
+    """Ends the open event streams first, or they would hold the shutdown up."""
+
+    def __init__(self, config: uvicorn.Config, farm: Farm) -> None:
+        super().__init__(config)
+        self._farm = farm
+
+    async def shutdown(self, sockets: object = None) -> None:
+        self._farm.live.close()
+        await super().shutdown()
+
+
+def main(config: Config) -> None:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        asyncio.run(run(config))
+    except KeyboardInterrupt:
+        log.info("stopped")
+    except FarmError as error:
+        log.error("the controller ends: %s", error)
+        raise

@@ -1,0 +1,116 @@
+"""The controller's parts, put together."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from farmctl import inventory, policy
+from farmctl.alerts import Alerts
+from farmctl.artifacts import Artifacts
+from farmctl.bus import Bus
+from farmctl.config import Config
+from farmctl.domain import Event, Plan
+from farmctl.economy import Economy
+from farmctl.executor import Executor
+from farmctl.jobs import JobQueue
+from farmctl.live import Live
+from farmctl.messages import NodeStatus
+from farmctl.node_client import NodeClient
+from farmctl.reports import Effect, Reports
+from farmctl.store import Store, events, plans
+from farmctl.store.events import EventRecord
+from farmctl.store.policy import Switch
+from farmctl.telemetry import Telemetry
+from farmctl.views import Views
+
+#: A node whose last status is older than this is taken to be down.
+NODE_SILENT_SECONDS = 5.0
+DAY_SECONDS = 86_400.0
+KEEP_DAYS = 90.0
+
+
+class Farm:
+    """Everything the controller holds; `farmctl.controller` runs it, the API shows it."""
+
+    def __init__(
+        self, config: Config, store: Store, bus: Bus, clock: Callable[[], float] = time.time
+    ) -> None:
+        self.config, self.store, self.bus, self.clock = config, store, bus, clock
+        self.live = Live()
+        self.node = NodeClient(config.node_url)
+        self._node_status: tuple[float, NodeStatus] | None = None
+        self._dirty = True
+        self.telemetry = Telemetry(store, clock)
+        self.keeper = inventory.InventoryKeeper(store, self.telemetry, self.mark_dirty, clock)
+        self.economy = Economy(config, self.node_status)
+        self.requests = policy.Requests(store, config.planner, self.decide, clock)
+        self.executor = Executor(
+            store=store,
+            bus=bus,
+            keeper=self.keeper,
+            market=self.economy.market,
+            rules=self.requests.rules,
+            settled=self._tell_switch,
+            clock=clock,
+        )
+        self.queue = JobQueue(store, self.decide, clock)
+        self.reports = Reports(store, self._tell_effect, clock=clock)
+        self.artifacts = Artifacts(config.home / "artifacts", config.store.artifact_bytes)
+        self.alerts = Alerts(store, self.keeper, self.node_status, self.tell_event, clock)
+        self.views = Views(self)
+
+    def mark_dirty(self) -> None:
+        """Ask for a look at the plan soon; several such wishes make one look."""
+        self._dirty = True
+
+    async def decide(self) -> Plan | None:
+        self._dirty = False
+        return await self.executor.decide()
+
+    async def decide_if_dirty(self) -> None:
+        if self._dirty:
+            await self.decide()
+
+    def node_status(self) -> NodeStatus | None:
+        """The node's newest status; None when it is silent."""
+        if self._node_status is None:
+            return None
+        received, status = self._node_status
+        return status if self.clock() - received <= NODE_SILENT_SECONDS else None
+
+    async def receive_node_status(self, _: str, status: NodeStatus) -> None:
+        self._node_status = (self.clock(), status)
+
+    def tell_event(self, record: EventRecord) -> None:
+        self.live.tell("event", self.views.event(record))
+
+    def tell(self, kind: str, subject: str, text: str, level: str = "info") -> None:
+        """Store an event and show it."""
+        with self.store.begin() as tx:
+            record = events.add(tx, Event(self.clock(), kind, subject, text, level))
+        self.tell_event(record)
+
+    def _tell_switch(self, switch: Switch) -> None:
+        self.live.tell("switch", self.views.switch(switch))
+
+    def _tell_effect(self, effect: Effect) -> None:
+        if effect.event is not None:
+            self.tell_event(effect.event)
+        if effect.switch is not None:
+            self._tell_switch(effect.switch)
+        if effect.job is not None:
+            with self.store.begin() as tx:
+                self.live.tell("job", self.views.job(tx, effect.job))
+        if effect.replan:
+            self.mark_dirty()
+
+    def prune(self) -> None:
+        """Forget what is old, so that the store stays bounded."""
+        kept, before = self.config.store, self.clock() - KEEP_DAYS * DAY_SECONDS
+        self.telemetry.prune(
+            kept.raw_reading_hours, kept.minute_reading_days, kept.hour_reading_days
+        )
+        with self.store.begin() as tx:
+            events.prune(tx, before)
+            plans.prune(tx, before)

@@ -1,0 +1,105 @@
+"""What rigs report on the durable stream; each event takes effect once, in one transaction."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from farmctl.domain import DeviceKey, Event, Workload, device_key
+from farmctl.messages import DeviceAck, FaultEvent, JobProgress, RigEvent, ShareEvent
+from farmctl.store import Store, Transaction, events, inventory, jobs, policy
+from farmctl.store.jobs import JobRecord
+from farmctl.store.policy import Switch
+
+
+@dataclass(frozen=True)
+class Effect:
+    """What an event changed, for those who are told after the commit."""
+
+    event: events.EventRecord | None = None
+    switch: Switch | None = None
+    job: JobRecord | None = None
+    replan: bool = False
+
+
+#: Called in the transaction that records a job's progress, e.g. to invoice a finished one.
+JobHook = Callable[[Transaction, JobRecord, float], None]
+
+
+@dataclass
+class Reports:
+    store: Store
+    changed: Callable[[Effect], None]
+    job_hooks: tuple[JobHook, ...] = ()
+    clock: Callable[[], float] = time.time
+    repeated: int = 0
+
+    async def receive(self, event: RigEvent) -> None:
+        """Take over one event; one that took effect before changes nothing."""
+        with self.store.begin() as tx:
+            if not events.see(tx, event.id, self.clock()):
+                self.repeated += 1
+                return
+            effect = self._apply(tx, event)
+        self.changed(effect)
+
+    def _apply(self, tx: Transaction, event: RigEvent) -> Effect:
+        key = device_key(event.rig, event.body.device.removeprefix(f"{event.rig}/"))
+        match event.body:
+            case DeviceAck() as body:
+                return self._acknowledge(tx, key, body)
+            case ShareEvent() as body:
+                inventory.count_share(tx, key, body.outcome)
+                return Effect()
+            case JobProgress() as body:
+                return self._progress(tx, key, body)
+            case FaultEvent() as body:
+                text = f"{body.code}: {body.step}. {body.detail}".strip()
+                return Effect(self._tell(tx, "fault", key, text, "warning"), replan=True)
+
+    def _acknowledge(self, tx: Transaction, key: DeviceKey, ack: DeviceAck) -> Effect:
+        now = self.clock()
+        if ack.state == "running":
+            inventory.confirm_workload(tx, key, ack.workload, ack.job_id, now)
+            inventory.record_switch_time(tx, key, ack.seconds)
+            keeps = ack.job_id if ack.workload is Workload.TRAIN else None
+            released = jobs.release(tx, key, keeps)
+            text = f"does {ack.workload} since plan {ack.plan_number}, after {ack.seconds:.1f} s"
+            told = self._tell(tx, "switch", key, text)
+        else:
+            released = []
+            text = f"cannot do {ack.workload}: {ack.detail or 'no reason given'}"
+            told = self._tell(tx, "switch", key, text, "error")
+        settled = self._settle(tx, key, ack, now)
+        return Effect(told, switch=settled, replan=bool(released) or ack.state == "failed")
+
+    def _settle(self, tx: Transaction, key: DeviceKey, ack: DeviceAck, now: float) -> Switch | None:
+        """The request that this plan answers, if one waits."""
+        state = "confirmed" if ack.state == "running" else "failed"
+        for switch in policy.pending_switches(tx):
+            number = switch.plan_number
+            if switch.device == key and number is not None and ack.plan_number >= number:
+                return policy.settle_switch(tx, switch.id, state, now, ack.detail)
+        return None
+
+    def _progress(self, tx: Transaction, key: DeviceKey, progress: JobProgress) -> Effect:
+        before = jobs.find(tx, progress.job_id)
+        if before is None or not jobs.record_progress(tx, progress, key):
+            return Effect()
+        after = jobs.find(tx, progress.job_id)
+        assert after is not None
+        for hook in self.job_hooks:
+            hook(tx, after, self.clock())
+        if after.job.state is before.job.state:
+            return Effect(job=after)
+        text = f"{after.job.name}: {before.job.state} → {after.job.state} at step "
+        text += f"{after.job.steps_done} of {after.job.total_steps}. {after.job.detail}"
+        level = "error" if after.job.state == "failed" else "info"
+        told = self._tell(tx, "job", after.job.id, text.strip(), level)
+        return Effect(told, job=after, replan=True)
+
+    def _tell(
+        self, tx: Transaction, kind: str, subject: str, text: str, level: str = "info"
+    ) -> events.EventRecord:
+        return events.add(tx, Event(self.clock(), kind, subject, text, level))
