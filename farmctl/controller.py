@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import logging
+import contextlib
 import secrets
 import signal
+from collections.abc import Iterator
 
 import uvicorn
 
@@ -13,7 +14,7 @@ from farmctl import nats_bus, timers
 from farmctl.api.app import build_app
 from farmctl.bus import Bus
 from farmctl.config import Config
-from farmctl.errors import FarmError, Unavailable
+from farmctl.errors import Unavailable
 from farmctl.farm import Farm
 from farmctl.files import write_secret
 from farmctl.messages import (
@@ -26,7 +27,6 @@ from farmctl.messages import (
 )
 from farmctl.store import Store, tokens
 
-log = logging.getLogger(__name__)
 BUS_PATIENCE_SECONDS = 30.0
 SHUTDOWN_SECONDS = 5
 
@@ -86,29 +86,30 @@ async def _serve(farm: Farm) -> None:
         server_header=False,
     )
     server = _Server(settings, farm)
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, server.stop)
     await server.serve()
     if not server.started:
         raise Unavailable(f"cannot listen on {api.host}:{api.port}; set [api] port in farm.toml")
 
 
 class _Server(uvicorn.Server):
-    """Ends the open event streams first, or they would hold the shutdown up."""
+    """Ends the open event streams first, or they would hold the shutdown up; leaves signals to
+    the process, so that everything is closed in order."""
 
     def __init__(self, config: uvicorn.Config, farm: Farm) -> None:
         super().__init__(config)
         self._farm = farm
 
-    async def shutdown(self, sockets: object = None) -> None:
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+    def stop(self) -> None:
         self._farm.live.close()
-        await super().shutdown()
+        self.should_exit = True
 
 
 def main(config: Config) -> None:
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    try:
-        asyncio.run(run(config))
-    except KeyboardInterrupt:
-        log.info("stopped")
-    except FarmError as error:
-        log.error("the controller ends: %s", error)
-        raise
+    asyncio.run(run(config))

@@ -99,9 +99,13 @@ def start(farm: Farm) -> AsyncIOScheduler:
     )
     scheduler.add_listener(_report, EVENT_JOB_ERROR)
     for job in periodic_jobs(farm):
-        scheduler.add_job(job.run, "interval", seconds=job.seconds, name=job.name, id=job.name)
+        scheduler.add_job(_run, "interval", [job], seconds=job.seconds, id=job.name)
     scheduler.start()
     return scheduler
+
+
+async def _run(job: Periodic) -> None:
+    await job.run()
 
 
 def _report(event: JobExecutionEvent) -> None:
