@@ -1,0 +1,195 @@
+"""The CUDA family over the real pynvml, with a fake libnvidia-ml below it."""
+
+from __future__ import annotations
+
+import ctypes
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pynvml
+import pytest
+from fake_nvml import Machine, create_machine
+
+from drivers.base import TELEMETRY_FIELDS, HealthStatus, ProbeStatus
+from drivers.cuda.driver import CudaDevice, Driver
+from drivers.errors import DeviceLost, NotSupported, PermissionDenied
+
+LOST, NO_PERMISSION, RESET_REQUIRED = 15, 4, 16
+DRIVER_NOT_LOADED, VERSION_MISMATCH = 9, 18
+
+
+@pytest.fixture(scope="module")
+def library(tmp_path_factory: pytest.TempPathFactory) -> ctypes.CDLL:
+    path = tmp_path_factory.mktemp("nvml") / "libfake-nvidia-ml.so"
+    source = Path(__file__).with_name("fake_nvml.c")
+    flags = ["-shared", "-fPIC", "-fvisibility=hidden", "-Wall", "-Werror", "-O1"]
+    subprocess.run(["cc", *flags, "-o", str(path), str(source)], check=True)
+    return ctypes.CDLL(str(path))
+
+
+@pytest.fixture
+def machine(
+    library: ctypes.CDLL, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Machine]:
+    """A machine with two GPUs, seen through the real pynvml."""
+    monkeypatch.setenv("FAKE_NVML_STATE", "")
+    monkeypatch.setattr(pynvml, "nvmlLib", library)
+    monkeypatch.setattr(pynvml, "_nvmlGetFunctionPointer_cache", {})
+    yield create_machine(tmp_path / "machine")
+    library.nvmlShutdown()
+
+
+@pytest.fixture
+def devices(machine: Machine) -> list[CudaDevice]:
+    return list(Driver().discover())
+
+
+def test_finds_both(devices: list[CudaDevice], machine: Machine) -> None:
+    assert [d.info.id for d in devices] == ["cuda:0", "cuda:1"]
+    assert [d.info.model for d in devices] == ["NVIDIA GeForce RTX 3090", "NVIDIA H100 80GB HBM3"]
+    assert devices[0].info.parent == "00000000:01:00.0"
+    assert devices[1].info.memory_bytes == 80 << 30
+    assert devices[1].info.driver_version == "580.65.06"
+    assert not devices[1].info.capabilities
+    assert Driver().probe().status is ProbeStatus.PASS
+
+
+def test_reads_in_si_units(devices: list[CudaDevice]) -> None:
+    values = devices[1].snapshot().values
+    assert values["power_watts"] == 450
+    assert values["energy_joules"] == 5000
+    assert values["clock_hertz"] == 1695e6
+    assert values["utilisation_ratio"] == 0.97
+    assert values["memory_temperature_celsius"] == 70
+
+
+def test_missing_readings_have_their_reason(devices: list[CudaDevice]) -> None:
+    geforce, hopper = (d.snapshot() for d in devices)
+    assert set(geforce.missing) == {"ecc_uncorrected_count", "memory_temperature_celsius"}
+    assert set(hopper.missing) == {"fan_ratio"}
+    assert "no such function" in hopper.missing["fan_ratio"]
+    assert set(geforce.values) | set(geforce.missing) == set(TELEMETRY_FIELDS)
+
+
+def test_power_limit_is_clamped_read_back_and_restored(
+    devices: list[CudaDevice], machine: Machine
+) -> None:
+    geforce = devices[0]
+    applied = geforce.apply("power_limit_watts", 20)
+    assert (applied.before, applied.requested, applied.read_back) == (350, 20, 100)
+    assert machine.gpus[0].limit_mw == 100_000
+    assert geforce.snapshot().values["power_limit_watts"] == 100
+    geforce.restore()
+    assert machine.gpus[0].limit_mw == 350_000
+
+
+def test_power_limit_that_reverts_is_seen(devices: list[CudaDevice], machine: Machine) -> None:
+    machine.gpus[0].reverts_power = 1
+    assert devices[0].apply("power_limit_watts", 200).read_back == 350
+
+
+def test_original_limit_survives_a_new_discovery(machine: Machine) -> None:
+    driver = Driver()
+    driver.discover()[0].apply("power_limit_watts", 150)
+    driver.discover()[0].restore()
+    assert machine.gpus[0].limit_mw == 350_000
+
+
+def test_no_permission(devices: list[CudaDevice], machine: Machine) -> None:
+    machine.gpus[0].may_set_power = 0
+    with pytest.raises(PermissionDenied, match="root"):
+        devices[0].apply("power_limit_watts", 200)
+    assert machine.gpus[0].limit_mw == 350_000
+
+
+def test_gpu_without_power_limit(devices: list[CudaDevice], machine: Machine) -> None:
+    machine.gpus[0].maximum_mw = 0
+    assert devices[0].limits() == {}
+    with pytest.raises(NotSupported):
+        devices[0].apply("power_limit_watts", 200)
+
+
+def test_lost_gpu(devices: list[CudaDevice], machine: Machine) -> None:
+    machine.gpus[0].failure = LOST
+    with pytest.raises(DeviceLost, match="fallen off the bus"):
+        devices[0].snapshot()
+    assert devices[0].health().status is HealthStatus.LOST
+    assert devices[1].health().status is HealthStatus.OK
+    assert [d.info.model for d in Driver().discover()] == ["NVIDIA H100 80GB HBM3"]
+
+
+def test_order_may_change(devices: list[CudaDevice], machine: Machine) -> None:
+    """After a loss the other GPU moves to the front; its device object still reads it."""
+    machine.gpus[0] = machine.gpus[1]
+    machine.count = 1
+    assert devices[1].snapshot().values["power_watts"] == 450
+    assert devices[0].health().status is HealthStatus.LOST
+
+
+def test_reset_required(devices: list[CudaDevice], machine: Machine) -> None:
+    machine.gpus[1].failure = RESET_REQUIRED
+    assert devices[1].health().status is HealthStatus.NEEDS_RESET
+
+
+def test_heat_and_memory_errors_degrade(devices: list[CudaDevice], machine: Machine) -> None:
+    machine.gpus[0].throttle_bits = 0x40
+    machine.gpus[1].ecc_errors = 3
+    assert devices[0].health().codes == ("temperature_high",)
+    assert devices[1].health().codes == ("ecc_uncorrected",)
+
+
+@pytest.mark.parametrize(
+    ("xid", "status"),
+    [(79, HealthStatus.LOST), (48, HealthStatus.NEEDS_RESET), (13, HealthStatus.OK)],
+)
+def test_xid_events(machine: Machine, xid: int, status: HealthStatus) -> None:
+    driver, reasons = Driver(), list[str]()
+    device = driver.discover()[1]
+    end = driver.watch(reasons.append)
+    assert end is not None
+    machine.event_gpu, machine.event_xid = 1, xid
+    deadline = time.monotonic() + 10
+    while not reasons and time.monotonic() < deadline:
+        time.sleep(0.005)
+    end()
+    assert f"XID {xid}" in reasons[0]
+    assert device.health().status is status
+    assert (f"xid_{xid}" in device.health().codes) == (status is not HealthStatus.OK)
+
+
+@pytest.mark.parametrize(
+    ("failure", "reason"),
+    [(DRIVER_NOT_LOADED, "modprobe"), (VERSION_MISMATCH, "reboot"), (NO_PERMISSION, "root")],
+)
+def test_broken_driver_on_a_machine_with_a_gpu(
+    machine: Machine, tmp_path: Path, failure: int, reason: str
+) -> None:
+    gpu = tmp_path / "sys/bus/pci/devices/0000:01:00.0"
+    gpu.mkdir(parents=True)
+    (gpu / "vendor").write_text("0x10de\n")
+    (gpu / "class").write_text("0x030000\n")
+    machine.init_result = failure
+    probe = Driver(tmp_path).probe()
+    assert probe.status is ProbeStatus.BROKEN
+    assert reason in probe.reason
+
+
+def test_no_gpu_at_all(machine: Machine, tmp_path: Path) -> None:
+    machine.init_result = DRIVER_NOT_LOADED
+    assert Driver(tmp_path).probe().status is ProbeStatus.ABSENT
+    machine.init_result = machine.count = 0
+    assert Driver(tmp_path).probe().status is ProbeStatus.ABSENT
+
+
+def test_no_library(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(pynvml, "nvmlLib", None)
+
+    def refuse(name: str) -> None:
+        raise OSError(name)
+
+    monkeypatch.setattr(pynvml, "CDLL", refuse)
+    probe = Driver(tmp_path).probe()
+    assert probe.status is ProbeStatus.ABSENT
+    assert "libnvidia-ml.so.1 not found" in probe.reason
