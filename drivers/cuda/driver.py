@@ -55,10 +55,11 @@ class CudaDevice:
             handle = self._handle()
             with nvml.translated_errors():
                 telemetry.read_temperature(handle)
+        except nvml.ResetRequired as error:
+            return Health(HealthStatus.NEEDS_RESET, ("reset_required",), str(error))
         except DeviceLost as error:
-            return Health(
-                HealthStatus.LOST, ("gpu_lost", *self._xids.codes(self._uuid)), str(error)
-            )
+            codes = ("gpu_lost", *self._xids.codes(self._uuid))
+            return Health(HealthStatus.LOST, codes, str(error))
         except DriverError as error:
             return Health(HealthStatus.DEGRADED, ("no_temperature",), str(error))
         return self._xids.health(self._uuid) or self._read_health(handle)
