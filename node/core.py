@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from node.errors import SubmissionReason, SubmissionRefused, TransactionRefused
+from node.errors import StoreError, SubmissionReason, SubmissionRefused, TransactionRefused
 from node.execution import Executor
 from node.importing import HeadChange, Importer, Outcome
 from node.inference import Inference, InferEngine
@@ -120,20 +120,30 @@ class Node:
             return self.desk.offer(template.block)
 
     def submit(self, seal_hash: bytes, nonce: int, edges: tuple[int, ...]) -> Block:
-        """Judge a miner's solution and import the block. Raises `SubmissionRefused`."""
+        """Judge a miner's solution and import the block. Raises `SubmissionRefused`, or
+        `StoreError`: then the same solution may be sent again."""
         block = self.desk.seal(seal_hash, nonce, edges)
         try:
             self.import_block(block)
-        except (InvalidBlock, InferRuntimeError) as error:
+        except InvalidBlock as error:
             raise SubmissionRefused(
                 SubmissionReason.INVALID, f"the sealed block cannot be imported: {error}"
             ) from error
+        except InferRuntimeError:
+            return block  # kept by the importer until an engine answers
+        except StoreError:
+            self.desk.reopen(seal_hash, nonce)
+            raise
         return block
 
     def status(self) -> NodeState:
         head = self.head()
         balance = self.state_at(head).get_balance(self.coinbase)
-        return NodeState(self.chain.name, head, len(self.mempool), balance, self.blocked)
+        return NodeState(self.chain.name, head, len(self.mempool), balance, self._waiting())
+
+    def _waiting(self) -> str:
+        stalled = self.importer.stalled
+        return f"{stalled} blocks wait for inference" if stalled else self.blocked
 
     def _follow(self, change: HeadChange) -> None:
         """Bring the mempool after the chain: what left it may come back."""

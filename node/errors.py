@@ -2,7 +2,7 @@
 
 NodeError
 ├── StoreError              the chain's database cannot be read or written
-│   ├── StoreFull           no room on the disk, or the configured bound is reached
+│   ├── StoreFull           the configured bound is reached
 │   └── WrongChain          the database belongs to another chain
 ├── TransactionRefused      the mempool does not take it (``reason`` says why)
 ├── SubmissionRefused       a miner's solution is not taken (``reason`` says why)
@@ -25,7 +25,7 @@ class StoreError(NodeError):
 
 
 class StoreFull(StoreError):
-    """No room for the next block; free disk space or raise the bound, then start again."""
+    """The database has reached its bound; raise it."""
 
 
 class WrongChain(StoreError):

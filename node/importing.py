@@ -2,7 +2,8 @@
 
 Each block is executed when it comes, on whichever branch it lies, so a change of branch only
 rewrites the canonical index. An invalid block raises `InvalidBlock` and changes nothing. A block
-whose inference cannot be computed raises `InferRuntimeError`: it is judged later.
+whose inference cannot be computed raises `InferRuntimeError` and is kept: `Importer.retry` judges
+it when an engine answers again.
 """
 
 from __future__ import annotations
@@ -12,16 +13,19 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
 
 from node.errors import StoreError
 from node.execution import Executor
 from node.spec.chain import Chain
 from node.spec.errors import InvalidBlock
 from node.spec.types import Block, Header
+from node.spec.vm import InferRuntimeError
 from node.store import ChainStore, Executed
 
 MAX_ORPHANS = 256
 MAX_FUTURES = 64
+MAX_STALLED = 64
 
 
 class Outcome(StrEnum):
@@ -85,6 +89,7 @@ class Importer:
         self._on_head = on_head
         self._orphans = Waiting(MAX_ORPHANS)
         self._futures = Waiting(MAX_FUTURES)
+        self._stalled = Waiting(MAX_STALLED)
         self.lock = threading.RLock()
 
     def add(self, block: Block) -> Outcome:
@@ -96,11 +101,21 @@ class Importer:
                 self._adopt_orphans(block)
             return outcome
 
+    @property
+    def stalled(self) -> int:
+        """Blocks that wait for inference."""
+        return len(self._stalled)
+
     def retry(self) -> int:
-        """Try the blocks whose time has come; return how many are in now."""
+        """Try the blocks whose time has come and those that waited for inference; return how
+        many are in now."""
         with self.lock:
             due = self._futures.take(lambda h: h.timestamp <= self._latest_time())
-            return sum(self._try(block) for block in sorted(due, key=lambda b: b.header.number))
+            due += self._stalled.take(lambda h: True)
+            taken = [b for b in sorted(due, key=lambda b: b.header.number) if self._try(b)]
+            for block in taken:
+                self._adopt_orphans(block)
+            return len(taken)
 
     def _add(self, block: Block) -> Outcome:
         header = block.header
@@ -115,7 +130,12 @@ class Importer:
             self._executor.check_seal(header)
             self._futures.keep(block)
             return Outcome.FUTURE
-        return self._write(self._executor.execute(block, parent))
+        try:
+            executed = self._executor.execute(block, parent)
+        except InferRuntimeError:
+            self._stalled.keep(block)
+            raise
+        return self._write(executed)
 
     def _latest_time(self) -> int:
         return int(self._clock()) + self._chain.max_future_seconds
@@ -123,16 +143,15 @@ class Importer:
     def _adopt_orphans(self, parent: Block) -> None:
         queue = [parent.hash()]
         while queue:
-            known = queue.pop()
-            for child in self._orphans.take(lambda h, k=known: h.parent_hash == k):  # type: ignore[misc]
-                if self._try(child):
-                    queue.append(child.hash())
+            children = self._orphans.take(partial(_follows, queue.pop()))
+            queue += [child.hash() for child in children if self._try(child)]
 
     def _try(self, block: Block) -> bool:
         try:
-            return self._add(block) in (Outcome.HEAD, Outcome.SIDE)
-        except InvalidBlock:
+            outcome = self._add(block)
+        except (InvalidBlock, InferRuntimeError):
             return False
+        return outcome in (Outcome.HEAD, Outcome.SIDE)
 
     def _write(self, executed: Executed) -> Outcome:
         head = self._store.head_header()
@@ -163,3 +182,7 @@ class Importer:
         if block is None:
             raise StoreError(f"block {block_hash.hex()} is missing; the database is damaged")
         return block
+
+
+def _follows(parent_hash: bytes, header: Header) -> bool:
+    return header.parent_hash == parent_hash

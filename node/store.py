@@ -243,10 +243,11 @@ class ChainStore:
                     return work(txn)
             except lmdb.MapFullError as error:
                 self._grow(error)
-            except lmdb.DiskError as error:
-                raise StoreFull(f"cannot write the chain: {error}; free disk space") from error
             except lmdb.Error as error:
-                raise StoreError(f"cannot write the chain: {error}") from error
+                # A disk that fills up in mid-write shows as a plain input/output error.
+                raise StoreError(
+                    f"cannot write the chain: {error}; free disk space, or check the disk"
+                ) from error
 
     def _grow(self, cause: lmdb.MapFullError) -> None:
         with self._gate:

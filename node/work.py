@@ -84,6 +84,11 @@ class WorkDesk:
         )
         return replace(package.block, header=sealed)
 
+    def reopen(self, seal_hash: bytes, nonce: int) -> None:
+        """Let a solution be sent again: its block could not be written."""
+        with self._lock:
+            self._seen.pop((seal_hash, nonce), None)
+
     def _open(self, seal_hash: bytes, nonce: int) -> WorkPackage:
         with self._lock:
             package = self._packages.get(seal_hash)

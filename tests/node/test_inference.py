@@ -207,8 +207,12 @@ def test_a_block_with_inference_waits_where_no_engine_answers(
         other.node.import_block(block)
     assert other.node.head() == before
     assert other.node.store.block(block.hash()) is None
+    assert other.node.status().blocked == "1 blocks wait for inference"
+    assert other.node.importer.retry() == 0
     other.engine.on = True
-    assert other.node.import_block(block) is Outcome.HEAD
+    assert other.node.importer.retry() == 1
+    assert other.node.head() == block.header
+    assert other.node.status().blocked == ""
     other.node.close()
 
 

@@ -213,3 +213,45 @@ def check_whole(path: Path, at_least: int) -> int:
     assert store.head() == parent
     store.close()
     return head.number
+
+
+LIMITED = """
+import resource, sys
+from pathlib import Path
+from node.errors import StoreError
+from node.store import ChainStore
+from tests.node.test_store import executed
+import signal
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+store = ChainStore(Path(sys.argv[1]))
+last = executed(None)
+store.begin("test", last)
+limit = 2 << 20
+resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+while True:
+    following = executed(last, transactions=200)
+    try:
+        store.add(following, adopt=[following.block])
+    except StoreError as error:
+        print(error)
+        break
+    last = following
+assert store.head() == last.block.hash()
+assert store.block(last.block.hash()) == last.block
+"""
+
+
+def test_a_full_disk_stops_the_block_and_nothing_else(tmp_path: Path) -> None:
+    """The operating system refuses to let the file grow, as it does on a full disk."""
+    path = tmp_path / "chain"
+    ended = subprocess.run(
+        [sys.executable, "-c", LIMITED, str(path)],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        timeout=60,
+        check=False,
+    )
+    assert ended.returncode == 0, ended.stderr
+    assert "free disk space" in ended.stdout
+    assert check_whole(path, 1) >= 1
