@@ -22,12 +22,12 @@ def run_case(case: dict[str, Any]) -> Iterator[str]:
     """Build the model of one operator from the case and compare everything it states."""
     expected_error = case.get("error")
     try:
-        graph = cvm.load(*_build_model(case))
+        graph = cvm.load(*build_model(case))
     except CvmLoadError as error:
         yield from differs(f"outcome ({error})", expected_error, f"load rc={_CODES[error.logic]}")
         return
     try:
-        answer = cvm.run(graph, _encode_input(case, graph))
+        answer = cvm.run(graph, encode_input(case, graph))
     except CvmRunError as error:
         yield from differs(f"outcome ({error})", expected_error, f"infer rc={_CODES[error.logic]}")
         return
@@ -47,12 +47,12 @@ def _compare(case: dict[str, Any], graph: Graph, answer: bytes) -> Iterator[str]
             yield from differs(key, integer(case[key]), actual)
 
 
-def _encode_input(case: dict[str, Any], graph: Graph) -> bytes:
+def encode_input(case: dict[str, Any], graph: Graph) -> bytes:
     kind = "<i4" if graph.input_type_bytes == 4 else "<i1"
     return np.array(case["inputs"][0]["data"], np.int64).astype(kind).tobytes()
 
 
-def _build_model(case: dict[str, Any]) -> tuple[bytes, bytes]:
+def build_model(case: dict[str, Any]) -> tuple[bytes, bytes]:
     """Symbol and parameters of a graph that is the operator alone, as the case declares it."""
     names = ["data", *(f"p{index}" for index in range(1, len(case["inputs"])))]
     shapes = [each["shape"] for each in case["inputs"]] + case["output_shapes"]

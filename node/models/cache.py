@@ -81,10 +81,6 @@ class Cache(Generic[Value]):
         self.put(key, value, size_bytes)
         return value
 
-    def forget(self, key: bytes) -> None:
-        with self._lock:
-            self._drop(key)
-
     def counts(self) -> CacheCounts:
         with self._lock:
             return CacheCounts(

@@ -6,7 +6,7 @@ from node.models.errors import MalformedModel
 from node.models.input_file import read_input_shape
 from node.models.storage import PARAMETERS, SYMBOL
 from node.models.torrent import describe_file, describe_folder
-from node.spec.cvm import Graph, load
+from node.spec.cvm import load
 from node.spec.meta import InputMeta, ModelMeta
 
 #: An author may ask at most so much gas for each inference of a model that shall be usable.
@@ -55,8 +55,3 @@ def describe_input(content: bytes, comment: str = "") -> InputMeta:
 def without_batch(shape: tuple[int, ...]) -> tuple[int, ...]:
     """A shape as metadata has it: one item, without the leading 1 of a batch."""
     return shape[1:] if len(shape) > 1 and shape[0] == 1 else shape
-
-
-def input_shape(graph: Graph) -> tuple[int, ...]:
-    """Shape that an input file of this model must have."""
-    return without_batch(graph.input_shape)

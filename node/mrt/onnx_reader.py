@@ -159,6 +159,7 @@ class _Reader:
 
     def normalisation(self, node: _Node) -> None:
         scale, offset, mean, variance = (self._constant(node, index) for index in range(1, 5))
+        node.require(bool((variance >= 0).all()), "has a negative variance")
         factor = scale / np.sqrt(variance + float(node.get("epsilon", 1e-5)))
         folded = self._fold_into_previous(node, factor, offset - mean * factor)
         node.require(folded, "can only be folded into a Conv or Gemm that nothing else reads")

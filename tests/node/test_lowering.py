@@ -9,6 +9,7 @@ import pytest
 
 from drivers.cpu.infer import InferRuns
 from drivers.errors import NotSupported
+from farmctl.conformance import cvm_ops
 from node.lowering import encode_heads, lower
 from node.spec.cvm import load, run
 from node.spec.cvm.execution import decode_input
@@ -35,6 +36,24 @@ def test_models_of_the_vectors(vector_folder):
         for case in model["cases"]:
             answer = run_native(graph, bytes.fromhex(case["kernel_input_hex"]))
             assert answer.hex() == case["kernel_output_hex"], model["name"]
+
+
+def test_operators_of_the_vectors(vector_folder):
+    """Every operator that has a result, on the CPU; at most these need the reference."""
+    refused = set()
+    cases = json.loads((vector_folder / "cvm_ops.json").read_text())["cases"]
+    for case in cases:
+        if case.get("error"):
+            continue
+        graph = load(*cvm_ops.build_model(case))
+        try:
+            answer = run_native(graph, cvm_ops.encode_input(case, graph))
+        except NotSupported:
+            refused.add(case["op"])
+            continue
+        kind = "<i4" if graph.output_type_bytes == 4 else "<i1"
+        assert np.frombuffer(answer, kind).tolist() == case["output"], case["op"]
+    assert refused <= {"get_valid_counts", "non_max_suppression"}
 
 
 def test_random_models():

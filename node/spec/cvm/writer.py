@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from math import prod
 from typing import Any
 
@@ -37,17 +37,17 @@ class Entry:
         return prod(self.shape)
 
 
-@dataclass
 class ModelWriter:
     """Builds a model node by node; shapes and precisions are inferred on the way."""
 
-    _nodes: list[dict[str, Any]] = field(default_factory=list)
-    _operator_attributes: list[str] = field(default_factory=list)
-    _shapes: list[Shape] = field(default_factory=list)
-    _precisions: list[int] = field(default_factory=list)
-    _starts: list[int] = field(default_factory=lambda: [0])
-    _parameters: dict[str, Array] = field(default_factory=dict)
-    _parameter_precisions: dict[str, int] = field(default_factory=dict)
+    def __init__(self) -> None:
+        self._nodes: list[dict[str, Any]] = []
+        self._operator_attributes: list[str] = []
+        self._shapes: list[Shape] = []
+        self._precisions: list[int] = []
+        self._starts = [0]
+        self._parameters: dict[str, Array] = {}
+        self._parameter_precisions: dict[str, int] = {}
 
     def add_input(self, shape: Shape, precision: int) -> Entry:
         """Add the model's input, a tensor of ``precision`` bits; it must come first."""

@@ -1,4 +1,4 @@
-"""Cache, index, metadata, torrents and input files."""
+"""Cache, metadata, torrents and input files."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 
 from node.models.cache import Cache, Policy
 from node.models.errors import MalformedModel
-from node.models.index import ModelIndex, Publication
 from node.models.input_file import read_input, read_input_shape, write_input
 from node.models.metadata import describe_input, describe_model
 from node.models.torrent import bencode, choose_piece_bytes, describe_file, describe_folder
@@ -49,16 +48,6 @@ def test_a_value_beyond_the_limit_is_not_kept():
     cache = Cache(5)
     assert cache.find(b"k", lambda: ("large", 6)) == "large"
     assert cache.counts().entries == 0
-
-
-def test_index_follows_the_chain():
-    index = ModelIndex()
-    meta = describe_model(*small_model(), author=bytes(20), gas=7)
-    for number in (1, 2):
-        index.add(Publication(bytes([number]) * 20, meta, number))
-    assert [each.block_number for each in index.find(meta.hash)] == [1, 2]
-    index.remove_from(2)
-    assert len(index) == 1 and index.get(b"\2" * 20) is None
 
 
 def test_metadata_of_a_model():

@@ -43,7 +43,7 @@ WEIGHTS = {
     "w": floats(4, 3, 3, 3), "b": floats(4), "v": floats(4, 3, 1, 1), "d": floats(3, 1, 3, 3),
     "f": floats(108, 5), "c": floats(5), "low": np.float32(0), "high": np.float32(0.4),
     "gamma": floats(4), "beta": floats(4), "mean": floats(4), "var": np.abs(floats(4)) + 0.1,
-    "shape": np.array([0, -1], np.int64), "k": floats(6), "g": floats(3),
+    "shape": np.array([0, -1], np.int64), "k": floats(6), "g": np.abs(floats(3)),
 }  # fmt: skip
 CONV = ("Conv", ["x", "w", "b"], "t", {"pads": [1, 1, 1, 1]})
 NETWORKS = {
