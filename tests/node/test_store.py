@@ -56,7 +56,7 @@ def executed(parent: Executed | None, extra: bytes = b"", transactions: int = 0)
         state_root=keccak(node),
         extra=extra,
     )
-    sent = tuple(transaction(number * 100 + i) for i in range(transactions))
+    sent = tuple(transaction(number * 1000 + i) for i in range(transactions))
     receipts = tuple(
         Receipt(True, 21_000, bytes(256), (Log(b"\2" * 20, (b"\3" * 32,), b"x"),)) for _ in sent
     )
