@@ -106,15 +106,17 @@ class Inference:
 
     def operations(self, model: bytes, raw_size: int) -> int:
         try:
-            return self._loader.load(model).operations()
-        except (EngineUnavailable, ModelFault) as error:
-            raise _translated(error) from error
+            return self._loader.count_operations(model)
+        except EngineUnavailable as error:
+            raise InferRuntimeError(str(error)) from error
+        except ModelFault as error:
+            raise (InferLogicError if error.logic else KernelFault)(str(error)) from error
 
     def input_data(self, infohash: bytes, raw_size: int) -> bytes:
         try:
             return read_input(self._loader.storage.read(infohash, DATA))
         except MalformedModel as error:
-            raise KernelFault(f"input {infohash.hex()}: {error}") from error
+            raise InferLogicError(f"input {infohash.hex()}: {error}") from error
         except StorageError as error:
             raise InferRuntimeError(f"input {infohash.hex()}: {error}") from error
 
@@ -126,8 +128,11 @@ class Inference:
             return known
         try:
             result = self._compute(model, data)
-        except (EngineUnavailable, ModelFault) as error:
-            raise _translated(error) from error
+        except EngineUnavailable as error:
+            raise InferRuntimeError(str(error)) from error
+        except ModelFault as error:
+            # The network's node turns each failure of a run into its runtime error.
+            raise KernelFault(str(error)) from error
         if len(result) <= RESULT_BYTES:
             self._keep(key, result)
         return result
@@ -168,9 +173,3 @@ class CountedInference:
 def turn_words(data: bytes, width: int) -> bytes:
     """Elements of ``width`` bytes from big-endian to little-endian or back."""
     return b"".join([data[i : i + width][::-1] for i in range(0, len(data), width)])
-
-
-def _translated(error: EngineUnavailable | ModelFault) -> Exception:
-    if isinstance(error, EngineUnavailable):
-        return InferRuntimeError(str(error))
-    return InferLogicError(str(error)) if error.logic else KernelFault(str(error))

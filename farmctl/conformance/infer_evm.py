@@ -18,7 +18,6 @@ from node.spec.cvm import CvmError, Graph, load
 from node.spec.cvm import run as run_graph
 from node.spec.state import State
 from node.spec.vm import (
-    InferLogicError,
     InferRuntimeError,
     KernelFault,
     Message,
@@ -60,7 +59,8 @@ class VectorModels(NoModels):
             kernel = _swap(data[: graph.input_bytes], graph.input_type_bytes)
             return _swap(run_graph(graph, kernel), graph.output_type_bytes)
         except CvmError as error:
-            raise (InferLogicError if error.logic else KernelFault)(str(error)) from error
+            # The network's node turns each failure of a run into its runtime error.
+            raise KernelFault(str(error)) from error
 
     def _graph(self, model: bytes) -> Graph:
         if model not in self._graphs:

@@ -6,7 +6,7 @@ from node.errors import EngineUnavailable, ModelFault
 from node.models.cache import Cache, Policy
 from node.models.errors import StorageError
 from node.models.storage import Storage
-from node.spec.cvm import CvmLoadError, Graph, load
+from node.spec.cvm import CvmLoadError, Graph, load, load_graph
 
 #: As in the official node.
 CACHE_BYTES = 4 << 30
@@ -30,11 +30,30 @@ class GraphLoader:
         """
         return self.cache.find(infohash, lambda: self._load(infohash))
 
-    def _load(self, infohash: bytes) -> tuple[Graph, int]:
+    def count_operations(self, infohash: bytes) -> int:
+        """Operations of a model's graph. Where it cannot be loaded, its symbol alone decides.
+
+        Raises:
+            EngineUnavailable: the storage does not hold it, or not whole.
+            ModelFault: the symbol is no graph; ``logic`` as the kernel has it.
+        """
         try:
-            symbol, parameters = self.storage.read_model(infohash)
+            return self.load(infohash).operations()
+        except ModelFault:
+            symbol, _ = self._read(infohash)
+        try:
+            return load_graph(symbol).operations()
+        except CvmLoadError as error:
+            raise ModelFault(f"model {infohash.hex()}: {error}", logic=error.logic) from error
+
+    def _read(self, infohash: bytes) -> tuple[bytes, bytes]:
+        try:
+            return self.storage.read_model(infohash)
         except StorageError as error:
             raise EngineUnavailable(str(error)) from error
+
+    def _load(self, infohash: bytes) -> tuple[Graph, int]:
+        symbol, parameters = self._read(infohash)
         try:
             graph = load(symbol, parameters)
         except CvmLoadError as error:

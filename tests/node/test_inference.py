@@ -18,7 +18,7 @@ from node.models.storage.directory import DirectoryStorage
 from node.rpc.methods.models import get_model, list_models
 from node.spec.transition import created_address
 from node.spec.types import Receipt
-from node.spec.vm import InferRuntimeError, KernelFault
+from node.spec.vm import InferLogicError, InferRuntimeError, KernelFault
 from tests.node.workshop import (
     AUTHOR,
     COIN,
@@ -264,14 +264,16 @@ def test_a_claimed_fault_is_judged_by_the_reference(loader: GraphLoader) -> None
     assert len(reports) == 1
 
 
-def test_what_cannot_be_loaded_or_read_is_a_fault_of_the_kernel(loader: GraphLoader) -> None:
+def test_faults_are_of_the_networks_kinds(loader: GraphLoader) -> None:
     broken = loader.storage.put_model(b"{}", b"x")
     shapeless = loader.storage.put_input(b"no array")
     inference = Inference(loader, ReferenceEngine(loader))
     with pytest.raises(KernelFault):
         inference.run(broken, b"", 0)
-    with pytest.raises(KernelFault):
+    with pytest.raises(InferLogicError):
         inference.input_data(shapeless, 0)
+    with pytest.raises((InferLogicError, KernelFault)):
+        inference.operations(broken, 0)
     with pytest.raises(InferRuntimeError, match="not stored"):
         inference.operations(bytes(20), 0)
 
