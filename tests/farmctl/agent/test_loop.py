@@ -7,6 +7,7 @@ import contextlib
 import dataclasses
 import hashlib
 import os
+import random
 import signal
 import sys
 import time
@@ -18,12 +19,13 @@ import pytest
 
 from farmctl import nats_bus
 from farmctl.config import Config
-from farmctl.domain import Priority, Workload
+from farmctl.domain import JobState, Priority, Workload
 from farmctl.messages import (
     AssignmentMessage,
     DeviceAck,
     FaultEvent,
     InventoryReport,
+    JobProgress,
     Message,
     ReadingBatch,
     RigEvent,
@@ -33,9 +35,11 @@ from farmctl.messages import (
     SubmissionReply,
     Work,
 )
+from farmctl.training.protocol import JobSpec
+from farmctl.training.trainers.digits_cnn import create
 from node.spec.cuckoo import Verdict, graph_header, verify
 from tests.farmctl.conftest import BusServer
-from tests.farmctl.rig_bench import until
+from tests.farmctl.rig_bench import ArtifactShelf, until
 
 EDGE_BITS = 12
 EASY = "f" * 64
@@ -94,6 +98,18 @@ class Farm:
     def faults(self, code: str) -> list[FaultEvent]:
         bodies = [e.body for e in self.events]
         return [b for b in bodies if isinstance(b, FaultEvent) and b.code == code]
+
+    def progress(self) -> list[JobProgress]:
+        return [e.body for e in self.events if isinstance(e.body, JobProgress)]
+
+    def job_steps(self) -> int:
+        return max((p.steps_done for p in self.progress()), default=0)
+
+    def job_is(self, state: JobState) -> bool:
+        return any(p.state is state for p in self.progress())
+
+    def job_results(self) -> dict[str, str]:
+        return self.progress()[-1].results
 
     async def _note_inventory(self, _subject: str, report: InventoryReport) -> None:
         self.inventory.append(report)
@@ -262,6 +278,44 @@ async def test_a_rig_starts_from_its_disk_without_the_bus(
     await agent.stop()
     assert agent.process is not None
     assert agent.process.returncode == 0
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+async def test_no_step_of_a_job_is_lost_or_doubled_by_kills(
+    agent: AgentProcess, farm: Farm, shelf: ArtifactShelf
+) -> None:
+    """The runner, the agent and the job itself are killed at random moments."""
+    await shelf.serve(farm.bus)
+    steps = 3000
+    job = {"kind": "digits-cnn", "total_steps": str(steps), "checkpoint_steps": "50"}
+    await farm.plan(1, Workload.TRAIN, job_id="job-1", generation=1, parameters=job)
+    chance = random.Random(7)
+    for number in range(12):
+        before = farm.job_steps()
+        await until(lambda: farm.job_steps() > before or farm.job_is(JobState.DONE), 120)  # noqa: B023
+        await asyncio.sleep(chance.uniform(0, 0.5))
+        await kill_at_random(agent, number)
+    await until(lambda: farm.job_is(JobState.DONE), 240)
+    results = farm.job_results()
+    curve = shelf.files[results["losses.txt"]].decode().splitlines()
+    trainer = create(JobSpec(kind="digits-cnn", total_steps=steps))
+    assert curve == [repr(trainer.step(index)) for index in range(steps)]
+
+
+async def kill_at_random(agent: AgentProcess, number: int) -> None:
+    """In turn the runner, the agent, and the process in the sandbox."""
+    runner = agent.runner()
+    if number % 3 == 0 and runner is not None:
+        runner.kill()
+    elif number % 3 == 1:
+        await agent.stop(signal.SIGKILL)
+        await agent.start()
+    elif runner is not None:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            for child in runner.children(recursive=True):
+                if "farmctl.training.run" in child.cmdline():
+                    child.kill()
 
 
 async def kill_runner(agent: AgentProcess, farm: Farm) -> None:
