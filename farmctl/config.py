@@ -20,9 +20,7 @@ from farmctl.errors import ConfigError
 
 PREFIX = "FARMCTL_"
 #: ``FARMCTL_`` variables that are no settings.
-RESERVED = frozenset(
-    {"FARMCTL_HOME", "FARMCTL_VECTORS", "FARMCTL_DRIVERS", "FARMCTL_PYNQ_PYTHON"}
-)
+RESERVED = frozenset({"FARMCTL_HOME", "FARMCTL_VECTORS", "FARMCTL_DRIVERS", "FARMCTL_PYNQ_PYTHON"})
 _NAME = re.compile(r"^[a-z0-9][a-z0-9-]{0,62}$")
 
 
@@ -80,6 +78,20 @@ class EconomySection:
 
 
 @dataclass(frozen=True)
+class MarketSection:
+    """How capacity is priced; the floor is always what mining would earn."""
+
+    margin_percent: int = 20
+    """On top of the floor."""
+    minimum_micro_per_hour: int = 300_000
+    """A device-hour is never sold for less."""
+    contract_surcharge_percent: int = 50
+    """For a job that may not be interrupted."""
+    assumed_steps_per_second: float = 50.0
+    """To estimate a job's time before the first one was measured."""
+
+
+@dataclass(frozen=True)
 class PlannerSection:
     switch_threshold_ratio: float = 0.1
     """A change for profit must promise at least this much more."""
@@ -108,6 +120,7 @@ class Config:
     node: NodeSection = field(default_factory=NodeSection)
     api: ApiSection = field(default_factory=ApiSection)
     economy: EconomySection = field(default_factory=EconomySection)
+    market: MarketSection = field(default_factory=MarketSection)
     planner: PlannerSection = field(default_factory=PlannerSection)
     store: StoreSection = field(default_factory=StoreSection)
 
@@ -144,6 +157,7 @@ SECTIONS: dict[str, type[Any]] = {
     "node": NodeSection,
     "api": ApiSection,
     "economy": EconomySection,
+    "market": MarketSection,
     "planner": PlannerSection,
     "store": StoreSection,
 }

@@ -15,10 +15,11 @@ from farmctl.economy import Economy
 from farmctl.executor import Executor
 from farmctl.jobs import JobQueue
 from farmctl.live import Live
+from farmctl.market.desk import Desk
 from farmctl.messages import NodeStatus
 from farmctl.node_client import NodeClient
 from farmctl.reports import Effect, Reports
-from farmctl.store import Store, events, plans
+from farmctl.store import Store, events, market, plans
 from farmctl.store.events import EventRecord
 from farmctl.store.policy import Switch
 from farmctl.telemetry import Telemetry
@@ -55,6 +56,14 @@ class Farm:
             clock=clock,
         )
         self.queue = JobQueue(store, self.decide, clock)
+        self.desk = Desk(
+            store=store,
+            queue=self.queue,
+            devices=self.keeper.view,
+            prices=self.economy.market,
+            section=config.market,
+            clock=clock,
+        )
         self.reports = Reports(store, self._tell_effect, clock=clock)
         self.artifacts = Artifacts(config.home / "artifacts", config.store.artifact_bytes)
         self.alerts = Alerts(store, self.keeper, self.node_status, self.tell_event, clock)
@@ -114,3 +123,4 @@ class Farm:
         with self.store.begin() as tx:
             events.prune(tx, before)
             plans.prune(tx, before)
+            market.prune_quotes(tx, before)

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 from farmctl.domain import Job, JobState, Plan
 from farmctl.errors import Conflict, NotFound, Refused
-from farmctl.store import Store, audit, jobs
+from farmctl.market import settlement
+from farmctl.store import Store, Transaction, audit, jobs
 from farmctl.store.jobs import JobRecord
 
 #: Jobs not at an end at one time.
@@ -34,13 +35,17 @@ class JobQueue:
     decide: Callable[[], Awaitable[Plan | None]]
     clock: Callable[[], float] = time.time
 
-    async def submit(self, new: NewJob, by: str) -> JobRecord:
-        """Queue a job; the planner places it. Raises `Refused` when the queue is full."""
+    async def submit(
+        self, new: NewJob, by: str, accept: Callable[[Transaction, Job], None]
+    ) -> JobRecord:
+        """Queue a job; the planner places it. ``accept`` runs in the same transaction: if it
+        raises, there is no job. Raises `Refused` when the queue is full."""
         job = self._job(new)
         with self.store.begin() as tx:
             if len(jobs.open_jobs(tx)) >= QUEUE_LIMIT:
                 raise Refused(f"{QUEUE_LIMIT} jobs wait already; try later")
             jobs.add(tx, job, new.quoted_total_micro)
+            accept(tx, job)
             audit.append(tx, job.created, by, "submit", job.id, job.name)
         await self.decide()
         return self.find(job.id)
@@ -75,5 +80,7 @@ class JobQueue:
             if not jobs.cancel(tx, identity, f"cancelled by {by}"):
                 raise Conflict(f"job {identity} is at an end already")
             audit.append(tx, self.clock(), by, "cancel", identity)
+            if cancelled := jobs.find(tx, identity):
+                settlement.settle(tx, cancelled, self.clock())
         await self.decide()
         return self.find(identity)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from farmctl.domain import DeviceKey, Event, Workload, device_key
+from farmctl.market import settlement
 from farmctl.messages import DeviceAck, FaultEvent, JobProgress, RigEvent, ShareEvent
 from farmctl.store import Store, Transaction, events, inventory, jobs, policy
 from farmctl.store.jobs import JobRecord
@@ -23,15 +24,10 @@ class Effect:
     replan: bool = False
 
 
-#: Called in the transaction that records a job's progress, e.g. to invoice a finished one.
-JobHook = Callable[[Transaction, JobRecord, float], None]
-
-
 @dataclass
 class Reports:
     store: Store
     changed: Callable[[Effect], None]
-    job_hooks: tuple[JobHook, ...] = ()
     clock: Callable[[], float] = time.time
     repeated: int = 0
 
@@ -89,8 +85,7 @@ class Reports:
             return Effect()
         after = jobs.find(tx, progress.job_id)
         assert after is not None
-        for hook in self.job_hooks:
-            hook(tx, after, self.clock())
+        settlement.settle(tx, after, self.clock())
         if after.job.state is before.job.state:
             return Effect(job=after)
         text = f"{after.job.name}: {before.job.state} → {after.job.state} at step "

@@ -7,7 +7,16 @@ from typing import TYPE_CHECKING, Any, Literal
 from farmctl.api import schemas
 from farmctl.domain import Assignment, Plan, Priority, Wish, Workload
 from farmctl.planner.assign import ABLE
-from farmctl.store import Transaction, audit, events, inventory, jobs, policy, readings
+from farmctl.store import (
+    Transaction,
+    audit,
+    events,
+    inventory,
+    jobs,
+    market,
+    policy,
+    readings,
+)
 
 if TYPE_CHECKING:
     from farmctl.farm import Farm
@@ -122,7 +131,7 @@ class Views:
 
     def _contexts(self, tx: Transaction) -> list[tuple[inventory.DeviceRecord, _Context]]:
         farm, now = self._farm, self._farm.clock()
-        market = farm.economy.market(tx)
+        prices = farm.economy.market(tx)
         planned = {d.device.key: d for d in farm.keeper.view(tx).devices}
         plan = farm.executor.current
         lines = {a.device: a for a in plan.assignments} if plan else {}
@@ -134,7 +143,7 @@ class Views:
             key = record.device.key
             nets: dict[str, int] = {}
             if key in planned:
-                estimates = farm.economy.net_by_workload(planned[key], market)
+                estimates = farm.economy.net_by_workload(planned[key], prices)
                 nets = {str(workload): net for workload, net in estimates.items()}
             offline = farm.keeper.is_offline(seen[record.device.rig])
             context = _Context(offline, lines.get(key), wishes.get(key), key in paused, nets)
@@ -192,7 +201,7 @@ class Views:
         )
 
     def job(self, tx: Transaction, record: jobs.JobRecord) -> schemas.JobView:
-        job = record.job
+        job, invoice = record.job, market.invoice_of(tx, record.job.id)
         return schemas.JobView(
             id=job.id,
             name=job.name,
@@ -211,7 +220,7 @@ class Views:
             losses=jobs.losses(tx, job.id),
             preemptions=record.preemptions,
             results=record.results,
-            invoice=None,
+            invoice=invoice.id if invoice else None,
             detail=job.detail,
         )
 
