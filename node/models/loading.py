@@ -56,6 +56,7 @@ class GraphLoader:
         symbol, parameters = self._read(infohash)
         try:
             graph = load(symbol, parameters)
+            graph.operations()  # a model beyond the limit of its gas is none either
         except CvmLoadError as error:
             # The official node cannot load it either and keeps the transaction out of blocks.
             raise ModelFault(f"model {infohash.hex()}: {error}", logic=False) from error

@@ -5,12 +5,14 @@ from __future__ import annotations
 import resource
 from contextlib import contextmanager
 
+import numpy as np
 import pytest
 
 from node.errors import EngineUnavailable, ModelFault
 from node.models.errors import MalformedModel, ModelCorrupt, ModelNotFound, StorageFull
 from node.models.loading import GraphLoader
 from node.models.storage.directory import DirectoryStorage
+from node.spec.cvm.writer import ModelWriter
 from tests.support.cvm_models import small_model
 
 SYMBOL, PARAMETERS = small_model()
@@ -97,3 +99,14 @@ def test_loader(storage):
     with pytest.raises(ModelFault) as error:
         loader.load(storage.put_model(b"{}", PARAMETERS))
     assert not error.value.logic
+    with pytest.raises(ModelFault, match="operations"):
+        loader.load(storage.put_model(*endless_model()))
+
+
+def endless_model():
+    """Few bytes, more operations than a model may have."""
+    writer = ModelWriter()
+    wide = writer.add_input((1, 1, 2**12, 2**12), 2)
+    ones = writer.add_parameter("w", np.ones((4, 1, 200, 200), np.int32), 2)
+    form = {"channels": 4, "kernel_size": (200, 200), "use_bias": False}
+    return writer.finish([writer.add("conv2d", "c", [wide, ones], **form)])
