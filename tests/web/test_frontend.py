@@ -1,0 +1,39 @@
+"""The dashboard's own checks: types, accessibility, units, and the client it was generated from."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+WEB = ROOT / "web"
+
+
+def run_script(script: str, **environment: str) -> str:
+    """Run one script of web/package.json; its output when it succeeds."""
+    npm = shutil.which("npm")
+    if npm is None or not (WEB / "node_modules").is_dir():
+        pytest.skip("needs Node.js 20 or newer and web/node_modules; `make test` sets them up")
+    done = subprocess.run(
+        [npm, "run", "--silent", script],
+        cwd=WEB,
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_types_and_markup_are_sound() -> None:
+    assert "found 0 errors and 0 warnings" in run_script("check")
+
+
+def test_units_pass() -> None:
+    assert "passed" in run_script("test", NO_COLOR="1")
