@@ -81,6 +81,11 @@ class Cache(Generic[Value]):
         self.put(key, value, size_bytes)
         return value
 
+    def forget(self, key: bytes) -> None:
+        """Drop an entry; one that is not here is dropped already."""
+        with self._lock:
+            self._drop(key)
+
     def counts(self) -> CacheCounts:
         with self._lock:
             return CacheCounts(
