@@ -8,9 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from farmctl.api.routes.node import show_model
 from node.errors import EngineUnavailable, ModelFault
 from node.importing import Outcome
 from node.inference import Answer, CrossCheckedEngine, Inference, ReferenceEngine, turn_words
+from node.models.cache import Cache
 from node.models.input_file import write_input
 from node.models.loading import GraphLoader
 from node.models.metadata import describe_input, describe_model
@@ -220,7 +222,7 @@ def test_a_model_that_is_not_stored_waits(published: Published) -> None:
     loader = published.node.loader
     for stored in list(loader.storage):
         loader.storage.remove(stored)
-        loader.cache.forget(stored)
+    loader.cache = Cache(1)
     sent = published.send(published.contract)
     assert mine(published.node, published.clock).transactions == ()
     assert "not stored" in published.node.blocked
@@ -281,3 +283,9 @@ def test_faults_are_of_the_networks_kinds(loader: GraphLoader) -> None:
 def test_words_turn_and_turn_back() -> None:
     assert turn_words(bytes(range(8)), 4) == bytes([3, 2, 1, 0, 7, 6, 5, 4])
     assert turn_words(b"abc", 1) == b"abc"
+
+
+def test_the_dashboard_can_show_the_model(published: Published) -> None:
+    shown = show_model(list_models(published.node)[0])
+    assert (shown.usable, shown.gas, shown.calls) == (True, AUTHOR_GAS, 0)
+    assert shown.raw_size == sum(map(len, dense_model()))

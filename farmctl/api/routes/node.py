@@ -1,7 +1,7 @@
 """The embedded node: its state, blocks and models, by its own JSON-RPC."""
 
 import asyncio
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
 
@@ -36,4 +36,22 @@ async def list_blocks(
 @router.get("/models")
 async def list_models(request: Request, caller: Reader) -> list[schemas.ModelView]:
     found = await find_farm(request).node.call("ctxc_models")
-    return [schemas.ModelView.model_validate(model) for model in found]
+    return [show_model(model) for model in found]
+
+
+def show_model(model: dict[str, Any]) -> schemas.ModelView:
+    """A model of the JSON-RPC's ``ctxc_models``, whose quantities are hex."""
+    return schemas.ModelView(
+        address=model["address"],
+        infohash=model["infohash"],
+        comment=model["comment"],
+        author=model["author"],
+        input_shape=model["inputShape"],
+        output_shape=model["outputShape"],
+        raw_size=int(model["rawSize"], 16),
+        gas=int(model["gas"], 16),
+        block=int(model["block"], 16),
+        usable=model["usable"],
+        reason=model["reason"],
+        calls=int(model["calls"], 16),
+    )
