@@ -109,7 +109,3 @@ class _Server(uvicorn.Server):
     def stop(self) -> None:
         self._farm.live.close()
         self.should_exit = True
-
-
-def main(config: Config) -> None:
-    asyncio.run(run(config))

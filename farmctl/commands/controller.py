@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
+
 import typer
 
 from farmctl import config, controller
-from farmctl.processes import start_logging
+
+CHATTY = ("apscheduler", "alembic", "httpx", "httpcore", "asyncio", "sse_starlette")
 
 
 def register(app: typer.Typer) -> None:
-    @app.command("controller", rich_help_panel="Processes")
-    def run_controller(verbose: bool = False) -> None:
-        """Run the controller alone; it joins the bus that is configured."""
-        start_logging(verbose)
-        controller.main(config.load())
+    @app.command("controller")
+    def run_controller() -> None:
+        """Run planner, API and dashboard alone, on the bus that is configured."""
+        logging.basicConfig(
+            level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
+        )
+        for name in CHATTY:
+            logging.getLogger(name).setLevel(logging.WARNING)
+        asyncio.run(controller.run(config.load()))
