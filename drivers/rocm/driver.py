@@ -1,0 +1,179 @@
+"""Family ``rocm``: AMD GPUs, found, read and limited through the amdgpu driver's sysfs files.
+
+They compute nothing here yet, so no capability is declared.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from drivers.base import (
+    Applied,
+    Capability,
+    DeviceInfo,
+    Health,
+    HealthStatus,
+    Limits,
+    Probe,
+    ProbeStatus,
+    Session,
+    Telemetry,
+    read_telemetry,
+)
+from drivers.errors import DeviceLost, NotSupported, PermissionDenied
+from drivers.rocm import sysfs
+from drivers.rocm.sysfs import GpuFiles
+
+POWER_LIMIT = "power_limit_watts"
+#: Used where the GPU tells no limit of its own.
+HOT_CELSIUS = 105.0
+PCI_NAMES = ("usr/share/misc/pci.ids", "usr/share/hwdata/pci.ids")
+
+
+class RocmDevice:
+    """One GPU, known by its unique id or else its PCI address."""
+
+    def __init__(self, info: DeviceInfo, gpu: GpuFiles, original_limit_watts: float | None) -> None:
+        self.info = info
+        self._gpu = gpu
+        self._original_limit_watts = original_limit_watts
+
+    def snapshot(self) -> Telemetry:
+        """Raises `DeviceLost` when the GPU has gone."""
+        otherwise = "not among amdgpu's sysfs files"
+        return read_telemetry(self.info.id, sysfs.readers(self._gpu), otherwise)
+
+    def health(self) -> Health:
+        try:
+            celsius = sysfs.read_temperature(self._gpu)
+            errors = _read_or_none(lambda: sysfs.read_ecc_errors(self._gpu))
+            hot = _read_or_none(lambda: self._gpu.read_hwmon("temp1_crit") / 1e3) or HOT_CELSIUS
+        except DeviceLost as error:
+            return Health(HealthStatus.LOST, ("gpu_lost",), str(error))
+        except (NotSupported, PermissionDenied) as error:
+            return Health(HealthStatus.DEGRADED, ("no_temperature",), str(error))
+        if celsius >= hot:
+            return Health(HealthStatus.DEGRADED, ("temperature_high",), f"{celsius:.0f} °C")
+        if errors:
+            reason = f"{errors:.0f} uncorrected memory errors"
+            return Health(HealthStatus.DEGRADED, ("ecc_uncorrected",), reason)
+        return Health(HealthStatus.OK)
+
+    def limits(self) -> Mapping[str, Limits]:
+        """The power cap, in watts, where the GPU has one."""
+        try:
+            low, high = (self._gpu.read_hwmon(f"power1_cap_{end}") / 1e6 for end in ("min", "max"))
+        except NotSupported:
+            return {}
+        default = _read_or_none(lambda: self._gpu.read_hwmon("power1_cap_default") / 1e6)
+        return {POWER_LIMIT: Limits(low, high, high if default is None else default)}
+
+    def apply(self, control: str, value: float) -> Applied:
+        """Set the power cap. Raises `PermissionDenied` without root."""
+        if (limits := self.limits().get(control)) is None:
+            raise NotSupported(f"{self.info.id} has no control {control!r}")
+        watts = min(max(value, limits.minimum), limits.maximum)
+        before = self._gpu.read_hwmon("power1_cap") / 1e6
+        self._gpu.write_hwmon("power1_cap", round(watts * 1e6))
+        return Applied(control, before, value, self._gpu.read_hwmon("power1_cap") / 1e6)
+
+    def restore(self) -> None:
+        """Put the power cap back to what it was when this process first saw the GPU."""
+        original = self._original_limit_watts
+        if original is not None and self._gpu.read_hwmon("power1_cap") / 1e6 != original:
+            self.apply(POWER_LIMIT, original)
+
+    def open(self, capability: Capability, **options: Any) -> Session:
+        raise NotSupported(f"{self.info.id}: ROCm devices do not compute {capability} yet")
+
+
+class Driver:
+    family = "rocm"
+
+    def __init__(self, root: Path = Path("/")) -> None:
+        """``root`` holds the ``sys`` tree."""
+        self._root = root
+        self._original_limits_watts: dict[str, float | None] = {}
+
+    def probe(self) -> Probe:
+        if sysfs.find_gpus(self._root):
+            return Probe(ProbeStatus.PASS)
+        if not sysfs.count_on_bus(self._root):
+            return Probe(ProbeStatus.ABSENT, "no AMD GPU on the PCI bus")
+        reason = "an AMD GPU is on the PCI bus, but the amdgpu kernel driver does not drive it"
+        if not (self._root / "sys/module/amdgpu").exists():
+            reason += "; `modprobe amdgpu` loads it"
+        return Probe(ProbeStatus.BROKEN, reason)
+
+    def discover(self) -> Sequence[RocmDevice]:
+        """GPUs in PCI order."""
+        gpus = enumerate(sysfs.find_gpus(self._root))
+        return [self._describe(index, gpu) for index, gpu in gpus]
+
+    def watch(self, callback: Callable[[str], None]) -> None:
+        """No events are read yet; the caller polls."""
+
+    def _describe(self, index: int, gpu: GpuFiles) -> RocmDevice:
+        identity = _text_or(lambda: gpu.read("unique_id"), gpu.slot)
+        memory = _read_or_none(lambda: float(gpu.read("mem_info_vram_total")))
+        info = DeviceInfo(
+            id=f"rocm:{index}",
+            hardware_id=f"amd-{identity}",
+            family="rocm",
+            model=self._model(gpu),
+            capabilities=frozenset(),
+            memory_bytes=None if memory is None else int(memory),
+            driver_version=self._driver_version(),
+            parent=gpu.slot,
+            details={
+                "pci_id": f"{gpu.read('vendor')[2:]}:{gpu.read('device')[2:]}",
+                "vbios": _text_or(lambda: gpu.read("vbios_version"), "unknown"),
+            },
+        )
+        if identity not in self._original_limits_watts:
+            self._original_limits_watts[identity] = _read_or_none(
+                lambda: gpu.read_hwmon("power1_cap") / 1e6
+            )
+        return RocmDevice(info, gpu, self._original_limits_watts[identity])
+
+    def _driver_version(self) -> str:
+        """Version of an amdgpu built apart from the kernel, else the kernel's."""
+        for name in ("sys/module/amdgpu/version", "proc/sys/kernel/osrelease"):
+            if (self._root / name).is_file():
+                return (self._root / name).read_text().strip()
+        return ""
+
+    def _model(self, gpu: GpuFiles) -> str:
+        """The card's own name, else the chip's by the machine's list of PCI ids."""
+        chip = gpu.read("device")[2:].lower()
+        name = _text_or(lambda: gpu.read("product_name"), "")
+        return name or _find_name(self._root, chip) or f"AMD GPU {chip}"
+
+
+def _find_name(root: Path, chip: str) -> str | None:
+    for path in PCI_NAMES:
+        if not (root / path).is_file():
+            continue
+        is_amd = False
+        for line in (root / path).read_text(errors="replace").splitlines():
+            if line[:1] not in ("\t", "#", ""):
+                is_amd = line.startswith("1002")
+            elif is_amd and line.startswith(f"\t{chip}"):
+                return line.split(None, 1)[1]
+    return None
+
+
+def _read_or_none(reader: Callable[[], float]) -> float | None:
+    try:
+        return reader()
+    except NotSupported:
+        return None
+
+
+def _text_or(reader: Callable[[], str], otherwise: str) -> str:
+    try:
+        return reader() or otherwise
+    except (NotSupported, PermissionDenied):
+        return otherwise
