@@ -1,0 +1,135 @@
+"""Family ``fpga``: Xilinx boards through PYNQ, Altera and Intel boards through OpenCL.
+
+They compute nothing here yet, so no capability is declared.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from drivers.base import (
+    Applied,
+    Capability,
+    DeviceInfo,
+    Health,
+    HealthStatus,
+    Limits,
+    Probe,
+    ProbeStatus,
+    Session,
+    Telemetry,
+    read_telemetry,
+)
+from drivers.errors import DriverError, DriverMissing, NotSupported
+from drivers.fpga import opencl_boards, pynq_boards
+
+HOT_CELSIUS = 85.0
+
+
+class FpgaDevice:
+    def __init__(self, info: DeviceInfo, root: Path) -> None:
+        self.info = info
+        self._root = root
+
+    def snapshot(self) -> Telemetry:
+        readers = {"temperature_celsius": self._read_temperature}
+        return read_telemetry(self.info.id, readers, "an FPGA tells this only through its design")
+
+    def health(self) -> Health:
+        try:
+            celsius = self._read_temperature()
+        except NotSupported as error:
+            return Health(HealthStatus.OK, reason=str(error))
+        if celsius >= HOT_CELSIUS:
+            return Health(HealthStatus.DEGRADED, ("temperature_high",), f"{celsius:.0f} °C")
+        return Health(HealthStatus.OK)
+
+    def limits(self) -> Mapping[str, Limits]:
+        return {}
+
+    def apply(self, control: str, value: float) -> Applied:
+        raise NotSupported(f"{self.info.id} has no control {control!r}")
+
+    def restore(self) -> None:
+        """Nothing is ever changed, so there is nothing to put back."""
+
+    def open(self, capability: Capability, **options: Any) -> Session:
+        raise NotSupported(f"{self.info.id}: FPGAs do not compute {capability} yet")
+
+    def _read_temperature(self) -> float:
+        if self.info.details["through"] != "pynq":
+            raise NotSupported("OpenCL tells no temperature")
+        return pynq_boards.read_temperature(self._root)
+
+
+class Driver:
+    family = "fpga"
+
+    def __init__(self, root: Path = Path("/")) -> None:
+        """``root`` holds the ``sys`` tree of a board that this runs on."""
+        self._root = root
+
+    def probe(self) -> Probe:
+        """Both roads are tried; the family is broken if one should work and does not."""
+        reasons = []
+        is_broken = pynq_boards.has_local_fpga(self._root)
+        for list_boards in (pynq_boards.list_boards, opencl_boards.list_boards):
+            try:
+                if list_boards():
+                    return Probe(ProbeStatus.PASS)
+                reasons.append(f"{list_boards.__module__.rpartition('.')[2]}: no board")
+            except DriverMissing as error:
+                reasons.append(str(error))
+            except DriverError as error:
+                reasons.append(str(error))
+                is_broken = True
+        status = ProbeStatus.BROKEN if is_broken else ProbeStatus.ABSENT
+        return Probe(status, "; ".join(reasons))
+
+    def discover(self) -> Sequence[FpgaDevice]:
+        """Boards of both roads, PYNQ's first. A road that fails has no boards."""
+        infos = [*self._pynq_infos(), *self._opencl_infos()]
+        return [
+            FpgaDevice(DeviceInfo(id=f"fpga:{index}", **info), self._root)
+            for index, info in enumerate(infos)
+        ]
+
+    def watch(self, callback: Callable[[str], None]) -> None:
+        """No events; the caller polls."""
+
+    def _pynq_infos(self) -> list[dict[str, Any]]:
+        try:
+            boards = pynq_boards.list_boards()
+        except DriverError:
+            return []
+        return [
+            {
+                "hardware_id": f"pynq-{board.tag or board.name}",
+                "family": self.family,
+                "model": board.name,
+                "capabilities": frozenset(),
+                "driver_version": f"pynq {board.pynq_version}",
+                "details": {"through": "pynq", "tag": board.tag},
+            }
+            for board in boards
+        ]
+
+    def _opencl_infos(self) -> list[dict[str, Any]]:
+        try:
+            boards = opencl_boards.list_boards()
+        except DriverError:
+            return []
+        return [
+            {
+                "hardware_id": f"opencl-{index}-{board.name}",
+                "family": self.family,
+                "model": board.name,
+                "capabilities": frozenset(),
+                "memory_bytes": board.memory_bytes,
+                "driver_version": board.driver_version,
+                "details": {"through": "opencl", "platform": board.platform},
+            }
+            for index, board in enumerate(boards)
+        ]
