@@ -81,8 +81,7 @@ class Agent:
         if self._room_reason:
             log.warning("no training here: %s", self._room_reason)
         try:
-            await self._take_in(await discover(self._hardware))
-            self._apply_plan()
+            await self._look_for_devices()
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._outbox.send(self._link))
                 tasks.create_task(self._watch_plans())
@@ -94,8 +93,13 @@ class Agent:
 
     async def _watch_plans(self) -> None:
         bus = await self._link.wait()
-        async for plan in bus.watch("plans", self._rig, RigPlan):
-            self._take_plan(plan)
+        while True:
+            try:
+                async for plan in bus.watch("plans", self._rig, RigPlan):
+                    self._take_plan(plan)
+            except BusError as error:
+                log.info("plans cannot be watched: %s", error)
+                await asyncio.sleep(TICK_SECONDS)
 
     def _take_plan(self, plan: RigPlan) -> None:
         try:
@@ -129,11 +133,14 @@ class Agent:
     async def _watch_devices(self) -> None:
         while True:
             await asyncio.sleep(REPORT_SECONDS)
-            try:
-                if await self._take_in(await discover(self._hardware)):
-                    self._apply_plan()
-            except TimeoutError:
-                log.error("looking for devices hangs in a driver; keeping those that are known")
+            await self._look_for_devices()
+
+    async def _look_for_devices(self) -> None:
+        try:
+            if await self._take_in(await discover(self._hardware)):
+                self._apply_plan()
+        except TimeoutError:
+            log.error("looking for devices hangs in a driver; keeping those that are known")
 
     async def _take_in(self, findings: Findings) -> bool:
         """Open a post for each new device, close those of vanished ones; whether any changed."""

@@ -84,14 +84,12 @@ class Outbox:
         return bool(rows)
 
     def _shorten(self) -> None:
-        over = len(self) - self._limit
-        if over > 0:
-            log.error("the outbox is full: the oldest %d events are given up", over)
-            self._database.execute(
-                "DELETE FROM outbox WHERE place IN "
-                "(SELECT place FROM outbox ORDER BY place LIMIT ?)",
-                (over,),
-            )
+        gone = self._database.execute(
+            "DELETE FROM outbox WHERE place <= (SELECT max(place) FROM outbox) - ?",
+            (self._limit,),
+        )
+        if gone.rowcount > 0:
+            log.error("the outbox is full: the oldest %d events are given up", gone.rowcount)
 
     def close(self) -> None:
         self._database.close()

@@ -69,6 +69,8 @@ class Post:
         self._job_id: str | None = None
         self._rates: Mapping[str, float] = {}
         self._mending: asyncio.Task[None] | None = None
+        self._retry: asyncio.TimerHandle | None = None
+        self._told_health = HealthStatus.OK
         self.changed = True
 
     def start(self) -> None:
@@ -79,6 +81,8 @@ class Post:
     async def stop(self) -> None:
         if self._mending is not None:
             self._mending.cancel()
+        if self._retry is not None:
+            self._retry.cancel()
         self._sampler.stop()
         await self._child.stop()
         try:
@@ -92,11 +96,14 @@ class Post:
         self._plan_number = plan_number
         self._received = time.monotonic()
         self._acked = None
-        if self._mending is None or self._mending.done():
+        if self._mending is None or self._mending.done() or self._is_quarantined():
             self._apply()
 
     def reading(self) -> Reading | None:
         """The newest telemetry with the workload's rates; None when there is no newer one."""
+        health = self._health().status
+        if health is not self._told_health:
+            self._told_health, self.changed = health, True
         telemetry = self._sampler.take()
         if telemetry is None:
             return None
@@ -138,14 +145,19 @@ class Post:
         """Why the device may not work at a capability that it has, apart from its proof."""
         return self._room_reason if capability is Capability.TRAIN else ""
 
+    def _is_quarantined(self) -> bool:
+        return self._ladder.is_quarantined(time.time())
+
     def _health(self) -> Health:
-        if self._ladder.is_quarantined(time.time()):
+        if self._is_quarantined():
             reason = "quarantined after repeated faults; tested again later"
             return Health(HealthStatus.DEGRADED, ("quarantined",), reason)
         return self._sampler.health()
 
     def _apply(self) -> None:
         """Hand the wanted assignment to the runner, or say why not."""
+        if self._retry is not None:
+            self._retry.cancel()
         wanted = self._wanted
         obstacle = self._obstacle(wanted)
         if obstacle:
@@ -156,7 +168,7 @@ class Post:
         self._child.assign(Assign(plan_number=self._plan_number, assignment=wanted))
 
     def _obstacle(self, wanted: AssignmentMessage) -> str:
-        if wanted.workload is not Workload.IDLE and self._ladder.is_quarantined(time.time()):
+        if wanted.workload is not Workload.IDLE and self._is_quarantined():
             return self._health().reason
         capability = NEEDS.get(wanted.workload)
         if capability is None:
@@ -192,7 +204,7 @@ class Post:
         if report.cause == "device":
             self._climb(report.code, report.detail)
         elif report.cause == "unavailable":
-            self._mend(asyncio.sleep(RETRY_SECONDS))
+            self._retry = asyncio.get_running_loop().call_later(RETRY_SECONDS, self._apply)
 
     def _climb(self, code: str, detail: str) -> None:
         step = self._ladder.climb(time.time())
@@ -200,6 +212,9 @@ class Post:
         self._tell(fault)
         self._proofs.forget(self.info)
         self.changed = True
+        # Whatever comes next, the device rests until it has proved itself again.
+        rest = idle_assignment(self.info.id, f"tested again after {code}")
+        self._child.assign(Assign(plan_number=self._plan_number, assignment=rest))
         if step is Step.QUARANTINE:
             self._mend(self._sit_out())
             return
@@ -208,12 +223,6 @@ class Post:
         self._mend(self._prove_missing())
 
     async def _sit_out(self) -> None:
-        self._child.assign(
-            Assign(
-                plan_number=self._plan_number,
-                assignment=idle_assignment(self.info.id, "quarantined"),
-            )
-        )
         await asyncio.sleep(self._ladder.quarantined_until - time.time())
         self._ladder.release()
         await self._prove_missing()

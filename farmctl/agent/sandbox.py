@@ -1,8 +1,9 @@
 """A closed room for a customer's job: no network, no secrets, one writable folder.
 
-Built by bubblewrap in new namespaces: the Python environment and the system's libraries
-read-only, a private ``/tmp``, the job's folder at ``/job``, nothing of the rig's environment
-variables, no privileges, limits on memory, files and processes. The room ends with its parent.
+Built in new namespaces by bubblewrap, or by util-linux where that is not installed: the Python
+environment and the system's libraries read-only, a private ``/tmp``, the job's folder at
+``/job``, nothing of the rig's environment variables, no privileges, limits on memory, files and
+processes. The room ends with its parent.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import farmctl
 from farmctl.errors import Refused
@@ -22,7 +24,7 @@ JOB_FOLDER = "/job"
 CODE_FOLDER = "/farm"
 _SYSTEM_FOLDERS = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64")
 _SYSTEM_FILES = ("/etc/ld.so.cache", "/etc/alternatives", "/etc/localtime")
-_CURE = "install the package `bubblewrap` on this rig, with user namespaces allowed"
+_CURE = "install the package `bubblewrap` on this rig, and allow user namespaces"
 
 
 @dataclass(frozen=True)
@@ -45,31 +47,18 @@ class Room:
 
     def command(self, arguments: Sequence[str]) -> list[str]:
         """The command line that runs ``arguments`` inside. Raises `Refused` without one."""
-        bubblewrap = shutil.which("bwrap")
-        if bubblewrap is None:
-            raise Refused(f"Jobs cannot be isolated here: {_CURE}.")
-        return [
-            *self._limit_command(),
-            bubblewrap,
-            *_NAMESPACES,
-            *_read_only_view(),
-            *self._writable(),
-            *self._environment(),
-            "--",
-            *arguments,
-        ]
+        bubblewrap = find_bubblewrap()
+        walls = self._bubblewrap(bubblewrap) if bubblewrap else self._namespaces()
+        return [*self._limit_command(), *walls, *self._environment(), *arguments]
 
     def python(self, module: str, *arguments: str) -> list[str]:
         """Run a module of the farm's own package inside, with this very interpreter."""
         return self.command([sys.executable, "-P", "-m", module, *arguments])
 
     def _limit_command(self) -> list[str]:
-        prlimit = shutil.which("prlimit")
-        if prlimit is None:
-            raise Refused("Jobs cannot be limited here: install util-linux's `prlimit`.")
         limits = self.limits
         return [
-            prlimit,
+            _need("prlimit"),
             f"--as={limits.address_space_bytes}",
             f"--fsize={limits.file_bytes}",
             f"--nofile={limits.open_files}",
@@ -78,12 +67,27 @@ class Room:
             "--",
         ]
 
-    def _writable(self) -> list[str]:
-        size = str(self.limits.temporary_bytes)
+    def _bubblewrap(self, program: str) -> list[str]:
+        words = [program, *_BUBBLEWRAP, "--tmpfs", "/", "--proc", "/proc", "--dev", "/dev"]
+        for kind, source, place in read_only_view():
+            words += ["--symlink" if kind == "link" else "--ro-bind-try", source, place]
         return [
-            *("--size", size, "--tmpfs", "/tmp"),
+            *words,
+            *("--size", str(self.limits.temporary_bytes), "--tmpfs", "/tmp"),
             *("--bind", str(self.folder.resolve()), JOB_FOLDER),
-            *("--chdir", JOB_FOLDER, "--remount-ro", "/"),
+            *("--chdir", JOB_FOLDER, "--remount-ro", "/", "--"),
+        ]
+
+    def _namespaces(self) -> list[str]:
+        """The same room by util-linux alone; the kernel ends it with its parent."""
+        root = self.folder.resolve().with_name("root")
+        root.mkdir(parents=True, exist_ok=True)
+        return [
+            *(_need("setpriv"), "--pdeathsig", "KILL"),
+            *(_need("unshare"), *_UNSHARE, "/bin/sh", str(_SCRIPT)),
+            *(str(root), str(self.folder.resolve()), str(self.limits.temporary_bytes)),
+            *(word for entry in read_only_view() for word in entry),
+            "--",
         ]
 
     def _environment(self) -> list[str]:
@@ -96,32 +100,46 @@ class Room:
             "OMP_NUM_THREADS": "1",
             **(self.environment or {}),
         }
-        pairs = [("--setenv", name, value) for name, value in values.items()]
-        return ["--clearenv", *(word for pair in pairs for word in pair)]
+        return ["/usr/bin/env", "-i", *(f"{name}={value}" for name, value in values.items())]
 
 
-_NAMESPACES = (
+_BUBBLEWRAP = (
     *("--unshare-user", "--unshare-ipc", "--unshare-pid", "--unshare-net", "--unshare-uts"),
     *("--unshare-cgroup-try", "--die-with-parent", "--new-session"),
     *("--cap-drop", "ALL", "--uid", "65534", "--gid", "65534", "--hostname", "job"),
 )
+_UNSHARE = (
+    *("--user", "--map-root-user", "--mount", "--pid", "--fork", "--kill-child"),
+    *("--net", "--ipc", "--uts", "--cgroup"),
+)
+_SCRIPT = Path(__file__).with_name("room.sh")
 
 
-def _read_only_view() -> list[str]:
-    words = ["--tmpfs", "/", "--proc", "/proc", "--dev", "/dev"]
+def find_bubblewrap() -> str | None:
+    return shutil.which("bwrap")
+
+
+def _need(program: str) -> str:
+    found = shutil.which(program)
+    if found is None:
+        raise Refused(f"Jobs cannot be isolated here without `{program}`: {_CURE}.")
+    return found
+
+
+def read_only_view() -> list[tuple[Literal["bind", "link"], str, str]]:
+    """What a job can see: what to bind or link to, and where."""
+    view: list[tuple[Literal["bind", "link"], str, str]] = []
     for folder in _SYSTEM_FOLDERS:
-        path = Path(folder)
-        if path.is_symlink():
-            words += ["--symlink", os.readlink(path), folder]
-        elif path.is_dir():
-            words += ["--ro-bind", folder, folder]
-    for file in _SYSTEM_FILES:
-        words += ["--ro-bind-try", file, file]
+        if Path(folder).is_symlink():
+            view.append(("link", os.readlink(folder), folder))
+        else:
+            view.append(("bind", folder, folder))
+    view += [("bind", file, file) for file in _SYSTEM_FILES]
     for folder in sorted({sys.prefix, sys.base_prefix, str(_interpreter_home())}):
         if not folder.startswith("/usr"):
-            words += ["--ro-bind", folder, folder]
+            view.append(("bind", folder, folder))
     code = Path(farmctl.__file__).resolve().parent
-    return [*words, "--ro-bind", str(code), f"{CODE_FOLDER}/farmctl"]
+    return [*view, ("bind", str(code), f"{CODE_FOLDER}/farmctl")]
 
 
 def _interpreter_home() -> Path:

@@ -246,6 +246,11 @@ async def test_killed_processes_come_back(
     await mines_again(farm)
     assert farm.faults("runner_died")
 
+    kill_worker(agent)
+    await mines_again(farm)
+    (fault,) = farm.faults("device_lost")
+    assert fault.step == "restart_session"
+
     old_runner = agent.runner()
     await agent.stop(signal.SIGKILL)
     assert old_runner is not None
@@ -324,6 +329,14 @@ async def kill_runner(agent: AgentProcess, farm: Farm) -> None:
     workers = runner.children()
     runner.kill()
     await until(lambda: all(not alive(worker) for worker in workers))
+
+
+def kill_worker(agent: AgentProcess) -> None:
+    """The session of the work; that of a reserve is not there."""
+    runner = agent.runner()
+    assert runner is not None
+    (worker,) = [c for c in runner.children() if "drivers.worker_process" in c.cmdline()]
+    worker.kill()
 
 
 def alive(process: psutil.Process) -> bool:

@@ -12,12 +12,17 @@ from pathlib import Path
 
 import pytest
 
+from farmctl.agent import sandbox
 from farmctl.agent.sandbox import Room, RoomLimits, probe_room
 from farmctl.errors import Refused
 
 
-@pytest.fixture
-def room(tmp_path: Path) -> Room:
+@pytest.fixture(params=["bubblewrap", "util-linux"])
+def room(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Room:
+    if request.param == "util-linux":
+        monkeypatch.setattr(sandbox, "find_bubblewrap", lambda: None)
+    elif sandbox.find_bubblewrap() is None:
+        pytest.skip("bubblewrap is not installed; the room is tested with util-linux alone")
     folder = tmp_path / "room"
     reason = probe_room(folder)
     if reason:
@@ -82,7 +87,7 @@ def test_the_environment_is_clean(room: Room, monkeypatch: pytest.MonkeyPatch) -
     names = {line.split("=")[0] for line in done.stdout.splitlines()}
     assert names <= {
         *("PATH", "HOME", "LANG", "PYTHONPATH", "PYTHONDONTWRITEBYTECODE", "OMP_NUM_THREADS"),
-        "PWD",
+        *("PWD", "OLDPWD", "_"),
     }
 
 
@@ -140,10 +145,17 @@ def test_the_room_ends_with_its_parent(room: Room) -> None:
     assert mark.read_text() == before
 
 
-def test_without_bubblewrap_the_room_is_refused(
-    room: Room, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_without_means_the_room_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/nowhere")
     with pytest.raises(Refused, match="bubblewrap"):
-        room.command(["/bin/true"])
-    assert "bubblewrap" in probe_room(room.folder)
+        Room(tmp_path).command(["/bin/true"])
+    assert "bubblewrap" in probe_room(tmp_path)
+
+
+def test_the_trainer_runs_inside(room: Room) -> None:
+    """With nothing to train it says so, which takes the interpreter and the farm's package."""
+    (room.folder / "job.json").write_text('{"kind": "none", "total_steps": 1}')
+    command = room.python("farmctl.training.run", "/job")
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 1
+    assert "there is no trainer 'none'" in done.stdout, done.stderr
