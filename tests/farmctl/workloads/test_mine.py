@@ -18,7 +18,7 @@ def test_ranges_of_devices_runs_and_works_are_disjoint() -> None:
     ]
     assert len(set(starts)) == len(starts)
     assert all(start % 2**BITS_PER_RANGE == 0 for start in starts)
-    assert all(0 <= start and start + 2**BITS_PER_RANGE <= 2**64 for start in starts)
+    assert all(start >= 0 and start + 2**BITS_PER_RANGE <= 2**64 for start in starts)
     assert first_nonce("a/cpu:0", "r", SEAL) != first_nonce("a/cpu:0", "r", "cd" * 32)
 
 
