@@ -8,7 +8,7 @@ from tests.node.spec.official_state_tests import ARCHIVE, read_cases
 
 needs_archive = pytest.mark.skipif(
     not ARCHIVE.exists(),
-    reason=f"19,412 state tests not run: {ARCHIVE} is absent (set FARMCTL_ETHEREUM_TESTS)",
+    reason=f"19,393 state tests not run: {ARCHIVE} is absent (set FARMCTL_ETHEREUM_TESTS)",
 )
 SAMPLE = 20
 
