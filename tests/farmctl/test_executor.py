@@ -1,0 +1,256 @@
+"""From a wish to its confirmation, with the real store and planner over a bus in memory."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from farmctl.config import Config
+from farmctl.domain import Job, JobState, Priority, Workload
+from farmctl.errors import BadRequest, BusError, Conflict, NotFound, Refused
+from farmctl.executor import RESEND_SECONDS, SWITCH_SECONDS
+from farmctl.farm import Farm
+from farmctl.inventory import JOB_LEASE_SECONDS, SILENT_SECONDS
+from farmctl.jobs import NewJob
+from farmctl.messages import RigPlan, ShareEvent
+from farmctl.store import Transaction, audit, inventory, plans, policy
+from tests.farmctl.farms import (
+    KEY,
+    RIG,
+    acknowledge,
+    enrol,
+    event,
+    progress,
+    report,
+    running_farm,
+)
+
+
+@pytest.fixture
+async def farm(config: Config) -> AsyncIterator[Farm]:
+    async with running_farm(config) as made:
+        yield made
+
+
+async def rig_plan(farm: Farm) -> RigPlan:
+    plan = await farm.bus.get("plans", RIG, RigPlan)
+    assert plan is not None
+    return plan
+
+
+def new_job(**known: object) -> NewJob:
+    job = {
+        "customer": "c",
+        "name": "digits",
+        "kind": "digits-cnn",
+        "parameters": {"seed": "7"},
+        "interruptible": True,
+        "price_micro_per_hour": 10**12,
+        "total_steps": 100,
+    }
+    return NewJob(**(job | known))  # type: ignore[arg-type]
+
+
+def no_terms(tx: Transaction, job: Job) -> None:
+    """These jobs are nobody's order."""
+
+
+async def test_new_device_is_told_to_mine_with_the_reserve(farm: Farm) -> None:
+    plan = await enrol(farm)
+    assert plan.number == 1
+    line = plan.assignments[0]
+    assert (line.device, line.workload, line.infer_reserve) == ("cpu:0", Workload.MINE, True)
+
+
+async def test_deciding_again_makes_no_new_number(farm: Farm) -> None:
+    await enrol(farm)
+    await farm.decide()
+    assert (await rig_plan(farm)).number == 1
+
+
+async def test_switch_is_pending_until_its_rig_confirms(farm: Farm) -> None:
+    await enrol(farm)
+    await acknowledge(farm)
+    asked = await farm.requests.switch(KEY, Workload.IDLE, True, None, "ann")
+    assert (asked.state, asked.plan_number) == ("pending", 2)
+    assert (await rig_plan(farm)).assignments[0].priority is Priority.MANUAL
+    farm.clock.now += 1.5  # type: ignore[attr-defined]
+    await acknowledge(farm)
+    with farm.store.begin() as tx:
+        done = policy.find_switch(tx, asked.id)
+        assert audit.recent(tx, 1)[0].actor == "ann"
+    assert done is not None
+    assert (done.state, done.seconds) == ("confirmed", 1.5)
+
+
+async def test_rig_that_cannot_fails_the_switch(farm: Farm) -> None:
+    await enrol(farm)
+    asked = await farm.requests.switch(KEY, Workload.INFER, True, None, "ann")
+    await acknowledge(farm, "failed", "no model")
+    with farm.store.begin() as tx:
+        done = policy.find_switch(tx, asked.id)
+    assert done is not None
+    assert (done.state, done.detail) == ("failed", "no model")
+
+
+async def test_request_for_what_is_there_is_confirmed_at_once(farm: Farm) -> None:
+    await enrol(farm)
+    await acknowledge(farm)
+    farm.clock.now += 1  # type: ignore[attr-defined]
+    asked = await farm.requests.unlock(KEY, "ann")
+    assert asked.state == "confirmed"
+
+
+async def test_later_request_supersedes_the_earlier(farm: Farm) -> None:
+    await enrol(farm)
+    first = await farm.requests.switch(KEY, Workload.IDLE, True, None, "ann")
+    await farm.requests.pause(KEY, "bob")
+    with farm.store.begin() as tx:
+        old = policy.find_switch(tx, first.id)
+    assert old is not None
+    assert (old.state, old.detail) == ("failed", "superseded by a later request")
+
+
+async def test_unconfirmed_switch_fails_in_the_end(farm: Farm) -> None:
+    await enrol(farm)
+    asked = await farm.requests.switch(KEY, Workload.IDLE, True, None, "ann")
+    farm.clock.now += SWITCH_SECONDS + 1  # type: ignore[attr-defined]
+    farm.executor.give_up()
+    with farm.store.begin() as tx:
+        done = policy.find_switch(tx, asked.id)
+    assert done is not None
+    assert done.state == "failed"
+
+
+async def test_wrong_requests_change_nothing(farm: Farm) -> None:
+    await enrol(farm, "cuckoo")
+    with pytest.raises(NotFound):
+        await farm.requests.switch("rig-a/cpu:9", Workload.IDLE, True, None, "ann")
+    with pytest.raises(Refused, match="train"):
+        await farm.requests.switch(KEY, Workload.TRAIN, True, None, "ann")
+    with pytest.raises(Refused, match="external"):
+        await farm.requests.switch(KEY, Workload.EXTERNAL, True, None, "ann")
+    with pytest.raises(BadRequest, match="past"):
+        await farm.requests.switch(KEY, Workload.IDLE, True, 1.0, "ann")
+    with farm.store.begin() as tx:
+        assert policy.wishes(tx, farm.clock()) == []
+        assert policy.recent_switches(tx, 9) == []
+    assert (await rig_plan(farm)).number == 1
+
+
+async def test_plan_that_did_not_arrive_is_sent_again(farm: Farm) -> None:
+    await enrol(farm)
+    real_put = farm.bus.put
+
+    async def broken_put(*_: object) -> None:
+        raise BusError("down")
+
+    farm.bus.put = broken_put  # type: ignore[method-assign]
+    await farm.requests.switch(KEY, Workload.IDLE, True, None, "ann")
+    farm.bus.put = real_put  # type: ignore[method-assign]
+    assert (await rig_plan(farm)).number == 1
+    farm.clock.now += RESEND_SECONDS + 1  # type: ignore[attr-defined]
+    await farm.executor.resend()
+    assert (await rig_plan(farm)).number == 2
+
+
+async def test_restarted_controller_goes_on_with_the_same_plan(config: Config) -> None:
+    async with running_farm(config) as farm:
+        await enrol(farm)
+        await farm.requests.switch(KEY, Workload.IDLE, True, None, "ann")
+    async with running_farm(config) as again:
+        await again.decide()
+        assert again.executor.current is not None
+        assert again.executor.current.number == 2
+        await again.executor.resend()
+        assert (await rig_plan(again)).assignments[0].workload is Workload.IDLE
+
+
+async def test_plan_is_kept_with_what_the_planner_saw(farm: Farm) -> None:
+    await enrol(farm)
+    with farm.store.begin() as tx:
+        seen = plans.inputs(tx, 1)
+    assert seen is not None
+    assert seen["inventory"]["devices"][0]["device"]["proved"] == ["cuckoo", "infer", "train"]
+    assert set(seen) == {"policy", "inventory", "market"}
+
+
+async def test_job_runs_is_preempted_resumes_and_is_done(farm: Farm) -> None:
+    await enrol(farm)
+    job = (await farm.queue.submit(new_job(), "ann", no_terms)).job
+    line = (await rig_plan(farm)).assignments[0]
+    assert (line.workload, line.job_id) == (Workload.TRAIN, job.id)
+    assert line.parameters == {"seed": "7", "kind": "digits-cnn", "total_steps": "100"}
+    await acknowledge(farm)
+    await progress(farm, job.id, line.generation, 40, checkpoint="c" * 64)
+    assert farm.queue.find(job.id).job.state is JobState.RUNNING
+
+    await farm.requests.switch(KEY, Workload.MINE, True, None, "ann")
+    await progress(farm, job.id, line.generation, 50, JobState.PREEMPTED, checkpoint="d" * 64)
+    await acknowledge(farm)
+    assert farm.queue.find(job.id).preemptions == 1
+    await farm.requests.unlock(KEY, "ann")
+    again = (await rig_plan(farm)).assignments[0]
+    assert again.job_id == job.id
+    assert again.generation > line.generation
+    assert again.parameters["checkpoint"] == "d" * 64
+
+    await progress(farm, job.id, line.generation, 99)  # a straggler of before
+    await progress(farm, job.id, again.generation, 100, JobState.DONE, results={"accuracy": "0.9"})
+    done = farm.queue.find(job.id)
+    assert (done.job.state, done.job.steps_done) == (JobState.DONE, 100)
+    assert done.results == {"accuracy": "0.9"}
+    await progress(farm, job.id, again.generation, 101)
+    assert farm.queue.find(job.id).job.steps_done == 100
+    await farm.decide()
+    assert (await rig_plan(farm)).assignments[0].workload is Workload.MINE
+
+
+async def test_repeated_event_takes_effect_once(farm: Farm) -> None:
+    await enrol(farm)
+    share = ShareEvent(device="cpu:0", chain="farmnet", outcome="accepted", height=1)
+    for _ in range(3):
+        await farm.reports.receive(event(share, "same"))
+    await farm.reports.receive(event(share, "other"))
+    with farm.store.begin() as tx:
+        assert inventory.total_shares(tx) == inventory.Counts(2, 0, 0)
+    assert farm.reports.repeated == 2
+
+
+async def test_cancelled_job_ends_and_frees_its_device(farm: Farm) -> None:
+    await enrol(farm)
+    job = (await farm.queue.submit(new_job(), "ann", no_terms)).job
+    cancelled = await farm.queue.cancel(job.id, "ann")
+    assert cancelled.job.state is JobState.CANCELLED
+    assert (await rig_plan(farm)).assignments[0].workload is Workload.MINE
+    with pytest.raises(Conflict):
+        await farm.queue.cancel(job.id, "ann")
+
+
+async def test_sick_device_stops_and_returns(farm: Farm) -> None:
+    await enrol(farm)
+    for health, workload in (("needs_reset", Workload.IDLE), ("ok", Workload.MINE)):
+        await farm.keeper.receive(f"inventory.{RIG}", report("cuckoo", health=health))
+        await farm.decide_if_dirty()
+        assert (await rig_plan(farm)).assignments[0].workload is workload
+
+
+async def test_silent_rig_is_offline_and_loses_its_job_at_last(farm: Farm) -> None:
+    await enrol(farm)
+    job = (await farm.queue.submit(new_job(), "ann", no_terms)).job
+    farm.clock.now += SILENT_SECONDS + 1  # type: ignore[attr-defined]
+    farm.keeper.look_for_silence()
+    assert farm.queue.find(job.id).job.device == KEY
+    assert [a.rule for a in farm.alerts.check()] == ["rig_silent"]
+    assert farm.alerts.check() == []
+    farm.clock.now += JOB_LEASE_SECONDS  # type: ignore[attr-defined]
+    farm.keeper.look_for_silence()
+    assert farm.queue.find(job.id).job.device is None
+
+
+async def test_rig_cannot_speak_for_another(farm: Farm) -> None:
+    await farm.keeper.receive("inventory.rig-b", report("cuckoo"))
+    with farm.store.begin() as tx:
+        assert inventory.rigs(tx) == []
+    assert farm.keeper.refused == 1
