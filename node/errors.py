@@ -35,7 +35,6 @@ class WrongChain(StoreError):
 class RefusalReason(StrEnum):
     """Why the mempool refuses a transaction."""
 
-    MALFORMED = "malformed"
     OVERSIZED = "oversized"
     BAD_SIGNATURE = "bad_signature"
     BLOCKED_SENDER = "blocked_sender"

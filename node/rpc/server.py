@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import socket
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
 
-import anyio
 import pydantic_core
 import uvicorn
 from fastapi import FastAPI, Request, Response
 from fastapi.middleware.cors import CORSMiddleware
+from fastapi.middleware.trustedhost import TrustedHostMiddleware
 
 from node.core import Node
 from node.errors import NodeError
@@ -33,6 +35,9 @@ MAX_PARAMS = 8
 MAX_AT_ONCE = 64
 THREADS = 4
 REQUEST_SECONDS = 30.0
+LOOPBACK = ("localhost", "127.0.0.1")
+
+log = logging.getLogger(__name__)
 
 
 class RpcServer:
@@ -42,12 +47,12 @@ class RpcServer:
     def __init__(self, node: Node, host: str, port: int) -> None:
         self._node = node
         self._waiting = 0
-        self._threads: anyio.CapacityLimiter | None = None
+        self._threads = ThreadPoolExecutor(THREADS, "rpc")
         self._socket = _listen(host, port)
         self.port: int = self._socket.getsockname()[1]
         self._server = _Server(
             uvicorn.Config(
-                self._build(),
+                self._build(host),
                 log_level="warning",
                 access_log=False,
                 limit_concurrency=256,
@@ -59,7 +64,6 @@ class RpcServer:
 
     async def start(self) -> None:
         """Return when it answers."""
-        self._threads = anyio.CapacityLimiter(THREADS)
         self._task = asyncio.create_task(self._server.serve(sockets=[self._socket]))
         while not self._server.started:
             await asyncio.sleep(0.005)
@@ -68,16 +72,20 @@ class RpcServer:
         self._server.should_exit = True
         if self._task is not None:
             await self._task
+        await asyncio.to_thread(self._threads.shutdown, cancel_futures=True)
         self._socket.close()
 
-    def _build(self) -> FastAPI:
+    def _build(self, host: str) -> FastAPI:
         app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
+        if host in LOOPBACK:  # a page elsewhere must not reach it under a name of its own
+            app.add_middleware(TrustedHostMiddleware, allowed_hosts=list(LOOPBACK))
         app.add_middleware(
             CORSMiddleware,
             allow_origin_regex=r"https?://(localhost|127\.0\.0\.1)(:\d+)?",
             allow_methods=["POST"],
             allow_headers=["content-type"],
         )
+        app.add_exception_handler(Exception, _answer_bug)
         app.add_api_route("/", self._answer_http, methods=["POST"])
         return app
 
@@ -116,23 +124,22 @@ class RpcServer:
             raise MethodNotFound(f"the method {name} does not exist")
         if self._waiting >= MAX_AT_ONCE:
             raise Overloaded("too many requests at once; try again")
+        loop = asyncio.get_running_loop()
         self._waiting += 1
+        running = loop.run_in_executor(self._threads, call_method, method, self._node, params)
+        running.add_done_callback(self._finish)
         try:
-            with anyio.fail_after(REQUEST_SECONDS):
-                return await anyio.to_thread.run_sync(
-                    call_method,
-                    method,
-                    self._node,
-                    params,
-                    limiter=self._threads,
-                    abandon_on_cancel=True,
-                )
+            # Given up or not, it counts as waiting until its thread is free again.
+            return await asyncio.wait_for(asyncio.shield(running), REQUEST_SECONDS)
         except TimeoutError as error:
             raise ServerError(f"no answer within {REQUEST_SECONDS:g} s") from error
         except NodeError as error:
             raise ServerError(str(error)) from error
-        finally:
-            self._waiting -= 1
+
+    def _finish(self, running: asyncio.Future[Any]) -> None:
+        self._waiting -= 1
+        if not running.cancelled():
+            running.exception()  # seen, also where nobody waits for it any more
 
 
 class _Server(uvicorn.Server):
@@ -176,6 +183,11 @@ def _request(request: Any) -> tuple[str, list[Any]]:
     if not isinstance(params, list) or len(params) > MAX_PARAMS:
         raise InvalidRequest(f"params is a list of at most {MAX_PARAMS}")
     return request["method"], params
+
+
+async def _answer_bug(request: Request, error: Exception) -> Response:
+    log.error("a request failed", exc_info=error, extra={"action": "rpc_failed"})
+    return Response(json.dumps(_failure(None, RpcError("internal error; see the node's log"))))
 
 
 def _failure(ident: Any, error: RpcError) -> dict[str, Any]:

@@ -17,6 +17,8 @@ from node.models.input_file import write_input
 from node.models.loading import GraphLoader
 from node.models.metadata import describe_input, describe_model
 from node.models.storage.directory import DirectoryStorage
+from node.rpc.errors import ServerError
+from node.rpc.methods.calls import call, estimate_gas
 from node.rpc.methods.models import get_model, list_models
 from node.spec.transition import created_address
 from node.spec.types import Receipt
@@ -289,3 +291,24 @@ def test_the_dashboard_can_show_the_model(published: Published) -> None:
     shown = show_model(list_models(published.node)[0])
     assert (shown.usable, shown.gas, shown.calls) == (True, AUTHOR_GAS, 0)
     assert shown.raw_size == sum(map(len, dense_model()))
+
+
+def test_a_call_gives_the_result_or_says_that_no_engine_answers(published: Published) -> None:
+    request = {"to": "0x" + published.contract.hex()}
+    published.engine.on = False
+    with pytest.raises(ServerError, match="inference is not available: no INFER worker"):
+        call(published.node, request)
+    with pytest.raises(ServerError, match="inference is not available"):
+        estimate_gas(published.node, request)
+    published.engine.on = True
+    assert int(call(published.node, request), 16) == packed(EXPECTED)
+
+
+def test_an_estimate_is_enough_and_close(published: Published) -> None:
+    request = {"from": "0x" + RICH.hex(), "to": "0x" + published.contract.hex()}
+    gas = int(estimate_gas(published.node, request), 16)
+    sent = published.send(published.contract, gas=gas)
+    mine(published.node, published.clock)
+    receipt = published.receipt(sent)
+    assert receipt.succeeded
+    assert receipt.cumulative_gas_used <= gas <= receipt.cumulative_gas_used * 1.05

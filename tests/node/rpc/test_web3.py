@@ -247,6 +247,12 @@ async def test_nesting_cannot_overrun_the_stack(running: Running) -> None:
     assert (await running.post(request))["error"]["code"] == -32700
 
 
+async def test_a_foreign_host_name_is_turned_away(running: Running) -> None:
+    async with httpx.AsyncClient() as client:
+        reply = await client.post(running.url, content=b"{}", headers={"Host": "evil.example"})
+    assert reply.status_code == 400
+
+
 async def test_a_batch_is_answered_one_by_one(running: Running) -> None:
     batch = [
         {"id": "a", "method": "eth_chainId"},
