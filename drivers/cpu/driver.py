@@ -32,7 +32,8 @@ from drivers.cpu.train import TrainProof
 from drivers.errors import BadArgument, DriverMissing, NotSupported
 
 HOT_CELSIUS = 95.0
-DEFAULT_MEMORY_LIMIT_BYTES = 4 << 30
+#: Enough for the largest graphs (30 edge bits) to be listed whole.
+DEFAULT_MEMORY_LIMIT_BYTES = 12 << 30
 
 
 class CpuDevice:
@@ -105,7 +106,7 @@ def _open(capability: Capability, **options: Any) -> Session:
 
 
 def default_memory_limit_bytes() -> int:
-    """What solvers or a model may take unless told: half of what is free now, at most 4 GiB."""
+    """What solvers or a model may take unless told: half of what is free now, at most 12 GiB."""
     return min(DEFAULT_MEMORY_LIMIT_BYTES, int(psutil.virtual_memory().available) // 2)
 
 

@@ -1,0 +1,42 @@
+"""``farmctl doctor`` on this machine, whatever it has."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from typer.testing import CliRunner
+
+from drivers import registry
+from drivers.base import Capability, SelfTest
+from farmctl.cli import build_app
+from farmctl.commands import doctor
+
+RUNNER = CliRunner()
+
+
+def test_json_tells_families_and_self_tests() -> None:
+    answer = RUNNER.invoke(build_app(), ["doctor", "--json"])
+    assert answer.exit_code == 0, answer.output
+    found = json.loads(answer.stdout)
+    families = {f["family"]: f for f in found["families"]}
+    assert {"cpu", "cuda", "fpga", "rocm", "usbstick"} <= families.keys()
+    assert all(f["status"] == "pass" or f["reason"] for f in families.values())
+    cpu = next(d for d in found["devices"] if d["id"] == "cpu:0")
+    assert {"cuckoo", "infer"} <= {t["capability"] for t in cpu["self_tests"]}
+    assert all(t["passed"] for t in cpu["self_tests"])
+
+
+def test_table_shows_a_failed_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A device that answers wrongly is reported, and the others are still examined."""
+
+    def fail(family: str, device_id: str, capability: Capability) -> SelfTest:
+        return SelfTest(capability, False, "the cycle is not the known one", 0.1)
+
+    monkeypatch.setattr(doctor.selftest, "prove", fail)
+    answer = RUNNER.invoke(build_app(), ["doctor"], env={"COLUMNS": "80"})
+    assert answer.exit_code == 0
+    assert "FAIL" in answer.stdout
+    assert "not the known one" in answer.stdout
+    assert max(map(len, answer.stdout.splitlines())) <= 80
+    assert all(name in answer.stdout for name in registry.families())
