@@ -218,7 +218,8 @@ class Driver:
 
 def _describe(index: int, handle: Any) -> DeviceInfo:
     name, uuid = pynvml.nvmlDeviceGetName(handle), pynvml.nvmlDeviceGetUUID(handle)
-    bus = pynvml.nvmlDeviceGetPciInfo(handle).busId
+    pci = pynvml.nvmlDeviceGetPciInfo(handle)
+    bus, ids = pci.busId, int(pci.pciDeviceId)
     major, minor = pynvml.nvmlDeviceGetCudaComputeCapability(handle)
     return DeviceInfo(
         id=f"cuda:{index}",
@@ -229,7 +230,10 @@ def _describe(index: int, handle: Any) -> DeviceInfo:
         memory_bytes=pynvml.nvmlDeviceGetMemoryInfo(handle).total,
         driver_version=pynvml.nvmlSystemGetDriverVersion(),
         parent=bus.decode() if isinstance(bus, bytes) else bus,
-        details={"compute_capability": f"{major}.{minor}"},
+        details={
+            "compute_capability": f"{major}.{minor}",
+            "pci_id": f"{ids & 0xFFFF:04x}:{ids >> 16:04x}",
+        },
     )
 
 

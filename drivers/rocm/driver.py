@@ -29,7 +29,8 @@ from drivers.rocm.sysfs import GpuFiles
 POWER_LIMIT = "power_limit_watts"
 #: Used where the GPU tells no limit of its own.
 HOT_CELSIUS = 105.0
-PCI_NAMES = ("usr/share/misc/pci.ids", "usr/share/hwdata/pci.ids")
+PRODUCT_NAMES = "usr/share/libdrm/amdgpu.ids"
+CHIP_NAMES = ("usr/share/misc/pci.ids", "usr/share/hwdata/pci.ids")
 
 
 class RocmDevice:
@@ -128,7 +129,7 @@ class Driver:
             driver_version=self._driver_version(),
             parent=gpu.slot,
             details={
-                "pci_id": f"{gpu.read('vendor')[2:]}:{gpu.read('device')[2:]}",
+                "pci_id": ":".join(gpu.read(n)[2:] for n in ("vendor", "device", "revision")),
                 "vbios": _text_or(lambda: gpu.read("vbios_version"), "unknown"),
             },
         )
@@ -146,23 +147,40 @@ class Driver:
         return ""
 
     def _model(self, gpu: GpuFiles) -> str:
-        """The card's own name, else the chip's by the machine's list of PCI ids."""
-        chip = gpu.read("device")[2:].lower()
+        """The card's own name, else the product's by the machine's lists, else the chip's."""
         name = _text_or(lambda: gpu.read("product_name"), "")
-        return name or _find_name(self._root, chip) or f"AMD GPU {chip}"
+        if name:
+            return name
+        chip, revision = (gpu.read(part)[2:].lower() for part in ("device", "revision"))
+        return (
+            _find_product(self._root, chip, revision)
+            or _find_chip(self._root, chip)
+            or f"AMD GPU {chip}"
+        )
 
 
-def _find_name(root: Path, chip: str) -> str | None:
-    for path in PCI_NAMES:
-        if not (root / path).is_file():
-            continue
-        is_amd = False
-        for line in (root / path).read_text(errors="replace").splitlines():
-            if line[:1] not in ("\t", "#", ""):
-                is_amd = line.startswith("1002")
-            elif is_amd and line.startswith(f"\t{chip}"):
-                return line.split(None, 1)[1]
+def _find_product(root: Path, chip: str, revision: str) -> str | None:
+    """From libdrm's list: lines of ``CHIP, REVISION, name``."""
+    for line in _lines(root / PRODUCT_NAMES):
+        parts = [part.strip() for part in line.split(",", 2)]
+        if len(parts) == 3 and (parts[0].lower(), parts[1].lower()) == (chip, revision):
+            return parts[2]
     return None
+
+
+def _find_chip(root: Path, chip: str) -> str | None:
+    """From the list of PCI ids: vendors at the line's start, products indented by a tab."""
+    is_amd = False
+    for line in (line for name in CHIP_NAMES for line in _lines(root / name)):
+        if line[:1] not in ("\t", "#", ""):
+            is_amd = line.startswith("1002")
+        elif is_amd and line.startswith(f"\t{chip}"):
+            return line.split(None, 1)[1]
+    return None
+
+
+def _lines(path: Path) -> list[str]:
+    return path.read_text(errors="replace").splitlines() if path.is_file() else []
 
 
 def _read_or_none(reader: Callable[[], float]) -> float | None:

@@ -166,5 +166,9 @@ def _describe(index: int, stick: Stick) -> DeviceInfo:
         model=product.model,
         capabilities=frozenset(),
         parent=stick.location,
-        details={"works_as": product.works_as, "port": stick.port or "none"},
+        details={
+            "works_as": product.works_as,
+            "port": stick.port or "none",
+            "usb_id": f"{product.vendor:04x}:{product.product:04x}",
+        },
     )

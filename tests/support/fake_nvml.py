@@ -20,7 +20,7 @@ class Gpu(ctypes.Structure):
                 *("reverts_power", "fan_percent", "temperature", "memory_temperature"),
                 *("utilisation", "power_mw", "limit_mw", "minimum_mw", "maximum_mw"),
                 *("default_mw", "sm_mhz", "memory_mhz", "pcie_generation", "pcie_width"),
-                *("pcie_replays", "padding"),
+                *("pcie_replays", "pci_id"),
             )
         ),
         *(
@@ -60,6 +60,7 @@ def create_machine(path: Path) -> Machine:
         gpu.energy_mj, gpu.memory_used = 5_000_000, 1 << 30
     geforce.name, hopper.name = b"NVIDIA GeForce RTX 3090", b"NVIDIA H100 80GB HBM3"
     geforce.memory_total, hopper.memory_total = 24 << 30, 80 << 30
+    geforce.pci_id, hopper.pci_id = 0x220410DE, 0x233010DE
     geforce.fan_percent, hopper.fan_percent = 45, 999
     hopper.has_ecc = hopper.has_memory_temperature = 1
     hopper.memory_temperature = 70

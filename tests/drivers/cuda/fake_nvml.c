@@ -17,7 +17,7 @@ typedef struct {
   uint32_t has_ecc, has_memory_temperature, may_set_power, reverts_power;
   uint32_t fan_percent, temperature, memory_temperature, utilisation;
   uint32_t power_mw, limit_mw, minimum_mw, maximum_mw, default_mw;
-  uint32_t sm_mhz, memory_mhz, pcie_generation, pcie_width, pcie_replays, padding;
+  uint32_t sm_mhz, memory_mhz, pcie_generation, pcie_width, pcie_replays, pci_id;
   uint64_t energy_mj, memory_total, memory_used, ecc_errors, throttle_bits;
 } Gpu;
 
@@ -128,6 +128,7 @@ API nvmlDeviceGetCudaComputeCapability(Gpu *gpu, int *major, int *minor) {
 }
 API nvmlDeviceGetPciInfo_v3(Gpu *gpu, char *info) { /* legacy bus id, 5 words, bus id */
   CHECK(gpu);
+  memcpy(info + 16 + 3 * 4, &gpu->pci_id, sizeof gpu->pci_id);
   strcpy(info + 16 + 5 * 4, gpu->bus);
   return SUCCESS;
 }

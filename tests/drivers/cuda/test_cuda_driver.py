@@ -50,6 +50,7 @@ def test_finds_both(devices: list[CudaDevice], machine: Machine) -> None:
     assert [d.info.id for d in devices] == ["cuda:0", "cuda:1"]
     assert [d.info.model for d in devices] == ["NVIDIA GeForce RTX 3090", "NVIDIA H100 80GB HBM3"]
     assert devices[0].info.parent == "00000000:01:00.0"
+    assert devices[0].info.details["pci_id"] == "10de:2204"
     assert devices[1].info.memory_bytes == 80 << 30
     assert devices[1].info.driver_version == "580.65.06"
     assert not devices[1].info.capabilities

@@ -15,6 +15,7 @@ from drivers.rocm.driver import Driver, RocmDevice
 RDNA3 = {
     "vendor": "0x1002",
     "device": "0x744c",
+    "revision": "0xc8",
     "class": "0x030000",
     "unique_id": "a3c1d2e4f5061728",
     "vbios_version": "113-3E4710U-O4W",
@@ -48,6 +49,7 @@ RDNA3 = {
 MI300X = {
     "vendor": "0x1002",
     "device": "0x74a1",
+    "revision": "0x00",
     "class": "0x120000",
     "unique_id": "b7e1f00112233445",
     "product_name": "AMD Instinct MI300X OAM",
@@ -115,7 +117,14 @@ def test_finds_amd_gpus_in_bus_order(devices: list[RocmDevice]) -> None:
     assert devices[0].info.hardware_id == "amd-a3c1d2e4f5061728"
     assert devices[0].info.parent == "0000:03:00.0"
     assert devices[0].info.driver_version == "6.12.12"
-    assert devices[0].info.details["pci_id"] == "1002:744c"
+    assert devices[0].info.details["pci_id"] == "1002:744c:c8"
+
+
+def test_product_name_comes_from_libdrm(root: Path) -> None:
+    names = root / "usr/share/libdrm/amdgpu.ids"
+    names.parent.mkdir(parents=True)
+    names.write_text("1.0.0\n744C,\tCC,\tAMD Radeon RX 7900 XT\n744C,\tC8,\tRX 7900 XTX\n")
+    assert Driver(root).discover()[0].info.model == "RX 7900 XTX"
 
 
 def test_reads_in_si_units(devices: list[RocmDevice]) -> None:
