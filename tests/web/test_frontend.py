@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parents[2]
 WEB = ROOT / "web"
+TYPES = WEB / "src/api/schema.d.ts"
 
 
 def run_script(script: str, **environment: str) -> str:
@@ -37,3 +39,11 @@ def test_types_and_markup_are_sound() -> None:
 
 def test_units_pass() -> None:
     assert "passed" in run_script("test", NO_COLOR="1")
+
+
+def test_the_client_matches_the_api(tmp_path: Path) -> None:
+    fresh = tmp_path / "schema.d.ts"
+    run_script("types", PYTHON=sys.executable, PYTHONPATH=str(ROOT), OUT=str(fresh))
+    assert fresh.read_text("utf-8") == TYPES.read_text("utf-8"), (
+        "the API has changed: run `npm run types` in web/ and commit src/api/schema.d.ts"
+    )

@@ -4,270 +4,18 @@
  */
 
 export interface paths {
-    "/v1/session": {
+    "/healthz": {
         parameters: {
             query?: never;
             header?: never;
             path?: never;
             cookie?: never;
         };
-        /** Session */
-        get: operations["session_v1_session_get"];
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/v1/overview": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /** Overview */
-        get: operations["overview_v1_overview_get"];
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/v1/rigs": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /** Rigs */
-        get: operations["rigs_v1_rigs_get"];
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/v1/rigs/{rig}": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /** Rig1 */
-        get: operations["rig1_v1_rigs__rig__get"];
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/v1/devices": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /** Devices */
-        get: operations["devices_v1_devices_get"];
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/v1/devices/{rig}/{device}": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /** Device1 */
-        get: operations["device1_v1_devices__rig___device__get"];
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/v1/devices/{rig}/{device}/readings": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /** Readings */
-        get: operations["readings_v1_devices__rig___device__readings_get"];
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/v1/devices/{rig}/{device}/switch": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get?: never;
-        put?: never;
-        /** P1 */
-        post: operations["p1_v1_devices__rig___device__switch_post"];
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/v1/devices/{rig}/{device}/unlock": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get?: never;
-        put?: never;
-        /** P2 */
-        post: operations["p2_v1_devices__rig___device__unlock_post"];
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/v1/devices/{rig}/{device}/pause": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get?: never;
-        put?: never;
-        /** P3 */
-        post: operations["p3_v1_devices__rig___device__pause_post"];
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/v1/devices/{rig}/{device}/resume": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get?: never;
-        put?: never;
-        /** P4 */
-        post: operations["p4_v1_devices__rig___device__resume_post"];
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/v1/switches": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /** Sws */
-        get: operations["sws_v1_switches_get"];
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/v1/switches/{switch}": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /** Sw1 */
-        get: operations["sw1_v1_switches__switch__get"];
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/v1/plans": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /** Plans */
-        get: operations["plans_v1_plans_get"];
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/v1/plans/{number}": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /** Plan1 */
-        get: operations["plan1_v1_plans__number__get"];
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/v1/events": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /** Events */
-        get: operations["events_v1_events_get"];
+        /**
+         * Check Health
+         * @description Answers once the controller is ready; needs no token and tells nothing.
+         */
+        get: operations["check_health_healthz_get"];
         put?: never;
         post?: never;
         delete?: never;
@@ -283,10 +31,203 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Audit */
-        get: operations["audit_v1_audit_get"];
+        /** List Audit */
+        get: operations["list_audit_v1_audit_get"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/blocks": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Blocks
+         * @description Newest first, from the head or from below ``before`` on.
+         */
+        get: operations["list_blocks_v1_blocks_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/devices": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List Devices */
+        get: operations["list_devices_v1_devices_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/devices/{rig}/{device}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Show Device */
+        get: operations["show_device_v1_devices__rig___device__get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/devices/{rig}/{device}/pause": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Pause Device */
+        post: operations["pause_device_v1_devices__rig___device__pause_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/devices/{rig}/{device}/readings": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Show Readings */
+        get: operations["show_readings_v1_devices__rig___device__readings_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/devices/{rig}/{device}/resume": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Resume Device */
+        post: operations["resume_device_v1_devices__rig___device__resume_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/devices/{rig}/{device}/switch": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Switch Device
+         * @description Ask for a workload; the answer is pending until the rig confirms it.
+         */
+        post: operations["switch_device_v1_devices__rig___device__switch_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/devices/{rig}/{device}/unlock": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Unlock Device */
+        post: operations["unlock_device_v1_devices__rig___device__unlock_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/events": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List Events */
+        get: operations["list_events_v1_events_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/invoices": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List Invoices */
+        get: operations["list_invoices_v1_invoices_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/invoices/{invoice}/pay": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Pay Invoice */
+        post: operations["pay_invoice_v1_invoices__invoice__pay_post"];
         delete?: never;
         options?: never;
         head?: never;
@@ -300,11 +241,11 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Jobs */
-        get: operations["jobs_v1_jobs_get"];
+        /** List Jobs */
+        get: operations["list_jobs_v1_jobs_get"];
         put?: never;
-        /** Jobn */
-        post: operations["jobn_v1_jobs_post"];
+        /** Order Job */
+        post: operations["order_job_v1_jobs_post"];
         delete?: never;
         options?: never;
         head?: never;
@@ -318,8 +259,8 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Job1 */
-        get: operations["job1_v1_jobs__job__get"];
+        /** Show Job */
+        get: operations["show_job_v1_jobs__job__get"];
         put?: never;
         post?: never;
         delete?: never;
@@ -337,40 +278,26 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Jobc */
-        post: operations["jobc_v1_jobs__job__cancel_post"];
+        /** Cancel Job */
+        post: operations["cancel_job_v1_jobs__job__cancel_post"];
         delete?: never;
         options?: never;
         head?: never;
         patch?: never;
         trace?: never;
     };
-    "/v1/node": {
+    "/v1/ledger": {
         parameters: {
             query?: never;
             header?: never;
             path?: never;
             cookie?: never;
         };
-        /** Node */
-        get: operations["node_v1_node_get"];
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/v1/blocks": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /** Blocks */
-        get: operations["blocks_v1_blocks_get"];
+        /**
+         * List Ledger
+         * @description The newest transfers, each as its two entries.
+         */
+        get: operations["list_ledger_v1_ledger_get"];
         put?: never;
         post?: never;
         delete?: never;
@@ -386,8 +313,113 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Models */
-        get: operations["models_v1_models_get"];
+        /** List Models */
+        get: operations["list_models_v1_models_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/node": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Show Node */
+        get: operations["show_node_v1_node_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/offers": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List Offers */
+        get: operations["list_offers_v1_offers_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/overview": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Show Overview */
+        get: operations["show_overview_v1_overview_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/plans": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List Plans */
+        get: operations["list_plans_v1_plans_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/plans/{number}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Show Plan */
+        get: operations["show_plan_v1_plans__number__get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/plans/{number}/inputs": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Show Inputs
+         * @description Policy, inventory and market that the planner saw.
+         */
+        get: operations["show_inputs_v1_plans__number__inputs_get"];
         put?: never;
         post?: never;
         delete?: never;
@@ -405,23 +437,23 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Quotes */
-        post: operations["quotes_v1_quotes_post"];
+        /** Quote Job */
+        post: operations["quote_job_v1_quotes_post"];
         delete?: never;
         options?: never;
         head?: never;
         patch?: never;
         trace?: never;
     };
-    "/v1/offers": {
+    "/v1/rigs": {
         parameters: {
             query?: never;
             header?: never;
             path?: never;
             cookie?: never;
         };
-        /** Offers */
-        get: operations["offers_v1_offers_get"];
+        /** List Rigs */
+        get: operations["list_rigs_v1_rigs_get"];
         put?: never;
         post?: never;
         delete?: never;
@@ -430,15 +462,15 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
-    "/v1/invoices": {
+    "/v1/rigs/{rig}": {
         parameters: {
             query?: never;
             header?: never;
             path?: never;
             cookie?: never;
         };
-        /** Invoices */
-        get: operations["invoices_v1_invoices_get"];
+        /** Show Rig */
+        get: operations["show_rig_v1_rigs__rig__get"];
         put?: never;
         post?: never;
         delete?: never;
@@ -447,17 +479,42 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
-    "/v1/ledger": {
+    "/v1/session": {
         parameters: {
             query?: never;
             header?: never;
             path?: never;
             cookie?: never;
         };
-        /** Ledger */
-        get: operations["ledger_v1_ledger_get"];
+        /** Show Session */
+        get: operations["show_session_v1_session_get"];
         put?: never;
-        post?: never;
+        /**
+         * Sign In
+         * @description Exchange the bearer token of this request for a cookie.
+         */
+        post: operations["sign_in_v1_session_post"];
+        /** Sign Out */
+        delete: operations["sign_out_v1_session_delete"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/session/codes": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Create Login Code
+         * @description A code that signs a browser in once, as an admin.
+         */
+        post: operations["create_login_code_v1_session_codes_post"];
         delete?: never;
         options?: never;
         head?: never;
@@ -471,11 +528,83 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Stream */
+        /**
+         * Stream
+         * @description Each event's data is the JSON of the same view that its resource answers with.
+         */
         get: operations["stream_v1_stream_get"];
         put?: never;
         post?: never;
         delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/switches": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List Switches */
+        get: operations["list_switches_v1_switches_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/switches/{switch}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Show Switch */
+        get: operations["show_switch_v1_switches__switch__get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/tokens": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List Tokens */
+        get: operations["list_tokens_v1_tokens_get"];
+        put?: never;
+        /** Create Token */
+        post: operations["create_token_v1_tokens_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/tokens/{token}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /** Revoke Token */
+        delete: operations["revoke_token_v1_tokens__token__delete"];
         options?: never;
         head?: never;
         patch?: never;
@@ -487,167 +616,177 @@ export interface components {
     schemas: {
         /** AuditView */
         AuditView: {
-            /** Id */
-            id: number;
-            /** Time */
-            time: number;
-            /** Actor */
-            actor: string;
             /** Action */
             action: string;
-            /** Subject */
-            subject: string;
-            /** Detail */
-            detail: string;
+            /** Actor */
+            actor: string;
             /** Chain Hash */
             chain_hash: string;
+            /** Detail */
+            detail: string;
+            /** Id */
+            id: number;
+            /** Subject */
+            subject: string;
+            /** Time */
+            time: number;
         };
         /** BlockView */
         BlockView: {
-            /** Number */
-            number: number;
-            /** Hash */
-            hash: string;
-            /** Parent */
-            parent: string;
-            /** Time */
-            time: number;
-            /** Miner */
-            miner: string;
             /** Difficulty */
             difficulty: number;
-            /** Gas Used */
-            gas_used: number;
             /** Gas Limit */
             gas_limit: number;
-            /** Transactions */
-            transactions: number;
+            /** Gas Used */
+            gas_used: number;
+            /** Hash */
+            hash: string;
             /** Infer Calls */
             infer_calls: number;
+            /** Miner */
+            miner: string;
+            /** Number */
+            number: number;
+            /** Parent */
+            parent: string;
             /** Size Bytes */
             size_bytes: number;
+            /** Time */
+            time: number;
+            /** Transactions */
+            transactions: number;
+        };
+        /**
+         * CodeView
+         * @description A way to sign in once.
+         */
+        CodeView: {
+            /** Code */
+            code: string;
+            /** Path */
+            path: string;
         };
         /** DeviceView */
         DeviceView: {
-            /** Key */
-            key: string;
-            /** Rig */
-            rig: string;
-            /** Id */
-            id: string;
-            /** Family */
-            family: string;
-            /** Model */
-            model: string;
-            /** Hardware Id */
-            hardware_id: string;
             /** Capabilities */
             capabilities: string[];
+            /** Family */
+            family: string;
+            /** Hardware Id */
+            hardware_id: string;
+            /** Id */
+            id: string;
+            /** Infer Reserve */
+            infer_reserve: boolean;
+            /** Job Id */
+            job_id: string | null;
+            /** Key */
+            key: string;
+            /** Locked */
+            locked: boolean;
+            /** Missing */
+            missing: {
+                [key: string]: string;
+            };
+            /** Model */
+            model: string;
+            /** Net Micro Per Hour */
+            net_micro_per_hour: {
+                [key: string]: number;
+            };
+            /** Paused */
+            paused: boolean;
+            priority: components["schemas"]["Priority"];
+            /** Readings */
+            readings: {
+                [key: string]: number | null;
+            };
+            /** Reason */
+            reason: string;
+            /** Rig */
+            rig: string;
             /** Self Tests */
             self_tests: components["schemas"]["SelfTestView"][];
+            /** Shares Accepted */
+            shares_accepted: number;
+            /** Shares Rejected */
+            shares_rejected: number;
+            /** Shares Stale */
+            shares_stale: number;
             /**
              * State
              * @enum {string}
              */
             state: "healthy" | "attention" | "offline" | "paused";
-            /** Reason */
-            reason: string;
-            workload: components["schemas"]["Workload"];
             wanted: components["schemas"]["Workload"];
             /** Why */
             why: string;
-            priority: components["schemas"]["Priority"];
-            /** Infer Reserve */
-            infer_reserve: boolean;
-            /** Job Id */
-            job_id: string | null;
-            /** Locked */
-            locked: boolean;
-            /** Paused */
-            paused: boolean;
             wish: components["schemas"]["Workload"] | null;
-            /** Readings */
-            readings: {
-                [key: string]: number | null;
-            };
-            /** Missing */
-            missing: {
-                [key: string]: string;
-            };
-            /** Net Micro Per Hour */
-            net_micro_per_hour: {
-                [key: string]: number;
-            };
-            /** Shares Accepted */
-            shares_accepted: number;
-            /** Shares Stale */
-            shares_stale: number;
-            /** Shares Rejected */
-            shares_rejected: number;
+            workload: components["schemas"]["Workload"];
         };
         /** EventView */
         EventView: {
             /** Id */
             id: number;
-            /** Time */
-            time: number;
             /** Kind */
             kind: string;
-            /** Subject */
-            subject: string;
-            /** Text */
-            text: string;
             /**
              * Level
              * @enum {string}
              */
             level: "info" | "warning" | "error";
+            /** Subject */
+            subject: string;
+            /** Text */
+            text: string;
+            /** Time */
+            time: number;
         };
         /** FamilyView */
         FamilyView: {
             /** Family */
             family: string;
+            /** Reason */
+            reason: string;
             /**
              * Status
              * @enum {string}
              */
             status: "pass" | "absent" | "broken";
-            /** Reason */
-            reason: string;
         };
-        /** HTTPValidationError */
-        HTTPValidationError: {
-            /** Detail */
-            detail?: components["schemas"]["ValidationError"][];
+        /** HealthView */
+        HealthView: {
+            /** Ok */
+            ok: boolean;
         };
         /** InvoiceView */
         InvoiceView: {
-            /** Id */
-            id: string;
-            /** Job */
-            job: string;
             /** Customer */
             customer: string;
             /** Device Seconds */
             device_seconds: number;
+            /** Id */
+            id: string;
+            /** Issued */
+            issued: number;
+            /** Job */
+            job: string;
             /** Price Micro Per Hour */
             price_micro_per_hour: number;
             /** Total Micro */
             total_micro: number;
-            /** Issued */
-            issued: number;
         };
         /** JobRequest */
         JobRequest: {
-            /** Quote */
-            quote: string;
-            /** Name */
-            name: string;
             /**
              * Customer
              * @default demo
              */
             customer: string;
+            /** Name */
+            name: string;
+            /** Quote */
+            quote: string;
         };
         /**
          * JobState
@@ -656,209 +795,209 @@ export interface components {
         JobState: "queued" | "running" | "preempted" | "done" | "failed" | "cancelled";
         /** JobView */
         JobView: {
-            /** Id */
-            id: string;
-            /** Name */
-            name: string;
-            /** Customer */
-            customer: string;
-            /** Kind */
-            kind: string;
-            /** Parameters */
-            parameters: {
-                [key: string]: string;
-            };
-            state: components["schemas"]["JobState"];
-            /** Interruptible */
-            interruptible: boolean;
-            /** Price Micro Per Hour */
-            price_micro_per_hour: number;
-            /** Quoted Total Micro */
-            quoted_total_micro: number;
             /** Created */
             created: number;
+            /** Customer */
+            customer: string;
+            /** Detail */
+            detail: string;
             /** Device */
             device: string | null;
-            /** Steps Done */
-            steps_done: number;
-            /** Total Steps */
-            total_steps: number;
             /** Device Seconds */
             device_seconds: number;
+            /** Id */
+            id: string;
+            /** Interruptible */
+            interruptible: boolean;
+            /** Invoice */
+            invoice: string | null;
+            /** Kind */
+            kind: string;
             /** Losses */
             losses: [
                 number,
                 number
             ][];
+            /** Name */
+            name: string;
+            /** Parameters */
+            parameters: {
+                [key: string]: string;
+            };
             /** Preemptions */
             preemptions: number;
+            /** Price Micro Per Hour */
+            price_micro_per_hour: number;
+            /** Quoted Total Micro */
+            quoted_total_micro: number;
             /** Results */
             results: {
                 [key: string]: string;
             };
-            /** Invoice */
-            invoice: string | null;
-            /** Detail */
-            detail: string;
+            state: components["schemas"]["JobState"];
+            /** Steps Done */
+            steps_done: number;
+            /** Total Steps */
+            total_steps: number;
         };
         /** LedgerEntryView */
         LedgerEntryView: {
-            /** Id */
-            id: number;
-            /** Transaction */
-            transaction: string;
-            /** Time */
-            time: number;
             /** Account */
             account: string;
             /** Amount Micro */
             amount_micro: number;
+            /** Id */
+            id: number;
             /** Text */
             text: string;
+            /** Time */
+            time: number;
+            /** Transaction */
+            transaction: string;
         };
         /** ModelView */
         ModelView: {
             /** Address */
             address: string;
-            /** Infohash */
-            infohash: string;
-            /** Comment */
-            comment: string;
             /** Author */
             author: string;
+            /** Block */
+            block: number;
+            /** Calls */
+            calls: number;
+            /** Comment */
+            comment: string;
+            /** Gas */
+            gas: number;
+            /** Infohash */
+            infohash: string;
             /** Input Shape */
             input_shape: number[];
             /** Output Shape */
             output_shape: number[];
             /** Raw Size */
             raw_size: number;
-            /** Gas */
-            gas: number;
-            /** Block */
-            block: number;
-            /** Usable */
-            usable: boolean;
             /** Reason */
             reason: string;
-            /** Calls */
-            calls: number;
+            /** Usable */
+            usable: boolean;
         };
         /** MoneyView */
         MoneyView: {
-            /** Revenue Micro Per Hour */
-            revenue_micro_per_hour: number;
-            /** Power Micro Per Hour */
-            power_micro_per_hour: number | null;
-            /** Net Micro Per Hour */
-            net_micro_per_hour: number;
-            /** Sold Devices */
-            sold_devices: number;
-            /** Idle Devices */
-            idle_devices: number;
             /** Currency */
             currency: string;
+            /** Idle Devices */
+            idle_devices: number;
+            /** Net Micro Per Hour */
+            net_micro_per_hour: number;
+            /** Power Micro Per Hour */
+            power_micro_per_hour: number | null;
+            /** Revenue Micro Per Hour */
+            revenue_micro_per_hour: number;
+            /** Sold Devices */
+            sold_devices: number;
         };
         /** NodeView */
         NodeView: {
-            /** Running */
-            running: boolean;
-            /** Chain */
-            chain: string;
-            /** Height */
-            height: number;
-            /** Head */
-            head: string;
-            /** Head Age Seconds */
-            head_age_seconds: number | null;
-            /** Difficulty */
-            difficulty: number;
-            /** Syncing */
-            syncing: boolean;
-            /** Pending Transactions */
-            pending_transactions: number;
-            /** Peers */
-            peers: number;
-            /** Coinbase */
-            coinbase: string;
             /** Balance Wei */
             balance_wei: string;
             /** Blocked */
             blocked: string;
+            /** Chain */
+            chain: string;
+            /** Coinbase */
+            coinbase: string;
+            /** Difficulty */
+            difficulty: number;
+            /** Head */
+            head: string;
+            /** Head Age Seconds */
+            head_age_seconds: number | null;
+            /** Height */
+            height: number;
+            /** Peers */
+            peers: number;
+            /** Pending Transactions */
+            pending_transactions: number;
+            /** Running */
+            running: boolean;
+            /** Syncing */
+            syncing: boolean;
         };
         /**
          * OfferView
          * @description Capacity for sale now.
          */
         OfferView: {
+            /** Available */
+            available: boolean;
             /** Device */
             device: string;
+            /** Floor Micro Per Hour */
+            floor_micro_per_hour: number;
             /** Model */
             model: string;
             /** Price Micro Per Hour */
             price_micro_per_hour: number;
-            /** Floor Micro Per Hour */
-            floor_micro_per_hour: number;
-            /** Available */
-            available: boolean;
             /** Reason */
             reason: string;
         };
         /** OverviewView */
         OverviewView: {
+            devices: components["schemas"]["StateCounts"];
+            /** Devices Total */
+            devices_total: number;
             /** Farm */
             farm: string;
-            /** Time */
-            time: number;
-            devices: components["schemas"]["StateCounts"];
-            rigs: components["schemas"]["StateCounts"];
-            /** Workloads */
-            workloads: {
-                [key: string]: number;
-            };
             /** Graphs Per Second */
             graphs_per_second: number;
             /** Infers Per Second */
             infers_per_second: number;
-            /** Training Steps Per Second */
-            training_steps_per_second: number;
-            /** Power Watts */
-            power_watts: number | null;
-            /** Power Reporting */
-            power_reporting: number;
-            /** Devices Total */
-            devices_total: number;
             money: components["schemas"]["MoneyView"];
             node: components["schemas"]["NodeView"] | null;
             /** Plan Number */
             plan_number: number;
+            /** Power Reporting */
+            power_reporting: number;
+            /** Power Watts */
+            power_watts: number | null;
+            rigs: components["schemas"]["StateCounts"];
             /** Shares Accepted */
             shares_accepted: number;
-            /** Shares Stale */
-            shares_stale: number;
             /** Shares Rejected */
             shares_rejected: number;
+            /** Shares Stale */
+            shares_stale: number;
+            /** Time */
+            time: number;
+            /** Training Steps Per Second */
+            training_steps_per_second: number;
+            /** Workloads */
+            workloads: {
+                [key: string]: number;
+            };
         };
         /** PlanLine */
         PlanLine: {
             /** Device */
             device: string;
-            workload: components["schemas"]["Workload"];
+            /** Infer Reserve */
+            infer_reserve: boolean;
+            /** Job Id */
+            job_id: string | null;
             priority: components["schemas"]["Priority"];
             /** Reason */
             reason: string;
-            /** Job Id */
-            job_id: string | null;
-            /** Infer Reserve */
-            infer_reserve: boolean;
+            workload: components["schemas"]["Workload"];
         };
         /** PlanView */
         PlanView: {
-            /** Number */
-            number: number;
-            /** Created */
-            created: number;
             /** Assignments */
             assignments: components["schemas"]["PlanLine"][];
+            /** Created */
+            created: number;
+            /** Number */
+            number: number;
         };
         /**
          * Priority
@@ -866,8 +1005,23 @@ export interface components {
          * @enum {integer}
          */
         Priority: 0 | 10 | 20 | 30 | 40 | 50 | 60;
+        /**
+         * Problem
+         * @description Every error's body.
+         */
+        Problem: {
+            /** Error */
+            error: string;
+            /** Message */
+            message: string;
+        };
         /** QuoteRequest */
         QuoteRequest: {
+            /**
+             * Interruptible
+             * @default true
+             */
+            interruptible: boolean;
             /**
              * Kind
              * @default digits-cnn
@@ -880,39 +1034,46 @@ export interface components {
             parameters: {
                 [key: string]: string;
             };
-            /**
-             * Interruptible
-             * @default true
-             */
-            interruptible: boolean;
         };
         /** QuoteView */
         QuoteView: {
+            /** Estimated Device Seconds */
+            estimated_device_seconds: number;
+            /** Estimated Total Micro */
+            estimated_total_micro: number;
+            /** Floor Micro Per Hour */
+            floor_micro_per_hour: number;
             /** Id */
             id: string;
+            /** Interruptible */
+            interruptible: boolean;
             /** Kind */
             kind: string;
             /** Parameters */
             parameters: {
                 [key: string]: string;
             };
-            /** Interruptible */
-            interruptible: boolean;
             /** Price Micro Per Hour */
             price_micro_per_hour: number;
-            /** Floor Micro Per Hour */
-            floor_micro_per_hour: number;
-            /** Estimated Device Seconds */
-            estimated_device_seconds: number;
-            /** Estimated Total Micro */
-            estimated_total_micro: number;
             /** Valid Until */
             valid_until: number;
         };
         /** RigView */
         RigView: {
+            /** Agent Version */
+            agent_version: string;
+            /** Devices */
+            devices: number;
+            /** Families */
+            families: components["schemas"]["FamilyView"][];
+            /** Last Seen */
+            last_seen: number;
             /** Name */
             name: string;
+            /** Plan Number */
+            plan_number: number;
+            /** Reason */
+            reason: string;
             /** Site */
             site: string;
             /**
@@ -920,27 +1081,15 @@ export interface components {
              * @enum {string}
              */
             state: "healthy" | "attention" | "offline";
-            /** Reason */
-            reason: string;
-            /** Agent Version */
-            agent_version: string;
-            /** Last Seen */
-            last_seen: number;
-            /** Plan Number */
-            plan_number: number;
-            /** Devices */
-            devices: number;
-            /** Families */
-            families: components["schemas"]["FamilyView"][];
         };
         /** SelfTestView */
         SelfTestView: {
             /** Capability */
             capability: string;
-            /** Passed */
-            passed: boolean;
             /** Detail */
             detail: string;
+            /** Passed */
+            passed: boolean;
             /** Seconds */
             seconds: number;
         };
@@ -950,12 +1099,12 @@ export interface components {
             device: string;
             /** Field */
             field: string;
+            /** Step Seconds */
+            step_seconds: number;
             /** Times */
             times: number[];
             /** Values */
             values: (number | null)[];
-            /** Step Seconds */
-            step_seconds: number;
         };
         /**
          * SessionView
@@ -969,10 +1118,10 @@ export interface components {
         };
         /** StateCounts */
         StateCounts: {
-            /** Healthy */
-            healthy: number;
             /** Attention */
             attention: number;
+            /** Healthy */
+            healthy: number;
             /** Offline */
             offline: number;
             /** Paused */
@@ -980,7 +1129,6 @@ export interface components {
         };
         /** SwitchRequest */
         SwitchRequest: {
-            workload: components["schemas"]["Workload"];
             /**
              * Lock
              * @default false
@@ -988,50 +1136,62 @@ export interface components {
             lock: boolean;
             /** Until */
             until?: number | null;
+            workload: components["schemas"]["Workload"];
         };
         /**
          * SwitchView
          * @description A change asked for by a person, and what became of it.
          */
         SwitchView: {
-            /** Id */
-            id: string;
-            /** Device */
-            device: string;
             /**
              * Action
              * @enum {string}
              */
             action: "switch" | "unlock" | "pause" | "resume";
-            workload: components["schemas"]["Workload"] | null;
+            /** Asked */
+            asked: number;
+            /** Confirmed */
+            confirmed: number | null;
+            /** Detail */
+            detail: string;
+            /** Device */
+            device: string;
+            /** Id */
+            id: string;
+            /** Plan Number */
+            plan_number: number | null;
+            /** Seconds */
+            seconds: number | null;
             /**
              * State
              * @enum {string}
              */
             state: "pending" | "confirmed" | "failed";
-            /** Plan Number */
-            plan_number: number | null;
-            /** Asked */
-            asked: number;
-            /** Confirmed */
-            confirmed: number | null;
-            /** Seconds */
-            seconds: number | null;
-            /** Detail */
-            detail: string;
+            workload: components["schemas"]["Workload"] | null;
         };
-        /** ValidationError */
-        ValidationError: {
-            /** Location */
-            loc: (string | number)[];
-            /** Message */
-            msg: string;
-            /** Error Type */
-            type: string;
-            /** Input */
-            input?: unknown;
-            /** Context */
-            ctx?: Record<string, never>;
+        /** TokenRequest */
+        TokenRequest: {
+            /** Days */
+            days?: number | null;
+            /** Name */
+            name: string;
+            /** Scopes */
+            scopes: string[];
+        };
+        /** TokenView */
+        TokenView: {
+            /** Created */
+            created: number;
+            /** Expires */
+            expires: number | null;
+            /** Id */
+            id: string;
+            /** Name */
+            name: string;
+            /** Scopes */
+            scopes: string[];
+            /** Secret */
+            secret?: string | null;
         };
         /**
          * Workload
@@ -1048,7 +1208,7 @@ export interface components {
 }
 export type $defs = Record<string, never>;
 export interface operations {
-    session_v1_session_get: {
+    check_health_healthz_get: {
         parameters: {
             query?: never;
             header?: never;
@@ -1063,14 +1223,35 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["SessionView"];
+                    "application/json": components["schemas"]["HealthView"];
+                };
+            };
+            /** @description Client Error */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Server Error */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
                 };
             };
         };
     };
-    overview_v1_overview_get: {
+    list_audit_v1_audit_get: {
         parameters: {
-            query?: never;
+            query?: {
+                limit?: number;
+                before?: number | null;
+            };
             header?: never;
             path?: never;
             cookie?: never;
@@ -1083,14 +1264,35 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["OverviewView"];
+                    "application/json": components["schemas"]["AuditView"][];
+                };
+            };
+            /** @description Client Error */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Server Error */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
                 };
             };
         };
     };
-    rigs_v1_rigs_get: {
+    list_blocks_v1_blocks_get: {
         parameters: {
-            query?: never;
+            query?: {
+                limit?: number;
+                before?: number | null;
+            };
             header?: never;
             path?: never;
             cookie?: never;
@@ -1103,43 +1305,30 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["RigView"][];
+                    "application/json": components["schemas"]["BlockView"][];
                 };
             };
-        };
-    };
-    rig1_v1_rigs__rig__get: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path: {
-                rig: string;
-            };
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description Successful Response */
-            200: {
+            /** @description Client Error */
+            "4XX": {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["RigView"];
+                    "application/json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Validation Error */
-            422: {
+            /** @description Server Error */
+            "5XX": {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
+                    "application/json": components["schemas"]["Problem"];
                 };
             };
         };
     };
-    devices_v1_devices_get: {
+    list_devices_v1_devices_get: {
         parameters: {
             query?: never;
             header?: never;
@@ -1157,9 +1346,27 @@ export interface operations {
                     "application/json": components["schemas"]["DeviceView"][];
                 };
             };
+            /** @description Client Error */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Server Error */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
         };
     };
-    device1_v1_devices__rig___device__get: {
+    show_device_v1_devices__rig___device__get: {
         parameters: {
             query?: never;
             header?: never;
@@ -1180,18 +1387,68 @@ export interface operations {
                     "application/json": components["schemas"]["DeviceView"];
                 };
             };
-            /** @description Validation Error */
-            422: {
+            /** @description Client Error */
+            "4XX": {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Server Error */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
                 };
             };
         };
     };
-    readings_v1_devices__rig___device__readings_get: {
+    pause_device_v1_devices__rig___device__pause_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                rig: string;
+                device: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SwitchView"];
+                };
+            };
+            /** @description Client Error */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Server Error */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    show_readings_v1_devices__rig___device__readings_get: {
         parameters: {
             query: {
                 field: string;
@@ -1215,18 +1472,68 @@ export interface operations {
                     "application/json": components["schemas"]["SeriesView"];
                 };
             };
-            /** @description Validation Error */
-            422: {
+            /** @description Client Error */
+            "4XX": {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Server Error */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
                 };
             };
         };
     };
-    p1_v1_devices__rig___device__switch_post: {
+    resume_device_v1_devices__rig___device__resume_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                rig: string;
+                device: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SwitchView"];
+                };
+            };
+            /** @description Client Error */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Server Error */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    switch_device_v1_devices__rig___device__switch_post: {
         parameters: {
             query?: never;
             header?: never;
@@ -1251,18 +1558,27 @@ export interface operations {
                     "application/json": components["schemas"]["SwitchView"];
                 };
             };
-            /** @description Validation Error */
-            422: {
+            /** @description Client Error */
+            "4XX": {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Server Error */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
                 };
             };
         };
     };
-    p2_v1_devices__rig___device__unlock_post: {
+    unlock_device_v1_devices__rig___device__unlock_post: {
         parameters: {
             query?: never;
             header?: never;
@@ -1283,84 +1599,33 @@ export interface operations {
                     "application/json": components["schemas"]["SwitchView"];
                 };
             };
-            /** @description Validation Error */
-            422: {
+            /** @description Client Error */
+            "4XX": {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Server Error */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
                 };
             };
         };
     };
-    p3_v1_devices__rig___device__pause_post: {
+    list_events_v1_events_get: {
         parameters: {
-            query?: never;
-            header?: never;
-            path: {
-                rig: string;
-                device: string;
+            query?: {
+                limit?: number;
+                before?: number | null;
+                subject?: string | null;
             };
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description Successful Response */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["SwitchView"];
-                };
-            };
-            /** @description Validation Error */
-            422: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
-                };
-            };
-        };
-    };
-    p4_v1_devices__rig___device__resume_post: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path: {
-                rig: string;
-                device: string;
-            };
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description Successful Response */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["SwitchView"];
-                };
-            };
-            /** @description Validation Error */
-            422: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
-                };
-            };
-        };
-    };
-    sws_v1_switches_get: {
-        parameters: {
-            query?: never;
             header?: never;
             path?: never;
             cookie?: never;
@@ -1373,43 +1638,30 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["SwitchView"][];
+                    "application/json": components["schemas"]["EventView"][];
                 };
             };
-        };
-    };
-    sw1_v1_switches__switch__get: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path: {
-                switch: string;
-            };
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description Successful Response */
-            200: {
+            /** @description Client Error */
+            "4XX": {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["SwitchView"];
+                    "application/json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Validation Error */
-            422: {
+            /** @description Server Error */
+            "5XX": {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
+                    "application/json": components["schemas"]["Problem"];
                 };
             };
         };
     };
-    plans_v1_plans_get: {
+    list_invoices_v1_invoices_get: {
         parameters: {
             query?: {
                 limit?: number;
@@ -1426,21 +1678,465 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["PlanView"][];
+                    "application/json": components["schemas"]["InvoiceView"][];
                 };
             };
-            /** @description Validation Error */
-            422: {
+            /** @description Client Error */
+            "4XX": {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Server Error */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
                 };
             };
         };
     };
-    plan1_v1_plans__number__get: {
+    pay_invoice_v1_invoices__invoice__pay_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                invoice: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InvoiceView"];
+                };
+            };
+            /** @description Client Error */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Server Error */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_jobs_v1_jobs_get: {
+        parameters: {
+            query?: {
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["JobView"][];
+                };
+            };
+            /** @description Client Error */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Server Error */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    order_job_v1_jobs_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["JobRequest"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["JobView"];
+                };
+            };
+            /** @description Client Error */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Server Error */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    show_job_v1_jobs__job__get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                job: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["JobView"];
+                };
+            };
+            /** @description Client Error */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Server Error */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    cancel_job_v1_jobs__job__cancel_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                job: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["JobView"];
+                };
+            };
+            /** @description Client Error */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Server Error */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_ledger_v1_ledger_get: {
+        parameters: {
+            query?: {
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LedgerEntryView"][];
+                };
+            };
+            /** @description Client Error */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Server Error */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_models_v1_models_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ModelView"][];
+                };
+            };
+            /** @description Client Error */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Server Error */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    show_node_v1_node_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["NodeView"];
+                };
+            };
+            /** @description Client Error */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Server Error */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_offers_v1_offers_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OfferView"][];
+                };
+            };
+            /** @description Client Error */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Server Error */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    show_overview_v1_overview_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OverviewView"];
+                };
+            };
+            /** @description Client Error */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Server Error */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_plans_v1_plans_get: {
+        parameters: {
+            query?: {
+                limit?: number;
+                before?: number | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PlanView"][];
+                };
+            };
+            /** @description Client Error */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Server Error */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    show_plan_v1_plans__number__get: {
         parameters: {
             query?: never;
             header?: never;
@@ -1460,138 +2156,32 @@ export interface operations {
                     "application/json": components["schemas"]["PlanView"];
                 };
             };
-            /** @description Validation Error */
-            422: {
+            /** @description Client Error */
+            "4XX": {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Server Error */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
                 };
             };
         };
     };
-    events_v1_events_get: {
-        parameters: {
-            query?: {
-                limit?: number;
-            };
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description Successful Response */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["EventView"][];
-                };
-            };
-            /** @description Validation Error */
-            422: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
-                };
-            };
-        };
-    };
-    audit_v1_audit_get: {
-        parameters: {
-            query?: {
-                limit?: number;
-            };
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description Successful Response */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["AuditView"][];
-                };
-            };
-            /** @description Validation Error */
-            422: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
-                };
-            };
-        };
-    };
-    jobs_v1_jobs_get: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description Successful Response */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["JobView"][];
-                };
-            };
-        };
-    };
-    jobn_v1_jobs_post: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        requestBody: {
-            content: {
-                "application/json": components["schemas"]["JobRequest"];
-            };
-        };
-        responses: {
-            /** @description Successful Response */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["JobView"];
-                };
-            };
-            /** @description Validation Error */
-            422: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
-                };
-            };
-        };
-    };
-    job1_v1_jobs__job__get: {
+    show_inputs_v1_plans__number__inputs_get: {
         parameters: {
             query?: never;
             header?: never;
             path: {
-                job: string;
+                number: number;
             };
             cookie?: never;
         };
@@ -1603,124 +2193,32 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["JobView"];
+                    "application/json": {
+                        [key: string]: unknown;
+                    };
                 };
             };
-            /** @description Validation Error */
-            422: {
+            /** @description Client Error */
+            "4XX": {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Server Error */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
                 };
             };
         };
     };
-    jobc_v1_jobs__job__cancel_post: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path: {
-                job: string;
-            };
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description Successful Response */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["JobView"];
-                };
-            };
-            /** @description Validation Error */
-            422: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
-                };
-            };
-        };
-    };
-    node_v1_node_get: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description Successful Response */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["NodeView"];
-                };
-            };
-        };
-    };
-    blocks_v1_blocks_get: {
-        parameters: {
-            query?: {
-                limit?: number;
-                before?: number | null;
-            };
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description Successful Response */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["BlockView"][];
-                };
-            };
-            /** @description Validation Error */
-            422: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
-                };
-            };
-        };
-    };
-    models_v1_models_get: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description Successful Response */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ModelView"][];
-                };
-            };
-        };
-    };
-    quotes_v1_quotes_post: {
+    quote_job_v1_quotes_post: {
         parameters: {
             query?: never;
             header?: never;
@@ -1742,18 +2240,27 @@ export interface operations {
                     "application/json": components["schemas"]["QuoteView"];
                 };
             };
-            /** @description Validation Error */
-            422: {
+            /** @description Client Error */
+            "4XX": {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Server Error */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
                 };
             };
         };
     };
-    offers_v1_offers_get: {
+    list_rigs_v1_rigs_get: {
         parameters: {
             query?: never;
             header?: never;
@@ -1768,12 +2275,70 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["OfferView"][];
+                    "application/json": components["schemas"]["RigView"][];
+                };
+            };
+            /** @description Client Error */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Server Error */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
                 };
             };
         };
     };
-    invoices_v1_invoices_get: {
+    show_rig_v1_rigs__rig__get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                rig: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RigView"];
+                };
+            };
+            /** @description Client Error */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Server Error */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    show_session_v1_session_get: {
         parameters: {
             query?: never;
             header?: never;
@@ -1788,12 +2353,30 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["InvoiceView"][];
+                    "application/json": components["schemas"]["SessionView"];
+                };
+            };
+            /** @description Client Error */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Server Error */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
                 };
             };
         };
     };
-    ledger_v1_ledger_get: {
+    sign_in_v1_session_post: {
         parameters: {
             query?: never;
             header?: never;
@@ -1808,7 +2391,99 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["LedgerEntryView"][];
+                    "application/json": components["schemas"]["SessionView"];
+                };
+            };
+            /** @description Client Error */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Server Error */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    sign_out_v1_session_delete: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Client Error */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Server Error */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    create_login_code_v1_session_codes_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CodeView"];
+                };
+            };
+            /** @description Client Error */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Server Error */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -1827,8 +2502,223 @@ export interface operations {
                 headers: {
                     [name: string]: unknown;
                 };
+                content?: never;
+            };
+            /** @description Client Error */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
                 content: {
-                    "application/json": unknown;
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Server Error */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_switches_v1_switches_get: {
+        parameters: {
+            query?: {
+                limit?: number;
+                device?: string | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SwitchView"][];
+                };
+            };
+            /** @description Client Error */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Server Error */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    show_switch_v1_switches__switch__get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                switch: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SwitchView"];
+                };
+            };
+            /** @description Client Error */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Server Error */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_tokens_v1_tokens_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TokenView"][];
+                };
+            };
+            /** @description Client Error */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Server Error */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    create_token_v1_tokens_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["TokenRequest"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TokenView"];
+                };
+            };
+            /** @description Client Error */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Server Error */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    revoke_token_v1_tokens__token__delete: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                token: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Client Error */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Server Error */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
                 };
             };
         };

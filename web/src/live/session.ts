@@ -1,5 +1,5 @@
 /** Signing in: a token is exchanged once for a cookie that scripts cannot read. */
-import { HEADERS } from "../api/client";
+import { api, HEADERS } from "../api/client";
 import { loadSession, session } from "./farm.svelte";
 
 /** Why it failed, in words; empty when the caller is signed in. */
@@ -17,4 +17,13 @@ export async function signIn(token: string): Promise<string> {
     return "The controller does not answer. Is farmctl up?";
   }
   return session.signedOut ? "The browser did not keep the session's cookie." : "";
+}
+
+/** End this browser's session; the sign-in page follows, also when the controller is down. */
+export async function signOut(): Promise<void> {
+  try {
+    await api.DELETE("/v1/session");
+  } finally {
+    session.signedOut = true;
+  }
 }
