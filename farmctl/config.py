@@ -69,8 +69,9 @@ class ApiSection:
 class EconomySection:
     """Prices behind the planner's estimates."""
 
-    coin_price_micro: int = 20_000
-    """Of one whole coin of the mined chain."""
+    coin_price_micro: int = 20
+    """What one whole coin of the mined chain is worth to you. A farm's own chain has no market:
+    this default only keeps mining below sold work."""
     power_price_micro_per_kilowatt_hour: int = 250_000
     train_price_micro_per_hour: int = 600_000
     infer_fee_micro: int = 0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -10,6 +10,8 @@ from rich.table import Table
 
 from farmctl import config
 from farmctl.client import ApiClient
+from farmctl.errors import BadRequest
+from farmctl.tables import money
 
 
 def list_jobs() -> None:
@@ -39,6 +41,45 @@ def show_job(job: str) -> None:
     Console().print(table)
 
 
+def submit_job(
+    kind: Annotated[str, typer.Argument(help="A built-in trainer, such as digits-cnn.")],
+    name: Annotated[str, typer.Option(help="What you call it.")] = "",
+    customer: Annotated[str, typer.Option(help="Who pays.")] = "demo",
+    parameter: Annotated[list[str] | None, typer.Option("--set", help="NAME=VALUE.")] = None,
+    contract: Annotated[
+        bool, typer.Option("--contract", help="May not be interrupted; costs more.")
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Order without asking.")] = False,
+) -> None:
+    """Get a quote, and order the job at its price."""
+    loaded = config.load()
+    client = ApiClient(loaded)
+    body = {"kind": kind, "parameters": _parameters(parameter or [])}
+    quote = client.post("/v1/quotes", body | {"interruptible": not contract})
+    Console().print(quote_line(quote, loaded.farm.currency), highlight=False)
+    if not yes:
+        typer.confirm("Order it?", abort=True)
+    order = {"quote": quote["id"], "name": name or kind, "customer": customer}
+    job = client.post("/v1/jobs", order)
+    Console().print(f"job {job['id']} is {job['state']}; `farmctl job show {job['id']}` follows it")
+
+
+def quote_line(quote: dict[str, Any], currency: str) -> str:
+    price = money(quote["price_micro_per_hour"], currency)
+    floor = money(quote["floor_micro_per_hour"], currency)
+    total = money(quote["estimated_total_micro"], currency)
+    seconds = quote["estimated_device_seconds"]
+    return f"{price} per device-hour (mining: {floor}); about {seconds:.0f} s, {total} in all"
+
+
+def _parameters(given: list[str]) -> dict[str, str]:
+    pairs = [pair.partition("=") for pair in given]
+    wrong = [name for name, sign, _ in pairs if not sign or not name]
+    if wrong:
+        raise BadRequest(f"--set takes NAME=VALUE, not {wrong[0]!r}")
+    return {name: value for name, _, value in pairs}
+
+
 def cancel_job(job: str) -> None:
     """End a job."""
     found = ApiClient(config.load()).post(f"/v1/jobs/{job}/cancel")
@@ -53,5 +94,6 @@ def register(app: typer.Typer) -> None:
     group = typer.Typer(help="Training jobs.", no_args_is_help=True)
     group.command("list")(list_jobs)
     group.command("show")(show_job)
+    group.command("submit")(submit_job)
     group.command("cancel")(cancel_job)
     app.add_typer(group, name="job")
