@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sysconfig
 from pathlib import Path
@@ -12,8 +13,9 @@ from pathlib import Path
 import nkeys  # type: ignore[import-untyped]
 
 from farmctl.config import Config
-from farmctl.errors import BusError
-from farmctl.files import write_secret
+from farmctl.errors import BusError, Unavailable
+from farmctl.files import write_atomic, write_secret
+from farmctl.fleet import authority
 from farmctl.messages import MAX_PAYLOAD_BYTES
 
 #: Earlier ones lack security fixes of 2026.
@@ -63,17 +65,45 @@ def prepare(config: Config) -> Path:
     """Make the farm's own key where there is none, and write the server's configuration."""
     if not config.bus_seed.exists():
         write_secret(config.bus_seed, create_seed()[0])
-    path = config.home / "bus" / "nats.conf"
+    if config.bus_is_secured:
+        authority.prepare(config.home / "secrets")
+    path = _settings(config)
     write_secret(path, render(config))
     return path
 
 
+def reload(config: Config) -> None:
+    """Have the running server read who may join; those who may no longer are cut off. Raises
+    `Unavailable` where no server of this home runs; its next start reads it anyway."""
+    path = prepare(config)
+    try:
+        pid = int(_pid_file(config).read_text())
+        command = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+        if str(path).encode() not in command:
+            raise ProcessLookupError
+        os.kill(pid, signal.SIGHUP)
+    except (OSError, ValueError) as error:
+        raise Unavailable(
+            f"no message bus of {config.home} runs; `farmctl up` starts it"
+        ) from error
+
+
+def _settings(config: Config) -> Path:
+    return config.home / "bus" / "nats.conf"
+
+
+def _pid_file(config: Config) -> Path:
+    return config.home / "bus" / "nats.pid"
+
+
 def render(config: Config) -> str:
-    """The server's configuration: loopback by default, nkeys only, events synced to disk."""
+    """The server's configuration: loopback by default and mutual TLS beyond it, nkeys only,
+    events synced to disk."""
     users = [f'{{ nkey: "{public_key(config.bus_seed)}" }}', *_rig_users(config.home)]
     return f"""\
 host: "{config.bus.host}"
 port: {config.bus.port}
+pid_file: "{_pid_file(config)}"
 max_payload: {MAX_PAYLOAD_BYTES}
 max_pending: {16 * MAX_PAYLOAD_BYTES}
 ping_interval: "3s"
@@ -88,16 +118,46 @@ jetstream {{
 authorization {{ users: [
   {(chr(10) + "  ").join(users)}
 ] }}
+{_tls(config) if config.bus_is_secured else ""}"""
+
+
+def _tls(config: Config) -> str:
+    """Both sides show a certificate of this farm before a word of the protocol is spoken."""
+    secrets = config.home / "secrets"
+    return f"""\
+tls {{
+  cert_file: "{secrets / authority.CERTIFICATE}"
+  key_file: "{secrets / authority.KEY}"
+  ca_file: "{secrets / authority.CA_CERTIFICATE}"
+  verify: true
+  handshake_first: true
+  timeout: 5
+}}
 """
 
 
 def admit_rig(home: Path, rig: str, key: str) -> None:
-    """Let a rig's public nkey join; takes effect when the server reads its configuration again."""
+    """Let a rig's public nkey join; takes effect by `reload` or the server's next start."""
     if not nkeys_public(key):
         raise BusError(f"{key!r} is no public nkey of a user")
-    path = home / "bus" / "rigs" / rig
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(key)
+    write_atomic(_rigs(home) / rig, key.encode())
+
+
+def admitted_key(home: Path, rig: str) -> str | None:
+    """The public nkey under which a rig may join."""
+    try:
+        return (_rigs(home) / rig).read_text().strip()
+    except FileNotFoundError:
+        return None
+
+
+def expel_rig(home: Path, rig: str) -> None:
+    """Take the right to join back; takes effect by `reload` or the server's next start."""
+    (_rigs(home) / rig).unlink(missing_ok=True)
+
+
+def _rigs(home: Path) -> Path:
+    return home / "bus" / "rigs"
 
 
 def nkeys_public(key: str) -> bool:
@@ -105,21 +165,31 @@ def nkeys_public(key: str) -> bool:
 
 
 def _rig_users(home: Path) -> list[str]:
-    folder = home / "bus" / "rigs"
+    folder = _rigs(home)
     if not folder.is_dir():
         return []
-    return [_rig_user(path.name, path.read_text().strip()) for path in sorted(folder.iterdir())]
+    paths = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
+    return [_rig_user(path.name, path.read_text().strip()) for path in paths]
 
 
 def _rig_user(rig: str, key: str) -> str:
-    """A rig may speak for itself alone and read its own plan alone."""
+    """A rig may speak for itself alone, read its own plan and its own answers alone, and answer
+    what it was asked."""
     publish = [
         *(f"{subject}.{rig}" for subject in ("inventory", "reading", "event")),
-        *("node.work", "node.submit", "node.model", "artifact.put", "artifact.get", "_INBOX.>"),
+        *("node.work", "node.submit", "node.model", "artifact.put", "artifact.get"),
         f"$JS.API.DIRECT.GET.KV_plans.$KV.plans.{rig}",
         "$JS.API.STREAM.INFO.KV_plans",
         "$JS.API.STREAM.INFO.EVENT",
     ]
-    subscribe = ["_INBOX.>", "infer.run", "node.work.new", f"$KV.plans.{rig}"]
+    subscribe = [f"{inbox(key)}.>", "infer.run", "node.work.new", f"$KV.plans.{rig}"]
     allow = (", ".join(f'"{one}"' for one in subjects) for subjects in (publish, subscribe))
-    return '{{ nkey: "{}", permissions: {{ publish: [{}], subscribe: [{}] }} }}'.format(key, *allow)
+    form = (
+        '{{ nkey: "{}", permissions: {{ publish: [{}], subscribe: [{}], allow_responses: true }} }}'
+    )
+    return form.format(key, *allow)
+
+
+def inbox(key: str) -> str:
+    """Prefix of the subjects on which the owner of a public nkey gets its answers."""
+    return f"_INBOX.{key}"

@@ -7,6 +7,7 @@ overridden by ``FARMCTL_SECTION_KEY``, e.g. ``FARMCTL_API_PORT=9000``. Unknown k
 from __future__ import annotations
 
 import dataclasses
+import ipaddress
 import os
 import re
 import socket
@@ -43,6 +44,8 @@ class BusSection:
     url: str = ""
     """A NATS server of yours, ``nats://host:port``; empty: `farmctl up` starts one."""
     host: str = "127.0.0.1"
+    """Address the server listens on. Beyond loopback, where rigs on other machines join, it
+    speaks mutual TLS alone."""
     port: int = 4222
 
 
@@ -127,7 +130,16 @@ class Config:
 
     @property
     def bus_url(self) -> str:
-        return self.bus.url or f"nats://{self.bus.host}:{self.bus.port}"
+        """Where the processes of this machine join the bus."""
+        if self.bus.url:
+            return self.bus.url
+        scheme = "tls" if self.bus_is_secured else "nats"
+        return f"{scheme}://{own_address(self.bus.host)}:{self.bus.port}"
+
+    @property
+    def bus_is_secured(self) -> bool:
+        """Whether the server of this farm speaks mutual TLS: it does beyond loopback."""
+        return not self.bus.url and not is_loopback(self.bus.host)
 
     @property
     def bus_seed(self) -> Path:
@@ -141,7 +153,7 @@ class Config:
 
     @property
     def api_url(self) -> str:
-        return f"http://{self.api.host}:{self.api.port}"
+        return f"http://{own_address(self.api.host)}:{self.api.port}"
 
     @property
     def node_url(self) -> str:
@@ -162,6 +174,20 @@ SECTIONS: dict[str, type[Any]] = {
     "planner": PlannerSection,
     "store": StoreSection,
 }
+
+
+def is_loopback(host: str) -> bool:
+    """Whether an address or name is this machine's own loopback."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def own_address(host: str) -> str:
+    """Where this machine itself reaches what listens on ``host``, ready for a URL."""
+    own = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
+    return f"[{own}]" if ":" in own else own
 
 
 def home_directory(environment: Mapping[str, str] = os.environ) -> Path:

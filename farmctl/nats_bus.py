@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any
+from urllib.parse import urlsplit
 
 import nats
 import nats.errors
@@ -27,7 +28,9 @@ from nats.js.kv import KeyValue
 from pydantic import ValidationError
 
 from farmctl.bus import M, R, Subscription
+from farmctl.bus_server import inbox, public_key
 from farmctl.errors import BusError
+from farmctl.fleet import authority
 from farmctl.messages import Message
 
 log = logging.getLogger(__name__)
@@ -341,9 +344,21 @@ async def _answer_error(raw: Msg, text: str) -> None:
         await raw._client.publish(raw.reply, b"", headers={ERROR_HEADER: line})
 
 
+def _credentials(url: str, seed: Path | None) -> dict[str, Any]:
+    """Options of the client by which both sides prove who they are."""
+    if seed is None:
+        return {}
+    options: dict[str, Any] = {"nkeys_seed": str(seed), "inbox_prefix": inbox(public_key(seed))}
+    if urlsplit(url).scheme == "tls" and (seed.parent / authority.CA_CERTIFICATE).exists():
+        context = authority.client_context(seed.parent)
+        options |= {"tls": context, "tls_hostname": authority.BUS_NAME, "tls_handshake_first": True}
+    return options
+
+
 async def connect(url: str, seed: Path | None, name: str, timeout_seconds: float = 10.0) -> NatsBus:
     """Join the bus at ``url`` with the nkey seed kept in a file, and stay joined: reconnects
-    without end. Raises `BusError` if the first connection fails within the time."""
+    without end. With a ``tls://`` URL the certificates lie beside the seed. Raises `BusError` if
+    the first connection fails within the time."""
     bells: set[asyncio.Event] = set()
 
     async def reconnected() -> None:
@@ -362,7 +377,7 @@ async def connect(url: str, seed: Path | None, name: str, timeout_seconds: float
             nats.connect(
                 url,
                 name=name,
-                nkeys_seed=str(seed) if seed else None,
+                **_credentials(url, seed),
                 max_reconnect_attempts=-1,
                 reconnect_time_wait=0.2,
                 connect_timeout=2,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sqlalchemy import func, select
+from sqlalchemy import delete, func, select
 
 from farmctl.domain import Device, Rig, Workload, device_key
 from farmctl.messages import DeviceReport, FamilyReport, InventoryReport, SelfTestReport
@@ -89,6 +89,15 @@ def rigs(tx: Transaction) -> list[RigRecord]:
 def _rig(row: RigRow) -> RigRecord:
     rig = Rig(row.name, row.site, row.agent_version, row.boot_id, row.last_seen, row.plan_number)
     return RigRecord(rig, tuple(FamilyReport.model_validate(one) for one in row.families))
+
+
+def forget_rig(tx: Transaction, name: str) -> bool:
+    """Remove a rig and its devices; whether it was there."""
+    tx.execute(delete(DeviceRow).where(DeviceRow.rig == name))
+    row = tx.get(RigRow, name)
+    if row is not None:
+        tx.delete(row)
+    return row is not None
 
 
 def devices(tx: Transaction) -> list[DeviceRecord]:
