@@ -89,13 +89,17 @@ class NodeProcess:
 
     async def _join(self, link: NodeLink) -> None:
         """Connect to the bus, however long it takes; the connection then mends itself."""
-        bus = await self._connect()
-        try:
-            self._engine.join(bus)
-            await link.join(bus)
-            await asyncio.Event().wait()
-        finally:
-            await bus.close()
+        while True:
+            bus = await self._connect()
+            try:
+                self._engine.join(bus)
+                await link.join(bus)
+                await asyncio.Event().wait()
+            except BusError as error:
+                log.warning("joining the bus failed: %s", error, extra={"action": "bus_lost"})
+            finally:
+                await bus.close()
+            await asyncio.sleep(RECONNECT_SECONDS)
 
     async def _connect(self) -> NatsBus:
         seed = self._config.bus_seed

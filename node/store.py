@@ -85,7 +85,9 @@ class ChainStore:
             raise StoreError(f"cannot open the chain's database in {path}: {error}") from error
 
     def close(self) -> None:
-        self._env.close()
+        """After a reading that is going on; no writing may be."""
+        with self._gate:
+            self._env.close()
 
     def get(self, key: bytes) -> bytes | None:
         """A state node or code, by its keccak (the `NodeStore` protocol)."""
