@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from rich.markup import escape
 from rich.table import Table
 
 WEI_PER_COIN = 10**18
@@ -25,7 +26,12 @@ def device_table(devices: list[dict[str, Any]], rigs: list[dict[str, Any]]) -> T
         for family in rig["families"]:
             if family["status"] != "pass":
                 table.add_row(
-                    f"[dim]{family['family']}", "", family["status"], "", "", family["reason"]
+                    f"[dim]{family['family']}",
+                    "",
+                    family["status"],
+                    "",
+                    "",
+                    escape(family["reason"]),
                 )
     return table
 

@@ -7,6 +7,9 @@ root=$1 job=$2 temporary_bytes=$3
 shift 3
 
 mount -t tmpfs -o size=16m,mode=755,nosuid none "$root"
+# Before the rest: the Python environment may lie below /tmp.
+mkdir "$root/tmp"
+mount -t tmpfs -o "size=$temporary_bytes,nosuid,nodev" none "$root/tmp"
 while [ "$1" != -- ]; do
     mkdir -p "$root$(dirname "$3")"
     if [ "$1" = link ]; then
@@ -20,13 +23,12 @@ while [ "$1" != -- ]; do
 done
 shift
 
-mkdir "$root/proc" "$root/dev" "$root/old" "$root/job" "$root/tmp"
+mkdir "$root/proc" "$root/dev" "$root/old" "$root/job"
 mount -t proc proc "$root/proc"
 for device in null zero random urandom; do
     : >"$root/dev/$device"
     mount --bind "/dev/$device" "$root/dev/$device"
 done
-mount -t tmpfs -o "size=$temporary_bytes,nosuid,nodev" none "$root/tmp"
 mount --bind "$job" "$root/job"
 cd "$root"
 pivot_root . old

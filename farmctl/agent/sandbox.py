@@ -69,11 +69,12 @@ class Room:
 
     def _bubblewrap(self, program: str) -> list[str]:
         words = [program, *_BUBBLEWRAP, "--tmpfs", "/", "--proc", "/proc", "--dev", "/dev"]
+        # First /tmp: the Python environment may lie below it.
+        words += ["--size", str(self.limits.temporary_bytes), "--tmpfs", "/tmp"]
         for kind, source, place in read_only_view():
             words += ["--symlink" if kind == "link" else "--ro-bind-try", source, place]
         return [
             *words,
-            *("--size", str(self.limits.temporary_bytes), "--tmpfs", "/tmp"),
             *("--bind", str(self.folder.resolve()), JOB_FOLDER),
             *("--chdir", JOB_FOLDER, "--remount-ro", "/", "--"),
         ]

@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -159,3 +160,14 @@ def test_the_trainer_runs_inside(room: Room) -> None:
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 1
     assert "there is no trainer 'none'" in done.stdout, done.stderr
+
+
+def test_an_environment_below_tmp_is_seen_inside(
+    room: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A clone in /tmp keeps its Python there, where the room has a folder of its own."""
+    with tempfile.TemporaryDirectory(dir="/tmp") as prefix:
+        (Path(prefix) / "seen").write_text("yes")
+        monkeypatch.setattr(sys, "prefix", prefix)
+        done = run(room, f"cat {prefix}/seen && touch /tmp/mine && ! touch {prefix}/mine")
+    assert (done.returncode, done.stdout) == (0, "yes"), done.stderr
