@@ -6,14 +6,15 @@ import { addBlock, addEvent, replaceBy } from "./reduce";
 import { Resource } from "./resource.svelte";
 import { openStream } from "./stream";
 
-const lists = { query: { limit: 100 } };
+const newestBlocks = { query: { limit: 30 } };
+const newestEvents = { query: { limit: 100 } };
 
 export const overview = new Resource(() => take(api.GET("/v1/overview")));
 export const rigs = new Resource(() => take(api.GET("/v1/rigs")));
 export const devices = new Resource(() => take(api.GET("/v1/devices")));
 export const jobs = new Resource(() => take(api.GET("/v1/jobs")));
-export const blocks = new Resource(() => take(api.GET("/v1/blocks", { params: lists })));
-export const events = new Resource(() => take(api.GET("/v1/events", { params: lists })));
+export const blocks = new Resource(() => take(api.GET("/v1/blocks", { params: newestBlocks })));
+export const events = new Resource(() => take(api.GET("/v1/events", { params: newestEvents })));
 
 const resources = [overview, rigs, devices, jobs, blocks, events];
 
