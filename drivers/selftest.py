@@ -70,11 +70,11 @@ def prove(
 
 def check(session: Session, capability: Capability) -> str:
     """Test an open session; returns what was shown. Raises `SelfTestFailed`."""
-    if capability is Capability.CUCKOO:
+    if capability == Capability.CUCKOO:
         return _check_cuckoo(cast(CuckooSession, session))
-    if capability is Capability.INFER:
+    if capability == Capability.INFER:
         return _check_infer(cast(InferSession, session))
-    if capability is Capability.TRAIN:
+    if capability == Capability.TRAIN:
         return _check_train(cast(TrainSession, session))
     raise NotSupported(f"there is no known answer for {capability} yet")
 

@@ -96,10 +96,10 @@ class Driver:
 
 
 def _open(capability: Capability, **options: Any) -> Session:
-    if capability is Capability.TRAIN:
+    if capability == Capability.TRAIN:
         return TrainProof(**options)
     options.setdefault("memory_limit_bytes", default_memory_limit_bytes())
-    if capability is Capability.INFER:
+    if capability == Capability.INFER:
         return InferRuns(**options)
     options.setdefault("threads", 1)
     return CuckooSearch(**options)
