@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -91,3 +94,37 @@ def test_pyopencl_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pyopencl", None)
     with pytest.raises(opencl_boards.DriverMissing, match="not installed"):
         opencl_boards.list_boards()
+
+
+LIST_BOARDS = """
+import json
+from drivers.fpga.driver import Driver
+driver = Driver()
+boards = [(d.info.id, d.info.model, d.info.memory_bytes, d.info.details) for d in driver.discover()]
+print(json.dumps([driver.probe().status, boards]))
+"""
+
+
+def test_finds_an_opencl_board(tmp_path: Path) -> None:
+    """The real pyopencl and its loader, over a vendor's library of ours. In a process of its
+    own: the loader looks for vendors only once."""
+    library = tmp_path / "libfakeopencl.so"
+    source = Path(__file__).with_name("fake_opencl.c")
+    flags = ["-shared", "-fPIC", "-fvisibility=hidden", "-Wall", "-Werror"]
+    subprocess.run(["cc", *flags, "-o", str(library), str(source)], check=True)
+    (tmp_path / "vendors").mkdir()
+    (tmp_path / "vendors/fake.icd").write_text(f"{library}\n")
+    root = Path(__file__).parents[3]
+    variables = {"OCL_ICD_VENDORS": str(tmp_path / "vendors"), "PYTHONPATH": str(root)}
+    answer = subprocess.run(
+        [sys.executable, "-c", LIST_BOARDS],
+        env={**os.environ, **variables},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    status, boards = json.loads(answer.stdout)
+    assert status == "pass"
+    platform = "Intel(R) FPGA SDK for OpenCL(TM)"
+    details = {"through": "opencl", "platform": platform}
+    assert boards == [["fpga:0", "pac_a10 : PAC Arria 10 Platform", 8 << 30, details]]
