@@ -21,7 +21,8 @@ import farmctl
 from farmctl.errors import Refused
 
 JOB_FOLDER = "/job"
-CODE_FOLDER = "/farm"
+CODE_FOLDER = Path(farmctl.__file__).resolve().parent
+"""Seen inside at its own place: an editable install finds the package by that path alone."""
 _SYSTEM_FOLDERS = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64")
 _SYSTEM_FILES = ("/etc/ld.so.cache", "/etc/alternatives", "/etc/localtime")
 _CURE = "install the package `bubblewrap` on this rig, and allow user namespaces"
@@ -96,7 +97,7 @@ class Room:
             "PATH": "/usr/bin:/bin",
             "HOME": "/tmp",
             "LANG": "C.UTF-8",
-            "PYTHONPATH": CODE_FOLDER,
+            "PYTHONPATH": str(CODE_FOLDER.parent),
             "PYTHONDONTWRITEBYTECODE": "1",
             "OMP_NUM_THREADS": "1",
             **(self.environment or {}),
@@ -139,8 +140,7 @@ def read_only_view() -> list[tuple[Literal["bind", "link"], str, str]]:
     for folder in sorted({sys.prefix, sys.base_prefix, str(_interpreter_home())}):
         if not folder.startswith("/usr"):
             view.append(("bind", folder, folder))
-    code = Path(farmctl.__file__).resolve().parent
-    return [*view, ("bind", str(code), f"{CODE_FOLDER}/farmctl")]
+    return [*view, ("bind", str(CODE_FOLDER), str(CODE_FOLDER))]
 
 
 def _interpreter_home() -> Path:
