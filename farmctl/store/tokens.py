@@ -84,6 +84,7 @@ def use_code(tx: Transaction, purpose: str, code: str, now: float) -> str | None
     if row is None or row.purpose != purpose:
         return None
     tx.delete(row)
+    tx.flush()
     return row.subject if row.expires > now else None
 
 
