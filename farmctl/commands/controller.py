@@ -7,7 +7,7 @@ import logging
 
 import typer
 
-from farmctl import config, controller
+from farmctl import config
 
 CHATTY = ("apscheduler", "alembic", "httpx", "httpcore", "asyncio", "sse_starlette")
 
@@ -21,4 +21,6 @@ def register(app: typer.Typer) -> None:
         )
         for name in CHATTY:
             logging.getLogger(name).setLevel(logging.WARNING)
+        from farmctl import controller  # heavy: only this command needs it
+
         asyncio.run(controller.run(config.load()))

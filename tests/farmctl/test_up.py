@@ -124,6 +124,7 @@ def _descendants(farm: RunningFarm) -> list[psutil.Process]:
     return psutil.Process(farm.process.pid).children(recursive=True)
 
 
+@pytest.mark.timeout(400)
 def test_farm_starts_mines_switches_stops_and_goes_on(tmp_path: Path) -> None:
     home = tmp_path / "home"
     with running(home) as farm:
