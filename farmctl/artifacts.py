@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import os
 import re
@@ -96,12 +95,12 @@ class Artifacts:
         if shutil.disk_usage(self.folder).free - wanted_bytes < RESERVE_BYTES:
             raise StoreError("the controller's disk is full; free some space")
 
-    def remove(self, keep: frozenset[str]) -> int:
-        """Delete whole artifacts that nothing refers to; returns how many."""
+    def remove(self, keep: frozenset[str], before: float) -> int:
+        """Delete files older than a time that nothing refers to; returns how many."""
         if not self.folder.is_dir():
             return 0
-        gone = [p for p in self.folder.iterdir() if _NAME.fullmatch(p.name) and p.name not in keep]
+        old = [p for p in self.folder.iterdir() if p.stat().st_mtime < before]
+        gone = [path for path in old if path.name not in keep]
         for path in gone:
-            with contextlib.suppress(FileNotFoundError):
-                path.unlink()
+            path.unlink(missing_ok=True)
         return len(gone)

@@ -93,6 +93,7 @@ class Executor:
             try:
                 await self.bus.put(BUCKET, rig, message)
             except BusError as error:
+                del self._sent[rig]  # `resend` tries again soon
                 log.warning("plan %d is not with %s yet: %s", plan.number, rig, error)
 
     def _part(self, plan: Plan, rig: str) -> RigPlan:

@@ -19,9 +19,9 @@ from farmctl.market.desk import Desk
 from farmctl.messages import NodeStatus
 from farmctl.node_client import NodeClient
 from farmctl.reports import Effect, Reports
-from farmctl.store import Store, events, market, plans
+from farmctl.store import Store, events, jobs, market, plans
 from farmctl.store.events import EventRecord
-from farmctl.store.policy import Switch
+from farmctl.store.policy import Switch, prune_switches
 from farmctl.telemetry import Telemetry
 from farmctl.views import Views
 
@@ -29,6 +29,10 @@ from farmctl.views import Views
 NODE_SILENT_SECONDS = 5.0
 DAY_SECONDS = 86_400.0
 KEEP_DAYS = 90.0
+#: The stream keeps events for 7 days; after these no repetition can come.
+SEEN_DAYS = 30.0
+#: A file that no job refers to may be about to be: it is left for so long.
+ARTIFACT_DAYS = 1.0
 
 
 class Farm:
@@ -116,11 +120,15 @@ class Farm:
 
     def prune(self) -> None:
         """Forget what is old, so that the store stays bounded."""
-        kept, before = self.config.store, self.clock() - KEEP_DAYS * DAY_SECONDS
+        kept, now = self.config.store, self.clock()
+        before = now - KEEP_DAYS * DAY_SECONDS
         self.telemetry.prune(
             kept.raw_reading_hours, kept.minute_reading_days, kept.hour_reading_days
         )
         with self.store.begin() as tx:
-            events.prune(tx, before)
+            events.prune(tx, before, now - SEEN_DAYS * DAY_SECONDS)
             plans.prune(tx, before)
+            prune_switches(tx, before)
             market.prune_quotes(tx, before)
+            used = jobs.artifacts(tx)
+        self.artifacts.remove(used, now - ARTIFACT_DAYS * DAY_SECONDS)

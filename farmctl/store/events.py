@@ -53,7 +53,7 @@ def see(tx: Transaction, identity: str, now: float) -> bool:
     return True
 
 
-def prune(tx: Transaction, before: float) -> None:
-    """Forget events; ids are kept as long, far beyond the stream's own age."""
+def prune(tx: Transaction, before: float, seen_before: float) -> None:
+    """Forget old events, and ids that no rig can send again."""
     tx.execute(delete(EventRow).where(EventRow.time < before))
-    tx.execute(delete(SeenRow).where(SeenRow.time < before))
+    tx.execute(delete(SeenRow).where(SeenRow.time < seen_before))

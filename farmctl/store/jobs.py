@@ -130,6 +130,18 @@ def losses(tx: Transaction, identity: str, points: int = CURVE_POINTS) -> list[t
     return curve[::-1][::stride][::-1]
 
 
+def artifacts(tx: Transaction) -> frozenset[str]:
+    """Ids of every file that a job refers to: its checkpoint while it runs, its results."""
+    kept: set[str] = set()
+    for checkpoint, results, state in tx.execute(
+        select(JobRow.checkpoint, JobRow.results, JobRow.state)
+    ):
+        kept.update(str(value) for value in results.values())
+        if checkpoint and state not in FINAL:
+            kept.add(checkpoint)
+    return frozenset(kept)
+
+
 def _record(row: JobRow) -> JobRecord:
     job = Job(
         id=row.id,

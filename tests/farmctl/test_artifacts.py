@@ -3,6 +3,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import time
 from pathlib import Path
 
 import pytest
@@ -88,5 +89,7 @@ async def test_only_what_is_referred_to_stays(artifacts: Artifacts) -> None:
     bus = await serve(artifacts)
     other = await put_artifact(bus, b"old")
     await put_artifact(bus, CONTENT)
-    assert artifacts.remove(frozenset({NAME})) == 1
+    assert artifacts.remove(frozenset({NAME}), before=0.0) == 0
+    assert artifacts.remove(frozenset({NAME}), before=time.time() + 1) == 1
+    assert (artifacts.folder / NAME).exists()
     assert not (artifacts.folder / other).exists()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncIterator
 
 import pytest
@@ -14,7 +15,7 @@ from farmctl.farm import Farm
 from farmctl.inventory import JOB_LEASE_SECONDS, SILENT_SECONDS
 from farmctl.jobs import NewJob
 from farmctl.messages import RigPlan, ShareEvent
-from farmctl.store import Transaction, audit, inventory, plans, policy
+from farmctl.store import Transaction, audit, events, inventory, plans, policy
 from tests.farmctl.farms import (
     KEY,
     RIG,
@@ -150,9 +151,18 @@ async def test_plan_that_did_not_arrive_is_sent_again(farm: Farm) -> None:
     await farm.requests.switch(KEY, Workload.IDLE, True, None, "ann")
     farm.bus.put = real_put  # type: ignore[method-assign]
     assert (await rig_plan(farm)).number == 1
-    farm.clock.now += RESEND_SECONDS + 1  # type: ignore[attr-defined]
     await farm.executor.resend()
     assert (await rig_plan(farm)).number == 2
+
+
+async def test_rig_that_does_not_follow_is_sent_its_plan_again(farm: Farm) -> None:
+    await enrol(farm)
+    await farm.bus.put("plans", RIG, (await rig_plan(farm)).model_copy(update={"number": 0}))
+    await farm.executor.resend()
+    assert (await rig_plan(farm)).number == 0
+    farm.clock.now += RESEND_SECONDS + 1  # type: ignore[attr-defined]
+    await farm.executor.resend()
+    assert (await rig_plan(farm)).number == 1
 
 
 async def test_restarted_controller_goes_on_with_the_same_plan(config: Config) -> None:
@@ -254,3 +264,22 @@ async def test_rig_cannot_speak_for_another(farm: Farm) -> None:
     with farm.store.begin() as tx:
         assert inventory.rigs(tx) == []
     assert farm.keeper.refused == 1
+
+
+async def test_old_records_are_forgotten_and_files_in_use_stay(farm: Farm) -> None:
+    await enrol(farm)
+    job = (await farm.queue.submit(new_job(), "ann", no_terms)).job
+    line = (await rig_plan(farm)).assignments[0]
+    folder = farm.artifacts.folder
+    folder.mkdir(parents=True)
+    for name in ("c" * 64, "d" * 64):
+        (folder / name).write_bytes(b"x")
+        os.utime(folder / name, (0, 0))
+    await progress(farm, job.id, line.generation, 1, checkpoint="c" * 64)
+    farm.tell("test", "x", "old")
+    farm.clock.now += 100 * 86_400  # type: ignore[attr-defined]
+    farm.prune()
+    with farm.store.begin() as tx:
+        assert events.recent(tx, 10) == []
+        assert plans.latest(tx) is not None
+    assert [path.name for path in folder.iterdir()] == ["c" * 64]
