@@ -34,7 +34,7 @@ CHAIN = replace(FARMNET, name="benchmark", edge_bits=EDGE_BITS, genesis=GENESIS)
 
 #: name, blocks, transfers in each
 QUICK = (("empty", 100, 0), ("transfers", 10, 100))
-FULL = (("empty", 1000, 0), ("transfers", 50, 100), ("transfers", 20, 350))
+FULL = (("empty", 400, 0), ("transfers", 20, 100), ("transfers", 8, 250))
 
 
 def run(quick: bool) -> dict[str, Any]:

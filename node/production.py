@@ -6,6 +6,7 @@ the template says why (``blocked``).
 
 from __future__ import annotations
 
+import time
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -154,9 +155,9 @@ class Producer:
     def _choose(self, transition: BlockTransition, state: State) -> _Choice:
         choice = _Choice()
         skip: set[bytes] = set()
-        deadline = self._clock() + BUILD_SECONDS
+        deadline = time.monotonic() + BUILD_SECONDS
         for waiting in self._mempool.ready(state, skip):
-            if transition.gas_left < TRANSACTION_GAS or self._clock() > deadline:
+            if transition.gas_left < TRANSACTION_GAS or time.monotonic() > deadline:
                 break
             if not self._take(transition, waiting.transaction, choice):
                 skip.add(waiting.sender)
