@@ -34,7 +34,7 @@ class Spec:
     name: str
     command: tuple[str, ...]
     is_ready: Callable[[], Awaitable[bool]]
-    ready_seconds: float = 60.0
+    ready_seconds: float = 120.0
 
 
 @dataclass

@@ -11,6 +11,7 @@ import sys
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 
 from farmctl import commands
 from farmctl.errors import FarmError
@@ -33,5 +34,5 @@ def main() -> None:
     try:
         build_app()()
     except FarmError as error:
-        Console(stderr=True).print(f"[bold red]error:[/] {error}", highlight=False)
+        Console(stderr=True).print(f"[bold red]error:[/] {escape(str(error))}", highlight=False)
         sys.exit(1)
