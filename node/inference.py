@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import random
 import threading
-from collections import Counter, OrderedDict
+import time
+from collections import Counter, OrderedDict, deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from node.errors import EngineUnavailable, ModelFault
@@ -25,6 +26,8 @@ from node.spec.vm.context import Infer, InferLogicError, InferRuntimeError, Kern
 
 RESULTS = 4096
 RESULT_BYTES = 65_536
+#: Computed inferences that can be looked at.
+RECENT = 1000
 
 
 @dataclass(frozen=True)
@@ -34,6 +37,23 @@ class Answer:
     output: bytes
     device: str = ""
     """Who computed it, where that can be said."""
+    checked: bool = False
+    """The reference has given the same result."""
+
+
+@dataclass(frozen=True)
+class Computed:
+    """An inference that this node has had computed, for people."""
+
+    time: float
+    model: str
+    """Infohash, hex."""
+    input_hash: str
+    """Keccak-256 of the contract's input bytes, hex."""
+    device: str
+    milliseconds: float
+    """Until the engine had answered, the check included."""
+    checked: bool
 
 
 class InferEngine(Protocol):
@@ -84,13 +104,11 @@ class CrossCheckedEngine:
             expected = self._reference.run(model, data)
             self._report(model, "", f"claimed a fault where there is none: {fault}")
             return expected
-        if random.random() < self._ratio:
-            self._check(model, data, answer)
-        return answer
+        return self._check(model, data, answer) if random.random() < self._ratio else answer
 
-    def _check(self, model: str, data: bytes, answer: Answer) -> None:
+    def _check(self, model: str, data: bytes, answer: Answer) -> Answer:
         if self._reference.run(model, data).output == answer.output:
-            return
+            return replace(answer, checked=True)
         self._report(model, answer.device, "gave a wrong result")
         raise EngineUnavailable(f"{answer.device} gave a wrong result for model {model}")
 
@@ -103,6 +121,13 @@ class Inference:
         self._engine = engine
         self._results: OrderedDict[tuple[bytes, bytes], bytes] = OrderedDict()
         self._lock = threading.Lock()
+        self._recent: deque[Computed] = deque(maxlen=RECENT)
+
+    def recent(self, model: str) -> list[Computed]:
+        """The newest inferences of a model (infohash, hex) that were computed for this node
+        since its start, oldest first. What was known from before is not computed again."""
+        with self._lock:
+            return [each for each in self._recent if each.model == model]
 
     def operations(self, model: bytes, raw_size: int) -> int:
         try:
@@ -149,7 +174,22 @@ class Inference:
         if len(data) < needed:
             raise ModelFault(f"the model takes {needed} bytes of input, not {len(data)}")
         kernel = turn_words(data[:needed], graph.input_type_bytes)
-        return turn_words(self._engine.run(model.hex(), kernel).output, graph.output_type_bytes)
+        began = time.monotonic()
+        answer = self._engine.run(model.hex(), kernel)
+        self._note(model, data, answer, (time.monotonic() - began) * 1000)
+        return turn_words(answer.output, graph.output_type_bytes)
+
+    def _note(self, model: bytes, data: bytes, answer: Answer, milliseconds: float) -> None:
+        done = Computed(
+            time.time(),
+            model.hex(),
+            keccak(data).hex(),
+            answer.device,
+            milliseconds,
+            answer.checked,
+        )
+        with self._lock:
+            self._recent.append(done)
 
 
 class CountedInference:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from node.core import Node
-from node.rpc.errors import ResourceNotFound
+from node.rpc.errors import InvalidParams, ResourceNotFound
 from node.rpc.forms import hexbytes, parse_address, quantity
 from node.rpc.views import Json
 from node.spec.meta import InputMeta, ModelMeta, decode_meta, is_input, is_model
@@ -13,6 +14,7 @@ from node.spec.rlp import RlpError
 from node.spec.state import State
 
 MAX_LISTED = 1000
+_INFOHASH = re.compile(r"[0-9a-f]{40}")
 
 
 def list_models(node: Node) -> list[Json]:
@@ -28,6 +30,28 @@ def get_model(node: Node, address: Any) -> Json:
     if found is None:
         raise ResourceNotFound("no model or input at this address")
     return found
+
+
+def list_inferences(node: Node, infohash: Any) -> list[Json]:
+    """Inferences of a model computed since the node's start, oldest first, at most 1000: on
+    which device, how long it took, and whether the CVM's reference has confirmed it."""
+    return [
+        {
+            "time": each.time,
+            "inputHash": "0x" + each.input_hash,
+            "device": each.device,
+            "milliseconds": each.milliseconds,
+            "checked": each.checked,
+        }
+        for each in node.inference.recent(parse_infohash(infohash))
+    ]
+
+
+def parse_infohash(value: Any) -> str:
+    text = str(value).lower().removeprefix("0x")
+    if not _INFOHASH.fullmatch(text):
+        raise InvalidParams("an infohash has 40 hex digits")
+    return text
 
 
 def describe(node: Node, state: State, address: bytes) -> Json | None:
@@ -86,4 +110,8 @@ def _metas(node: Node) -> list[Json]:
     return [m for m in found if m is not None]
 
 
-METHODS = {"ctxc_models": list_models, "ctxc_getModel": get_model}
+METHODS = {
+    "ctxc_models": list_models,
+    "ctxc_getModel": get_model,
+    "ctxc_inferences": list_inferences,
+}
