@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -45,6 +45,12 @@ def operations(schedule: Schedule) -> tuple[Operation | None, ...]:
     for opcode, _, pops, pushes, gas, execute in _rows(schedule):
         table[opcode] = Operation(pops, STACK_LIMIT + pops - pushes, gas, execute)
     return tuple(table)
+
+
+@lru_cache(maxsize=64)
+def opcodes(schedule: Schedule) -> Mapping[str, int]:
+    """The opcodes of a machine by name."""
+    return {row[1]: row[0] for row in _rows(schedule)}
 
 
 def _rows(schedule: Schedule) -> Iterator[Row]:
