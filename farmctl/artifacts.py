@@ -52,6 +52,11 @@ class Artifacts:
             chunk=content,
         )
 
+    def find(self, artifact: str) -> Path | None:
+        """Where an artifact lies, whole; None where there is none of that name."""
+        path = self.folder / artifact
+        return path if _NAME.fullmatch(artifact) and path.exists() else None
+
     def path(self, artifact: str) -> Path:
         if not _NAME.fullmatch(artifact):
             raise BadRequest(f"{artifact[:80]!r} is no artifact; its SHA-256 in hex is")

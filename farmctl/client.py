@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import Any
 
 import httpx
@@ -9,6 +10,7 @@ import httpx
 from farmctl import errors
 from farmctl.config import Config
 from farmctl.errors import FarmError, Unauthorised, Unavailable
+from farmctl.messages import CHUNK_BYTES
 
 TIMEOUT_SECONDS = 15.0
 
@@ -32,14 +34,38 @@ class ApiClient:
     def delete(self, path: str) -> None:
         self._send("DELETE", path)
 
+    def fetch_file(self, path: str) -> bytes:
+        return self._request("GET", path).content
+
+    def put_file(self, content: bytes) -> str:
+        """Store a file as an artifact, chunk by chunk; its id. Sent again, it changes nothing."""
+        artifact = hashlib.sha256(content).hexdigest()
+        stored = 0
+        while True:
+            reply = self._send(
+                "PUT",
+                f"/v1/artifacts/{artifact}",
+                params={"offset": stored, "total_bytes": len(content)},
+                content=content[stored : stored + CHUNK_BYTES],
+            )
+            if reply["complete"]:
+                return artifact
+            if not stored < reply["stored_bytes"] < len(content):
+                raise Unavailable(f"the controller does not store the file: {reply['detail']}")
+            stored = reply["stored_bytes"]
+
     def _send(self, method: str, path: str, **content: Any) -> Any:
+        answer = self._request(method, path, **content)
+        return answer.json() if answer.content else None
+
+    def _request(self, method: str, path: str, **content: Any) -> httpx.Response:
         try:
             answer = self._client.request(method, path, **content)
         except httpx.HTTPError as error:
             text = f"no controller answers at {self._url}; `farmctl up` starts one"
             raise Unavailable(text) from error
         if answer.is_success:
-            return answer.json() if answer.content else None
+            return answer
         raise _problem(answer)
 
 

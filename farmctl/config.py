@@ -58,6 +58,8 @@ class NodeSection:
     cross_check_ratio: float = 1.0
     """Share of INFER results computed again by the CVM reference."""
     infer_timeout_seconds: float = 10.0
+    storage_bytes: int = 50 * 1024**3
+    """Most that models and inputs may take."""
 
 
 @dataclass(frozen=True)

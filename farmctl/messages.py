@@ -13,6 +13,7 @@ KV ``plans``, key ``{}``    latest     `RigPlan`, the desired state of one rig
 ``node.work.new``           publish    `Work`, whenever it changes
 ``node.submit``             request    `Submission` → `SubmissionReply`
 ``node.model``              request    `ModelRequest` → `ModelReply`, a chunk of a file
+``node.keep``               request    `KeepRequest` → `KeepReply`: files for the node's storage
 ``node.status``             publish    `NodeStatus`, each second
 ``artifact.put``            request    `ArtifactChunk` → `ArtifactReply` (checkpoints, results)
 ``artifact.get``            request    `ArtifactRequest` → `ArtifactChunk`
@@ -239,6 +240,20 @@ class ModelReply(Message):
     found: bool
     total_bytes: int = 0
     chunk: bytes = b""
+    detail: str = ""
+
+
+class KeepRequest(Message):
+    """Put files, which the controller has as artifacts, into the node's storage: a model's
+    ``symbol`` and ``params``, or an input's ``data``."""
+
+    files: dict[Literal["symbol", "params", "data"], str]
+    """Artifact ids (sha-256, hex)."""
+
+
+class KeepReply(Message):
+    infohash: str = ""
+    """Under which the files are kept now, 40 hex digits; empty where they are refused."""
     detail: str = ""
 
 

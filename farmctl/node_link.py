@@ -10,18 +10,21 @@ import asyncio
 import logging
 import time
 import uuid
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from functools import lru_cache
 
 from drivers.base import CuckooJob
 from drivers.cpu import cuckoo
+from farmctl.agent.artifacts import read_artifact
 from farmctl.bus import Bus
-from farmctl.errors import BusError
+from farmctl.errors import BadRequest, BusError, FarmError
 from farmctl.messages import (
     CHUNK_BYTES,
     FaultEvent,
     InferReply,
     InferRequest,
+    KeepReply,
+    KeepRequest,
     Message,
     ModelReply,
     ModelRequest,
@@ -41,7 +44,10 @@ from node.errors import (
 )
 from node.inference import Answer
 from node.models.errors import StorageError
+from node.models.input_file import read_input_shape
 from node.models.loading import GraphLoader
+from node.models.storage import DATA, PARAMETERS, SYMBOL
+from node.models.storage.directory import CONTENT_BYTES_LIMIT
 from node.service import NodeService
 from node.spec.chain import Chain
 from node.work import WorkPackage
@@ -121,6 +127,7 @@ class NodeLink:
         await bus.serve("node.work", Message, self._give_work)
         await bus.serve("node.submit", Submission, self._judge)
         await bus.serve("node.model", ModelRequest, self._give_model)
+        await bus.serve("node.keep", KeepRequest, lambda request: self._keep(bus, request))
         self._bus = bus
 
     def announce(self, package: WorkPackage) -> None:
@@ -207,6 +214,27 @@ class NodeLink:
             return ModelReply(found=False, detail=str(error))
         chunk = content[request.offset : request.offset + CHUNK_BYTES]
         return ModelReply(found=True, total_bytes=len(content), chunk=chunk)
+
+    async def _keep(self, bus: Bus, request: KeepRequest) -> KeepReply:
+        try:
+            files: dict[str, bytes] = {
+                name: await read_artifact(bus, artifact, CONTENT_BYTES_LIMIT)
+                for name, artifact in request.files.items()
+            }
+            infohash = await asyncio.to_thread(self._store, files)
+        except (FarmError, StorageError) as error:
+            return KeepReply(detail=str(error))
+        return KeepReply(infohash=infohash.hex())
+
+    def _store(self, files: Mapping[str, bytes]) -> bytes:
+        """Raises `StorageError`, or `BadRequest` where the files are no model and no input."""
+        storage = self._loader.storage
+        if files.keys() == {SYMBOL, PARAMETERS}:
+            return storage.put_model(files[SYMBOL], files[PARAMETERS])
+        if files.keys() == {DATA}:
+            read_input_shape(files[DATA])
+            return storage.put_input(files[DATA])
+        raise BadRequest("send symbol and params of a model, or data of an input")
 
     def _publish(self, subject: str, message: Message) -> None:
         if self._bus is not None:

@@ -36,7 +36,9 @@ class NodeProcess:
         self._config = config
         self._chain = chain or _chain(config)
         self._home = config.home / "node"
-        self._loader = GraphLoader(DirectoryStorage(config.home / "models"))
+        self._loader = GraphLoader(
+            DirectoryStorage(config.home / "models", config.node.storage_bytes)
+        )
         self._engine = BusEngine(config.node.infer_timeout_seconds)
         self._loop: asyncio.AbstractEventLoop | None = None
         self.link: NodeLink | None = None

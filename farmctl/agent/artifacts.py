@@ -38,20 +38,26 @@ async def put_artifact(bus: Bus, content: bytes) -> str:
 
 
 async def fetch_artifact(bus: Bus, artifact: str, path: Path) -> None:
-    """Write an artifact to ``path``, whole and verified.
+    """Write an artifact to ``path``, whole and verified; raises what `read_artifact` does, and
+    `StoreError` when the disk does not take it."""
+    write_atomic(path, await read_artifact(bus, artifact), 0o600)
+
+
+async def read_artifact(bus: Bus, artifact: str, limit_bytes: int = LIMIT_BYTES) -> bytes:
+    """An artifact, whole and verified.
 
     Raises `BusError` when nobody answers, `BadRequest` when it is not the file that its id
-    names, `StoreError` when the disk does not take it.
+    names, `StoreError` when it is too large.
     """
     content = bytearray()
     while True:
         request = ArtifactRequest(artifact=artifact, offset=len(content))
         reply = await bus.request("artifact.get", request, ArtifactChunk, TIMEOUT_SECONDS)
-        if reply.total_bytes > LIMIT_BYTES:
-            raise StoreError(f"artifact {artifact} is larger than {LIMIT_BYTES} bytes")
+        if reply.total_bytes > limit_bytes:
+            raise StoreError(f"artifact {artifact} is larger than {limit_bytes} bytes")
         content += reply.chunk
         if len(content) >= reply.total_bytes or not reply.chunk:
             break
     if hashlib.sha256(content).hexdigest() != artifact:
         raise BadRequest(f"the controller has no whole artifact {artifact}")
-    write_atomic(path, bytes(content), 0o600)
+    return bytes(content)

@@ -261,6 +261,25 @@ class ModelView(Body):
     calls: int
 
 
+class ArtifactView(Body):
+    stored_bytes: int
+    """How much of it is here; send the rest from there on."""
+    complete: bool
+    detail: str
+
+
+class KeepBody(Body):
+    """Files for the node's storage, as artifact ids: a model's ``symbol`` and ``params``, or an
+    input's ``data``."""
+
+    files: dict[Literal["symbol", "params", "data"], str]
+
+
+class KeptView(Body):
+    infohash: str
+    """Name of the files in the network's storage, 40 hex digits."""
+
+
 class BlockView(Body):
     number: int
     hash: str
