@@ -21,7 +21,10 @@ from farmctl.errors import ConfigError
 
 PREFIX = "FARMCTL_"
 #: ``FARMCTL_`` variables that are no settings.
-RESERVED = frozenset({"FARMCTL_HOME", "FARMCTL_VECTORS", "FARMCTL_DRIVERS", "FARMCTL_PYNQ_PYTHON"})
+RESERVED = frozenset(
+    f"FARMCTL_{name}"
+    for name in ("HOME", "VECTORS", "ETHEREUM_TESTS", "DRIVERS", "PYNQ_PYTHON", "API")
+)
 _NAME = re.compile(r"^[a-z0-9][a-z0-9-]{0,62}$")
 
 
