@@ -68,7 +68,8 @@ std::int64_t size_of(const Shape &shape) {
 }
 
 Kernel bind(const Operands &step) {
-  for (const Table *table : {&elementwise_operators(), &layout_operators(), &window_operators()})
+  for (const Table *table : {&elementwise_operators(), &layout_operators(), &window_operators(),
+                             &detection_operators()})
     if (const auto found = table->find(step.op); found != table->end()) return found->second(step);
   throw Failure(FARMCPU_NOT_SUPPORTED, "operator " + step.op + " is not available on the CPU");
 }

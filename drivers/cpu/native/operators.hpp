@@ -68,6 +68,7 @@ using Table = std::map<std::string, Bind>;
 const Table &elementwise_operators();
 const Table &layout_operators();
 const Table &window_operators();
+const Table &detection_operators();
 
 // The kernel of one step. Throws Failure.
 Kernel bind(const Operands &step);
