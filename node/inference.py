@@ -21,7 +21,8 @@ from node.models.input_file import read_input
 from node.models.loading import GraphLoader
 from node.models.storage import DATA
 from node.spec.crypto import keccak
-from node.spec.cvm import CvmError, run
+from node.spec.cvm import CvmError, run, words
+from node.spec.cvm.errors import CvmRunError
 from node.spec.vm.context import Infer, InferLogicError, InferRuntimeError, KernelFault
 
 RESULTS = 4096
@@ -170,14 +171,14 @@ class Inference:
 
     def _compute(self, model: bytes, data: bytes) -> bytes:
         graph = self._loader.load(model)
-        needed = graph.input_bytes
-        if len(data) < needed:
-            raise ModelFault(f"the model takes {needed} bytes of input, not {len(data)}")
-        kernel = turn_words(data[:needed], graph.input_type_bytes)
+        try:
+            kernel = words.to_kernel_form(graph, data)
+        except CvmRunError as error:
+            raise ModelFault(str(error)) from error
         began = time.monotonic()
         answer = self._engine.run(model.hex(), kernel)
         self._note(model, data, answer, (time.monotonic() - began) * 1000)
-        return turn_words(answer.output, graph.output_type_bytes)
+        return words.to_contract_form(graph, answer.output)
 
     def _note(self, model: bytes, data: bytes, answer: Answer, milliseconds: float) -> None:
         done = Computed(
@@ -208,8 +209,3 @@ class CountedInference:
     def run(self, model: bytes, data: bytes, raw_size: int) -> bytes:
         self.calls[model] += 1
         return self._inner.run(model, data, raw_size)
-
-
-def turn_words(data: bytes, width: int) -> bytes:
-    """Elements of ``width`` bytes from big-endian to little-endian or back."""
-    return b"".join([data[i : i + width][::-1] for i in range(0, len(data), width)])

@@ -244,10 +244,11 @@ class Train:
 
     async def _count_crash(self, status: int) -> None:
         assert self._complaint is not None
-        complaint = (await self._complaint)[-COMPLAINT_CHARACTERS:].strip()
+        said = (await self._complaint).strip().splitlines()
+        complaint = said[-1][:COMPLAINT_CHARACTERS] if said else "it said nothing"
         self._folder.attempts.crashes += 1
         self._folder.save()
-        detail = f"the job ended with status {status}: {complaint or 'it said nothing'}"
+        detail = f"the job ended with status {status}: {complaint}"
         if self._folder.attempts.crashes >= CRASH_LIMIT:
             self._tell(JobState.FAILED, detail=detail)
             return

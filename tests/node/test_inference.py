@@ -11,7 +11,7 @@ import pytest
 from farmctl.api.routes.node import show_model
 from node.errors import EngineUnavailable, ModelFault
 from node.importing import Outcome
-from node.inference import Answer, CrossCheckedEngine, Inference, ReferenceEngine, turn_words
+from node.inference import Answer, CrossCheckedEngine, Inference, ReferenceEngine
 from node.models.cache import Cache
 from node.models.input_file import write_input
 from node.models.loading import GraphLoader
@@ -280,11 +280,6 @@ def test_faults_are_of_the_networks_kinds(loader: GraphLoader) -> None:
         inference.operations(broken, 0)
     with pytest.raises(InferRuntimeError, match="not stored"):
         inference.operations(bytes(20), 0)
-
-
-def test_words_turn_and_turn_back() -> None:
-    assert turn_words(bytes(range(8)), 4) == bytes([3, 2, 1, 0, 7, 6, 5, 4])
-    assert turn_words(b"abc", 1) == b"abc"
 
 
 def test_the_dashboard_can_show_the_model(published: Published) -> None:
