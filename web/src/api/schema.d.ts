@@ -24,6 +24,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/artifacts/{artifact}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * Put Chunk
+         * @description Take one chunk of a file named by its SHA-256; chunks come in order.
+         */
+        put: operations["put_chunk_v1_artifacts__artifact__put"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/audit": {
         parameters: {
             query?: never;
@@ -183,6 +203,46 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/enrol": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Enrol Rig
+         * @description Needs no token but the code: the rig sends its public keys and may join the bus.
+         */
+        post: operations["enrol_rig_v1_enrol_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/enrolments": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Create Enrolment
+         * @description A one-time code for one rig.
+         */
+        post: operations["create_enrolment_v1_enrolments_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/events": {
         parameters: {
             query?: never;
@@ -280,6 +340,26 @@ export interface paths {
         put?: never;
         /** Cancel Job */
         post: operations["cancel_job_v1_jobs__job__cancel_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/jobs/{job}/results/{name}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Give Result
+         * @description A file that the job has left, by the name in its ``results``.
+         */
+        get: operations["give_result_v1_jobs__job__results__name__get"];
+        put?: never;
+        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -473,7 +553,11 @@ export interface paths {
         get: operations["show_rig_v1_rigs__rig__get"];
         put?: never;
         post?: never;
-        delete?: never;
+        /**
+         * Remove Rig
+         * @description Cut a rig off and forget it.
+         */
+        delete: operations["remove_rig_v1_rigs__rig__delete"];
         options?: never;
         head?: never;
         patch?: never;
@@ -515,6 +599,26 @@ export interface paths {
          * @description A code that signs a browser in once, as an admin.
          */
         post: operations["create_login_code_v1_session_codes_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/storage": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Keep Files
+         * @description Put files into the node's storage, from which the network and the workers take them.
+         */
+        post: operations["keep_files_v1_storage_post"];
         delete?: never;
         options?: never;
         head?: never;
@@ -614,6 +718,28 @@ export interface paths {
 export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
+        /** AdmissionView */
+        AdmissionView: {
+            /** Authority */
+            authority: string;
+            /** Bus Port */
+            bus_port: number;
+            /** Bus Secured */
+            bus_secured: boolean;
+            /** Certificate */
+            certificate: string;
+            /** Rig */
+            rig: string;
+        };
+        /** ArtifactView */
+        ArtifactView: {
+            /** Complete */
+            complete: boolean;
+            /** Detail */
+            detail: string;
+            /** Stored Bytes */
+            stored_bytes: number;
+        };
         /** AuditView */
         AuditView: {
             /** Action */
@@ -723,6 +849,29 @@ export interface components {
             why: string;
             wish: components["schemas"]["Workload"] | null;
             workload: components["schemas"]["Workload"];
+        };
+        /** EnrolRequest */
+        EnrolRequest: {
+            /** Certificate Request */
+            certificate_request: string;
+            /** Code */
+            code: string;
+            /** Key */
+            key: string;
+        };
+        /** EnrolmentRequest */
+        EnrolmentRequest: {
+            /** Rig */
+            rig: string;
+        };
+        /** EnrolmentView */
+        EnrolmentView: {
+            /** Code */
+            code: string;
+            /** Expires */
+            expires: number;
+            /** Rig */
+            rig: string;
         };
         /** EventView */
         EventView: {
@@ -839,6 +988,22 @@ export interface components {
             steps_done: number;
             /** Total Steps */
             total_steps: number;
+        };
+        /**
+         * KeepBody
+         * @description Files for the node's storage, as artifact ids: a model's ``symbol`` and ``params``, or an
+         *     input's ``data``.
+         */
+        KeepBody: {
+            /** Files */
+            files: {
+                [key: string]: string;
+            };
+        };
+        /** KeptView */
+        KeptView: {
+            /** Infohash */
+            infohash: string;
         };
         /** LedgerEntryView */
         LedgerEntryView: {
@@ -1246,6 +1411,49 @@ export interface operations {
             };
         };
     };
+    put_chunk_v1_artifacts__artifact__put: {
+        parameters: {
+            query: {
+                total_bytes: number;
+                offset?: number;
+            };
+            header?: never;
+            path: {
+                artifact: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ArtifactView"];
+                };
+            };
+            /** @description Client Error */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Server Error */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     list_audit_v1_audit_get: {
         parameters: {
             query?: {
@@ -1619,6 +1827,90 @@ export interface operations {
             };
         };
     };
+    enrol_rig_v1_enrol_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["EnrolRequest"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AdmissionView"];
+                };
+            };
+            /** @description Client Error */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Server Error */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    create_enrolment_v1_enrolments_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["EnrolmentRequest"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["EnrolmentView"];
+                };
+            };
+            /** @description Client Error */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Server Error */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     list_events_v1_events_get: {
         parameters: {
             query?: {
@@ -1882,6 +2174,45 @@ export interface operations {
                 content: {
                     "application/json": components["schemas"]["JobView"];
                 };
+            };
+            /** @description Client Error */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Server Error */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    give_result_v1_jobs__job__results__name__get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                job: string;
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
             /** @description Client Error */
             "4XX": {
@@ -2338,6 +2669,44 @@ export interface operations {
             };
         };
     };
+    remove_rig_v1_rigs__rig__delete: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                rig: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Client Error */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Server Error */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     show_session_v1_session_get: {
         parameters: {
             query?: never;
@@ -2466,6 +2835,48 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["CodeView"];
+                };
+            };
+            /** @description Client Error */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Server Error */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    keep_files_v1_storage_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["KeepBody"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["KeptView"];
                 };
             };
             /** @description Client Error */
