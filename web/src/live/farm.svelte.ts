@@ -62,8 +62,9 @@ export function currency(): string {
   return overview.value?.money.currency ?? "";
 }
 
-/** Start the clock and the stream, once, for as long as the page lives. */
+/** Start the clock and the stream; the returned function stops them. */
 export function start(): () => void {
+  live.state = "connecting";
   watchSignOut(() => (session.signedOut = true));
   const tick = setInterval(() => (clock.now = Date.now() / 1000 + offsetSeconds), 1000);
   const close = openStream({ onOpen, onEvent, onLost });
