@@ -181,6 +181,11 @@ SECTIONS: dict[str, type[Any]] = {
 }
 
 
+def is_name(text: str) -> bool:
+    """Whether a text can name a rig or a site."""
+    return _NAME.fullmatch(text) is not None
+
+
 def is_loopback(host: str) -> bool:
     """Whether an address or name is this machine's own loopback."""
     try:
@@ -285,7 +290,7 @@ def _typed(kind: Any, value: Any, where: str) -> Any:
 
 def _check(config: Config) -> None:
     for label, name in (("rig", config.farm.rig), ("site", config.farm.site)):
-        if not _NAME.match(name):
+        if not is_name(name):
             raise ConfigError(f"[farm] {label} = {name!r}: use lower-case letters, digits, dashes")
     for section in (config.bus, config.node, config.api):
         if not 0 < section.port < 65536:

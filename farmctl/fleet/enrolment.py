@@ -31,13 +31,16 @@ class Admission:
 
 
 def create_code(farm: Farm, rig: str, actor: str) -> tuple[str, float]:
-    """A code with which one rig may enrol under this name, and when it runs out. Raises
-    `Conflict` when the name is taken, `Refused` when the farm's bus is not its own."""
+    """A code with which one rig may enrol under this name, and when it runs out; until then the
+    name is kept for it. Raises `Conflict` when the name is taken or kept, `Refused` when the
+    farm's bus is not its own."""
     if farm.config.bus.url:
         raise Refused("this farm uses a NATS server of yours; let the rig join there")
     expires = farm.clock() + CODE_SECONDS
     with farm.store.begin() as tx:
         _check_free(farm, tx, rig)
+        if tokens.has_code(tx, PURPOSE, rig, farm.clock()):
+            raise Conflict(f"{rig} is being enrolled; `farmctl rig remove {rig}` ends that")
         code = tokens.create_code(tx, PURPOSE, rig, expires)
         audit.append(tx, farm.clock(), actor, "create enrolment", rig)
     return code, expires
@@ -74,7 +77,8 @@ def _spend_code(farm: Farm, tx: Transaction, code: str) -> str:
 
 
 def remove(farm: Farm, rig: str, actor: str) -> None:
-    """Cut a rig off the bus at once and forget its devices; its jobs go to others. Raises
+    """Cut a rig off the bus at once and forget its devices; its jobs go to others. A code that
+    was not used yet is worthless afterwards. Raises
     `NotFound` for an unknown rig, `Refused` for the controller's own machine."""
     if rig == farm.config.farm.rig:
         raise Refused(f"{rig} is the machine of the controller itself")
@@ -86,7 +90,8 @@ def remove(farm: Farm, rig: str, actor: str) -> None:
         for record in inventory.devices(tx):
             if record.device.rig == rig:
                 jobs.release(tx, record.device.key, keeps=None)
-        if not inventory.forget_rig(tx, rig) and not admitted:
+        kept = tokens.withdraw_codes(tx, PURPOSE, rig)
+        if not inventory.forget_rig(tx, rig) and not admitted and not kept:
             raise NotFound(f"there is no rig {rig}; `farmctl rig list` lists them")
         audit.append(tx, farm.clock(), actor, "remove rig", rig)
     farm.tell("rig", rig, f"{rig} was removed", "warning")

@@ -13,7 +13,7 @@ import httpx
 from pydantic import BaseModel, ValidationError
 
 from farmctl.bus_server import create_seed
-from farmctl.config import is_loopback
+from farmctl.config import is_loopback, is_name
 from farmctl.errors import BadRequest, Conflict, FarmError, Refused, Unauthorised, Unavailable
 from farmctl.files import write_atomic, write_secret
 from farmctl.fleet import authority
@@ -77,7 +77,7 @@ def _check(home: Path, door: Door) -> None:
         )
     if not re.fullmatch(r"[A-Za-z0-9.:-]{1,253}", door.bus_host):
         raise BadRequest(f"{door.bus_host!r} is no host name and no address")
-    if not re.fullmatch(r"[a-z0-9][a-z0-9-]{0,62}", door.site):
+    if not is_name(door.site):
         raise BadRequest(f"site {door.site!r}: use lower-case letters, digits, dashes")
     for name in ("farm.toml", "secrets"):
         if os.path.lexists(home / name):

@@ -88,6 +88,21 @@ def use_code(tx: Transaction, purpose: str, code: str, now: float) -> str | None
     return row.subject if row.expires > now else None
 
 
+def has_code(tx: Transaction, purpose: str, subject: str, now: float) -> bool:
+    """Whether a valid code for this subject is about."""
+    wanted = (CodeRow.purpose == purpose, CodeRow.subject == subject, CodeRow.expires > now)
+    return tx.scalar(select(CodeRow).where(*wanted)) is not None
+
+
+def withdraw_codes(tx: Transaction, purpose: str, subject: str) -> bool:
+    """Make every code for this subject worthless; whether there was one."""
+    wanted = (CodeRow.purpose == purpose, CodeRow.subject == subject)
+    found = tx.scalars(select(CodeRow).where(*wanted)).all()
+    for row in found:
+        tx.delete(row)
+    return bool(found)
+
+
 def prune(tx: Transaction, now: float) -> None:
     tx.execute(delete(CodeRow).where(CodeRow.expires <= now))
     tx.execute(delete(TokenRow).where(TokenRow.expires.is_not(None), TokenRow.expires <= now))
