@@ -17,8 +17,9 @@ from drivers.base import DeviceInfo
 from farmctl.domain import Workload
 from farmctl.errors import ConfigError
 
-#: In a clone beside the packages, in a wheel within this one.
-FOLDERS = (Path(__file__).parents[1] / "hw-configs", Path(__file__).parent / "hw-configs")
+_BESIDE, _WITHIN = (Path(__file__).parents[up] / "hw-configs" for up in (1, 0))
+#: In a clone the catalogue lies beside the packages, in a wheel within this one.
+FOLDERS = (_BESIDE if _BESIDE.is_dir() else _WITHIN,)
 
 BusId = Annotated[str, Field(pattern=r"^[0-9a-f]{4}:[0-9a-f]{4}(:[0-9a-f]{2})?$")]
 """Vendor and product, four hexadecimal digits each; AMD needs the revision too, as its
