@@ -35,40 +35,57 @@ def _this_rig() -> str:
 
 @dataclass(frozen=True)
 class FarmSection:
+    """The farm and this machine."""
+
     name: str = "farm"
+    """Shown on the dashboard."""
     rig: str = field(default_factory=_this_rig)
     """Name of this machine as a rig: lower-case letters, digits and dashes."""
     site: str = "home"
+    """Where this machine stands; rigs of one site share a network."""
     currency: str = "EUR"
+    """Of every price here."""
 
 
 @dataclass(frozen=True)
 class BusSection:
+    """The message bus between controller and rigs."""
+
     url: str = ""
     """A NATS server of yours, ``nats://host:port``; empty: `farmctl up` starts one."""
     host: str = "127.0.0.1"
     """Address the server listens on. Beyond loopback, where rigs on other machines join, it
     speaks mutual TLS alone."""
     port: int = 4222
+    """Of the server."""
 
 
 @dataclass(frozen=True)
 class NodeSection:
+    """The embedded full node."""
+
     chain: str = "farmnet"
+    """A name from `node/chains`."""
     host: str = "127.0.0.1"
+    """Address the JSON-RPC listens on."""
     port: int = 8545
     """Of the JSON-RPC."""
     cross_check_ratio: float = 1.0
     """Share of INFER results computed again by the CVM reference."""
     infer_timeout_seconds: float = 10.0
+    """After this a worker is taken not to answer."""
     storage_bytes: int = 50 * 1024**3
     """Most that models and inputs may take."""
 
 
 @dataclass(frozen=True)
 class ApiSection:
+    """The HTTP API and the dashboard."""
+
     host: str = "127.0.0.1"
+    """Address the dashboard and the API listen on."""
     port: int = 8420
+    """Of both."""
     allowed_hosts: tuple[str, ...] = ()
     """Host names, beside the loopback ones, under which the API may be reached."""
 
@@ -81,9 +98,9 @@ class EconomySection:
     """What one whole coin of the mined chain is worth to you. A farm's own chain has no market:
     this default only keeps mining below sold work."""
     power_price_micro_per_kilowatt_hour: int = 250_000
+    """What electricity costs."""
     train_price_micro_per_hour: int = 600_000
-    infer_fee_micro: int = 0
-    """Earned per INFER answered for others; the own node pays nothing."""
+    """What training is taken to earn before anything was sold."""
 
 
 @dataclass(frozen=True)
@@ -102,6 +119,8 @@ class MarketSection:
 
 @dataclass(frozen=True)
 class PlannerSection:
+    """How eager the planner is to move a device for profit."""
+
     switch_threshold_ratio: float = 0.1
     """A change for profit must promise at least this much more."""
     minimum_dwell_seconds: float = 300.0
@@ -112,11 +131,16 @@ class PlannerSection:
 
 @dataclass(frozen=True)
 class StoreSection:
+    """What the controller keeps, and how long."""
+
     url: str = ""
     """An SQLAlchemy URL; empty: SQLite in the farm's home."""
     raw_reading_hours: float = 6.0
+    """Readings of each second are kept this long,"""
     minute_reading_days: float = 14.0
+    """their means over a minute this long,"""
     hour_reading_days: float = 730.0
+    """and over an hour this long."""
     artifact_bytes: int = 20 * 1024**3
     """Most that kept checkpoints and results may take."""
 
