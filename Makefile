@@ -28,11 +28,10 @@ $(STAMPS)/test: $(STAMPS)/run
 	$(BIN)/python -m pip install --quiet --no-build-isolation -c constraints.txt -e '.[$(RUN_EXTRAS),test]'
 	@touch $@
 
-# Not `npm ci`: it refuses a lock without the packages of every other platform.
 $(STAMPS)/web: $(WEB_SOURCES)
 	@mkdir -p $(STAMPS)
 	@command -v npm >/dev/null || { echo "Building the dashboard needs Node.js 20 or newer."; exit 1; }
-	cd web && npm install --no-save --loglevel=error && npm run --silent build
+	cd web && npm ci --loglevel=error && npm run --silent build
 	@touch $@
 
 $(STAMPS)/system: tests/system_packages.sh
