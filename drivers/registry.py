@@ -36,16 +36,24 @@ def families() -> list[str]:
     return sorted(m.name for m in found if m.ispkg and _has_driver(m.name))
 
 
+_drivers: dict[str, Driver] = {}
+
+
 def driver(family: str) -> Driver:
-    """The family's driver. Raises `BadArgument` for an unknown family and `DriverMissing`
-    when its code cannot be loaded here."""
+    """The family's driver, one for the whole process: it remembers events of its devices and
+    what their controls were at first.
+
+    Raises `BadArgument` for an unknown family and `DriverMissing` when its code cannot be
+    loaded here.
+    """
     if family not in families():
         raise BadArgument(f"no device family {family!r}; there are {', '.join(families())}")
-    try:
-        made: Driver = importlib.import_module(f"drivers.{family}.driver").Driver()
-    except (ImportError, OSError, AttributeError, SyntaxError) as error:
-        raise DriverMissing(f"family {family} cannot be loaded: {error}") from error
-    return made
+    if family not in _drivers:
+        try:
+            _drivers[family] = importlib.import_module(f"drivers.{family}.driver").Driver()
+        except (ImportError, OSError, AttributeError, SyntaxError) as error:
+            raise DriverMissing(f"family {family} cannot be loaded: {error}") from error
+    return _drivers[family]
 
 
 def survey() -> list[Family]:

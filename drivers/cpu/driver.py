@@ -39,9 +39,9 @@ DEFAULT_MEMORY_LIMIT_BYTES = 12 << 30
 class CpuDevice:
     """All processors of the machine. Sessions of several capabilities may be open at once."""
 
-    def __init__(self, info: DeviceInfo) -> None:
+    def __init__(self, info: DeviceInfo, sensors: Sensors) -> None:
         self.info = info
-        self._sensors = Sensors()
+        self._sensors = sensors
 
     def snapshot(self) -> Telemetry:
         otherwise = "a processor has no such sensor"
@@ -79,6 +79,9 @@ class CpuDevice:
 class Driver:
     family = "cpu"
 
+    def __init__(self) -> None:
+        self._sensors = Sensors()
+
     def probe(self) -> Probe:
         try:
             library.load()
@@ -89,7 +92,7 @@ class Driver:
     def discover(self) -> Sequence[CpuDevice]:
         """Raises `DriverMissing` when the native library is not built."""
         library.load()
-        return [CpuDevice(_describe())]
+        return [CpuDevice(_describe(), self._sensors)]
 
     def watch(self, callback: Callable[[str], None]) -> None:
         """Processors do not come and go."""

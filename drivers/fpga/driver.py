@@ -5,6 +5,8 @@ They compute nothing here yet, so no capability is declared.
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -26,6 +28,14 @@ from drivers.errors import DriverError, DriverMissing, NotSupported
 from drivers.fpga import opencl_boards, pynq_boards
 
 HOT_CELSIUS = 85.0
+#: Asking PYNQ starts a Python of its own, which is slow; boards seldom come and go.
+REFRESH_SECONDS = 60.0
+
+Board = pynq_boards.Board | opencl_boards.Board
+ROADS: dict[str, Callable[[], Sequence[Board]]] = {
+    "PYNQ": pynq_boards.list_boards,
+    "OpenCL": opencl_boards.list_boards,
+}
 
 
 class FpgaDevice:
@@ -70,16 +80,17 @@ class Driver:
     def __init__(self, root: Path = Path("/")) -> None:
         """``root`` holds the ``sys`` tree of a board that this runs on."""
         self._root = root
+        self._listed: dict[str, tuple[float, Sequence[Board] | DriverError]] = {}
 
     def probe(self) -> Probe:
         """Both roads are tried; the family is broken if one should work and does not."""
         reasons = []
         is_broken = pynq_boards.has_local_fpga(self._root)
-        for list_boards in (pynq_boards.list_boards, opencl_boards.list_boards):
+        for road in ROADS:
             try:
-                if list_boards():
+                if self._list_boards(road):
                     return Probe(ProbeStatus.PASS)
-                reasons.append(f"{list_boards.__module__.rpartition('.')[2]}: no board")
+                reasons.append(f"{road}: no board")
             except DriverMissing as error:
                 reasons.append(str(error))
             except DriverError as error:
@@ -99,11 +110,27 @@ class Driver:
     def watch(self, callback: Callable[[str], None]) -> None:
         """No events; the caller polls."""
 
-    def _pynq_infos(self) -> list[dict[str, Any]]:
+    def _list_boards(self, road: str) -> Sequence[Board]:
+        """What the road answered within `REFRESH_SECONDS`, its error included."""
+        at, answer = self._listed.get(road, (-math.inf, ()))
+        if time.monotonic() - at >= REFRESH_SECONDS:
+            try:
+                answer = ROADS[road]()
+            except DriverError as error:
+                answer = error
+            self._listed[road] = (time.monotonic(), answer)
+        if isinstance(answer, DriverError):
+            raise answer
+        return answer
+
+    def _list_or_none(self, road: str) -> Sequence[Board]:
         try:
-            boards = pynq_boards.list_boards()
+            return self._list_boards(road)
         except DriverError:
-            return []
+            return ()
+
+    def _pynq_infos(self) -> list[dict[str, Any]]:
+        boards = self._list_or_none("PYNQ")
         return [
             {
                 "hardware_id": f"pynq-{board.tag or board.name}",
@@ -114,13 +141,11 @@ class Driver:
                 "details": {"through": "pynq", "tag": board.tag},
             }
             for board in boards
+            if isinstance(board, pynq_boards.Board)
         ]
 
     def _opencl_infos(self) -> list[dict[str, Any]]:
-        try:
-            boards = opencl_boards.list_boards()
-        except DriverError:
-            return []
+        boards = self._list_or_none("OpenCL")
         return [
             {
                 "hardware_id": f"opencl-{index}-{board.name}",
@@ -132,4 +157,5 @@ class Driver:
                 "details": {"through": "opencl", "platform": board.platform},
             }
             for index, board in enumerate(boards)
+            if isinstance(board, opencl_boards.Board)
         ]

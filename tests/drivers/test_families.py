@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
@@ -76,3 +77,12 @@ def test_broken_family_hides_no_other(tmp_path: Path, monkeypatch: pytest.Monkey
     assert "division by zero" in found["brokenfam"].probe.reason
     assert "no such library" in found["unwritten"].probe.reason
     assert found["cpu"].devices
+
+
+def test_driver_remembers_over_surveys() -> None:
+    """Surveys are repeated; what a driver knows of its devices must outlast them."""
+    assert registry.driver("cpu") is registry.driver("cpu")
+    registry.find_device("cpu", "cpu:0").snapshot()
+    time.sleep(0.05)
+    later = registry.find_device("cpu", "cpu:0").snapshot()
+    assert "second reading" not in later.missing.get("utilisation_ratio", "")
