@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -93,16 +92,6 @@ class Wallet:
 def mined(chain: ChainClient, hashes: Sequence[str]) -> list[dict[str, Any]]:
     """Receipts of those transactions that are in a block by now."""
     return [found for each in hashes if (found := chain.receipt(each)) is not None]
-
-
-def wait_mined(chain: ChainClient, transaction: str, seconds: float) -> dict[str, Any]:
-    """A transaction's receipt. Raises `Unavailable` when it is in no block in time."""
-    deadline = time.monotonic() + seconds
-    while (found := chain.receipt(transaction)) is None:
-        if time.monotonic() > deadline:
-            raise Unavailable(f"{transaction} is in no block after {seconds:g} s")
-        time.sleep(0.2)
-    return found
 
 
 def _hex(text: str) -> Any:

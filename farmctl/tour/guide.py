@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
@@ -42,16 +43,21 @@ class Guide:
     def device_path(self) -> str:
         return f"/v1/devices/{self.device_key}"
 
+    def look(self) -> dict[str, Any]:
+        """The device as it is now."""
+        found: dict[str, Any] = self.client.get(self.device_path)
+        return found
+
     def head(self, text: str) -> None:
         self.console.print(f"\n[bold]{text}[/]", highlight=False)
 
     def say(self, text: str) -> None:
-        self.console.print(f"   {text}", highlight=False)
+        self.console.print(f"   {text}", highlight=False, soft_wrap=True)
 
     def note(self, name: str, figure: str) -> None:
         """Print a figure and keep it for the table at the end."""
         self.figures.append((name, figure))
-        self.say(f"{name}: [bold]{figure}[/]")
+        self.say(f"{name}: [bold]{escape(figure)}[/]")
 
     def money(self, micro: int) -> str:
         return f"{micro / 1e6:.6f} {self.config.farm.currency}"
@@ -67,7 +73,13 @@ class Guide:
         Raises `Unavailable` when it takes longer."""
         deadline = time.monotonic() + seconds
         columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(30))
-        with Progress(*columns, TimeElapsedColumn(), console=self.console, transient=True) as bar:
+        with Progress(
+            *columns,
+            TimeElapsedColumn(),
+            console=self.console,
+            transient=True,
+            disable=not self.console.is_terminal,
+        ) as bar:
             task = bar.add_task(f"  {what}", total=None)
             while True:
                 found = look()
@@ -99,7 +111,7 @@ class Guide:
     def show_figures(self) -> None:
         table = Table(box=None, header_style="bold", pad_edge=False, show_header=False)
         table.add_column(style="dim")
-        table.add_column()
+        table.add_column(overflow="fold")
         for name, figure in self.figures:
-            table.add_row(name, figure)
+            table.add_row(name, escape(figure))
         self.console.print(table)

@@ -43,7 +43,9 @@ def call_contract(guide: Guide, model: DigitsModel, published: PublishedModel) -
     receipts = _call(guide, customer, contract, published.address, inputs)
     classes = _read_classes(contract, receipts)
     right = sum(int(label) == found for label, found in zip(labels, classes, strict=True))
-    guide.note("INFER by a contract", f"{right} of {CALLS} digits named right ({classes})")
+    guide.note("INFER by a contract", f"{right} of {CALLS} digits named right")
+    guide.say(f"labels {labels.tolist()}")
+    guide.say(f"found  {classes}")
     _show_verification(guide, published.infohash, images)
     _show_money(guide, receipts, author.balance() - before)
 

@@ -2,20 +2,34 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 from farmctl.errors import FarmError
 from farmctl.tour.guide import SWITCH_SECONDS, Guide
-from farmctl.tour.sell import STEPS, look, order, progress, show_invoice, wait_done
+from farmctl.tour.sell import (
+    SECONDS_PER_STEP,
+    START_SECONDS,
+    STEPS,
+    look,
+    order,
+    progress,
+    show_invoice,
+    show_plan,
+    wait_done,
+)
 
-HALF = STEPS // 2
+#: The device is asked for at this step, so that the job gives way at about half of them.
+ASKED_STEP = STEPS * 2 // 5
 
 
 def preempt_job(guide: Guide, job: dict[str, Any]) -> dict[str, Any]:
     """Preempt the job, let it finish, and compare it with an undisturbed one; the job."""
-    stopped = _take_device(guide, job)
-    given = guide.switch("unlock")
-    guide.note("device given back", f"{given['seconds']:.2f} s until its rig confirmed it")
+    try:
+        stopped = _take_device(guide, job)
+    finally:
+        given = guide.switch("unlock")
+    _wait_resumed(guide, job, stopped, given)
     done = wait_done(guide, job)
     if done["preemptions"] < 1 or not 0 < stopped["steps_done"] < STEPS:
         raise FarmError("the job was not preempted half-way: the device is too fast for its steps")
@@ -28,12 +42,13 @@ def preempt_job(guide: Guide, job: dict[str, Any]) -> dict[str, Any]:
 
 
 def _take_device(guide: Guide, job: dict[str, Any]) -> dict[str, Any]:
-    """Lock the device idle at half the steps; the job as it then waits."""
+    """Lock the device idle about half-way; the job as it then waits."""
 
-    def half() -> bool | None:
-        return progress(guide, job)[0] >= HALF or None
+    def far_enough() -> bool | None:
+        return progress(guide, job)[0] >= ASKED_STEP or None
 
-    guide.wait("half the steps", half, STEPS * 0.5, lambda: progress(guide, job))
+    seconds = STEPS * SECONDS_PER_STEP
+    guide.wait("the job is half-way", far_enough, seconds, lambda: progress(guide, job))
     taken = guide.switch("switch", {"workload": "idle", "lock": True})
 
     def waiting() -> dict[str, Any] | None:
@@ -49,12 +64,27 @@ def _take_device(guide: Guide, job: dict[str, Any]) -> dict[str, Any]:
     return stopped
 
 
+def _wait_resumed(
+    guide: Guide, job: dict[str, Any], stopped: dict[str, Any], given: dict[str, Any]
+) -> None:
+    def resumed() -> float | None:
+        found = look(guide, job)
+        return time.time() if found["steps_done"] > stopped["steps_done"] else None
+
+    at = guide.wait("the job goes on from its checkpoint", resumed, START_SECONDS)
+    guide.note(
+        "device given back",
+        f"{given['seconds']:.2f} s until its rig confirmed it; the next step was done after "
+        f"{at - given['asked']:.1f} s",
+    )
+
+
 def _wait_mining(guide: Guide) -> None:
     def mines() -> bool | None:
-        return bool(guide.client.get(guide.device_path)["workload"] == "mine") or None
+        return guide.look()["workload"] == "mine" or None
 
     guide.wait("the device goes back to mining", mines, SWITCH_SECONDS)
-    guide.say(f"{guide.device} mines again")
+    show_plan(guide)
 
 
 def _run_undisturbed(guide: Guide, seed: int) -> dict[str, Any]:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import random
 from typing import Any
 
-from farmctl.errors import FarmError, Refused
+from farmctl.errors import Conflict, FarmError, Refused
 from farmctl.tour.guide import Guide
 
 KIND = "digits-cnn"
-STEPS = 1000
+STEPS = 800
+#: Large, so that a step takes long enough to be interrupted by a person on a fast machine.
+BATCH_IMAGES = 256
 CUSTOMER = "tour"
 START_SECONDS = 180.0
 #: One training step every so often is the slowest that is waited for.
@@ -18,7 +20,9 @@ ENDS = frozenset({"done", "failed", "cancelled"})
 
 
 def sell_job(guide: Guide) -> dict[str, Any]:
-    """Order a training job and see it begin; the job."""
+    """Order a training job and see it begin; the job. Raises `Conflict` where the device is
+    not free to be sold."""
+    _check_device(guide)
     for offer in guide.client.get("/v1/offers"):
         hour = guide.money(offer["price_micro_per_hour"])
         floor = guide.money(offer["floor_micro_per_hour"])
@@ -29,11 +33,34 @@ def sell_job(guide: Guide) -> dict[str, Any]:
         "the device leaves mining for the job", lambda: _begun(guide, job), START_SECONDS
     )
     guide.note("job", f"{job['id']}, {STEPS} steps of PyTorch in a sandbox on {began['device']}")
+    show_plan(guide)
     return began
 
 
+def show_plan(guide: Guide) -> None:
+    """What the planner has the device do now, and why."""
+    device, number = guide.look(), guide.client.get("/v1/overview")["plan_number"]
+    guide.say(f"plan {number}: {guide.device} does {device['wanted']} ({device['why']})")
+
+
+def _check_device(guide: Guide) -> None:
+    device = guide.look()
+    if device["state"] != "healthy":
+        raise Conflict(f"{guide.device} is {device['state']}: {device['reason']}")
+    if device["locked"]:
+        raise Conflict(
+            f"{guide.device} is locked; `farmctl switch {guide.device} --unlock` leaves it to "
+            "the planner"
+        )
+    missing = {"cuckoo", "infer", "train"} - set(device["capabilities"])
+    if missing:
+        raise Conflict(
+            f"{guide.device} cannot {', '.join(sorted(missing))}; `farmctl doctor` says why"
+        )
+
+
 def order(guide: Guide, name: str, seed: int) -> dict[str, Any]:
-    parameters = {"steps": str(STEPS), "seed": str(seed)}
+    parameters = {"steps": str(STEPS), "seed": str(seed), "batch_size": str(BATCH_IMAGES)}
     wanted = {"kind": KIND, "parameters": parameters, "interruptible": True}
     quote = guide.client.post("/v1/quotes", wanted)
     guide.note(

@@ -7,9 +7,11 @@ from farmctl.tour.guide import Guide
 
 def switch_device(guide: Guide) -> None:
     """As ``farmctl switch cpu:0 idle --lock`` and ``--unlock`` do."""
-    locked = guide.switch("switch", {"workload": "idle", "lock": True})
-    guide.note(f"switch {guide.device} idle --lock", _describe(locked["seconds"]))
-    unlocked = guide.switch("unlock")
+    try:
+        locked = guide.switch("switch", {"workload": "idle", "lock": True})
+        guide.note(f"switch {guide.device} idle --lock", _describe(locked["seconds"]))
+    finally:
+        unlocked = guide.switch("unlock")
     guide.note(f"switch {guide.device} --unlock", _describe(unlocked["seconds"]))
 
 

@@ -6,14 +6,21 @@ import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from farmctl.agent.artifacts import put_artifact
+from farmctl.artifacts import Artifacts
 from farmctl.errors import BusError
 from farmctl.memory_bus import MemoryBus
 from farmctl.messages import (
     CHUNK_BYTES,
+    ArtifactChunk,
+    ArtifactRequest,
     InferReply,
     InferRequest,
+    KeepReply,
+    KeepRequest,
     Message,
     ModelReply,
     ModelRequest,
@@ -26,11 +33,12 @@ from farmctl.messages import (
 from farmctl.node_link import BusEngine, NodeLink, verify_cycle
 from node.errors import EngineUnavailable, ModelFault
 from node.inference import ReferenceEngine
+from node.models.input_file import write_input
 from node.models.loading import GraphLoader
 from node.models.storage.directory import DirectoryStorage
 from node.service import NodeService
 from node.work import WorkPackage
-from tests.node.workshop import CHAIN, MINER, solve
+from tests.node.workshop import CHAIN, MINER, dense_model, solve
 
 
 class Joined:
@@ -154,6 +162,38 @@ async def test_a_wrong_device_is_told_to_the_farm(joined: Joined) -> None:
     event = await asyncio.wait_for(heard.get(), 5)
     assert event.rig == "rig-b" and event.body.kind == "fault"
     assert (event.body.device, event.body.code) == ("cuda:1", "infer_mismatch")
+
+
+async def test_files_are_kept_under_the_name_that_the_network_gives_them(
+    joined: Joined, tmp_path: Path
+) -> None:
+    artifacts = Artifacts(tmp_path / "artifacts", 10**8)
+    await joined.bus.serve("artifact.put", ArtifactChunk, artifacts.put)
+    await joined.bus.serve("artifact.get", ArtifactRequest, artifacts.get)
+    symbol, params = dense_model()
+    large = write_input(np.zeros(CHUNK_BYTES, np.int8))
+    ids = {
+        name: await put_artifact(joined.bus, content)
+        for name, content in (("symbol", symbol), ("params", params), ("data", large))
+    }
+
+    async def keep(*names: str) -> KeepReply:
+        request = KeepRequest.model_validate({"files": {name: ids[name] for name in names}})
+        return await joined.bus.request("node.keep", request, KeepReply)
+
+    model, given = await keep("symbol", "params"), await keep("data")
+    storage = joined.loader.storage
+    assert storage.read_model(bytes.fromhex(model.infohash)) == (symbol, params)
+    assert storage.read(bytes.fromhex(given.infohash), "data") == large
+    assert await keep("symbol", "params") == model
+    for names, said in ((("symbol",), "send symbol and params"), (("data", "params"), "send")):
+        refused = await keep(*names)
+        assert refused.infohash == "" and said in refused.detail
+    ids["data"] = await put_artifact(joined.bus, large[:100])
+    assert "the input is" in (await keep("data")).detail
+    ids["data"] = "ab" * 32
+    assert "no whole artifact" in (await keep("data")).detail
+    assert len(list(storage)) == 2
 
 
 class Worker:
