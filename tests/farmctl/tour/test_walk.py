@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.farmctl.test_up import RunningFarm, running
+from tests.farm.running import RunningFarm, running
 
 TOUR_SECONDS = 600
 #: What the tour must have found, in its order.
