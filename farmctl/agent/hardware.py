@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from drivers import registry, selftest
 from drivers.base import Capability, Device, DeviceInfo, Probe, SelfTest
+from drivers.errors import DriverError
 from farmctl.agent.threads import call_with_deadline
 
 DISCOVER_SECONDS = 60.0
@@ -26,11 +27,19 @@ class Findings:
 class Hardware(Protocol):
     def discover(self) -> Findings: ...
 
+    def watch(self, changed: Callable[[str], None]) -> None:
+        """Have ``changed`` called, from any thread, when devices may have come or gone. A call
+        again takes in families that could not be watched before."""
+        ...
+
     def prove(self, info: DeviceInfo, capability: Capability) -> SelfTest: ...
 
 
 class DriverHardware:
     """The devices of every family in ``drivers``."""
+
+    def __init__(self) -> None:
+        self._watched: set[str] = set()
 
     def discover(self) -> Findings:
         found = registry.survey()
@@ -39,13 +48,27 @@ class DriverHardware:
             devices=tuple(device for one in found for device in one.devices),
         )
 
+    def watch(self, changed: Callable[[str], None]) -> None:
+        for family in set(registry.families()) - self._watched:
+            try:
+                registry.driver(family).watch(changed)
+            except DriverError:
+                continue
+            self._watched.add(family)
+
     def prove(self, info: DeviceInfo, capability: Capability) -> SelfTest:
         return selftest.prove(info.family, info.id, capability)
 
 
-async def discover(hardware: Hardware) -> Findings:
-    """Raises TimeoutError when a driver hangs."""
-    return await call_with_deadline(hardware.discover, DISCOVER_SECONDS, "discover")
+async def discover(hardware: Hardware, changed: Callable[[str], None]) -> Findings:
+    """What is there now; ``changed`` is called when that may be true no longer. Raises
+    TimeoutError when a driver hangs."""
+
+    def look() -> Findings:
+        hardware.watch(changed)
+        return hardware.discover()
+
+    return await call_with_deadline(look, DISCOVER_SECONDS, "discover")
 
 
 async def prove(

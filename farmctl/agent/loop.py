@@ -7,6 +7,7 @@ wait in its outbox.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import importlib.metadata
 import logging
 import time
@@ -72,8 +73,15 @@ class Agent:
         self._families: tuple[FamilyReport, ...] = ()
         self._room_reason = ""
         self._reported = 0.0
+        self._stir = asyncio.Event()
+        """Set when devices may have come or gone."""
         self._boot_id = boot_id()
         self._version = agent_version()
+
+    @property
+    def device_ids(self) -> frozenset[str]:
+        """Devices that are there now."""
+        return frozenset(self._posts)
 
     async def run(self) -> None:
         """Until cancelled; then every runner has drained and left."""
@@ -132,12 +140,21 @@ class Agent:
 
     async def _watch_devices(self) -> None:
         while True:
-            await asyncio.sleep(REPORT_SECONDS)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._stir.wait(), REPORT_SECONDS)
+                await asyncio.sleep(TICK_SECONDS)  # One look for a burst of events.
+            self._stir.clear()
             await self._look_for_devices()
 
     async def _look_for_devices(self) -> None:
+        loop = asyncio.get_running_loop()
+
+        def changed(reason: str) -> None:
+            log.info("devices may have changed: %s", reason)
+            loop.call_soon_threadsafe(self._stir.set)
+
         try:
-            if await self._take_in(await discover(self._hardware)):
+            if await self._take_in(await discover(self._hardware, changed)):
                 self._apply_plan()
         except TimeoutError:
             log.error("looking for devices hangs in a driver; keeping those that are known")
