@@ -1,14 +1,12 @@
 """Signing in and out, and tokens."""
 
-from typing import Annotated
-
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, Request, Response
 from fastapi.responses import RedirectResponse
 from pydantic import Field
 
 from farmctl.api import auth, schemas
 from farmctl.api.auth import Admin, Reader, find_farm
-from farmctl.errors import BadRequest, NotFound, Unauthorised
+from farmctl.errors import BadRequest, NotFound
 from farmctl.store import audit, tokens
 
 router = APIRouter(tags=["session"])
@@ -68,15 +66,14 @@ async def create_login_code(request: Request, caller: Admin) -> CodeView:
 
 
 @router.get("/login", include_in_schema=False)
-async def use_login_code(
-    request: Request, code: Annotated[str, Query(max_length=200)]
-) -> RedirectResponse:
-    """The one-time link: signs in and goes to the dashboard."""
+async def use_login_code(request: Request, code: str = "") -> RedirectResponse:
+    """The one-time link: signs in and goes to the dashboard, which also says so where the link
+    is no good any more."""
     farm = find_farm(request)
     with farm.store.begin() as tx:
         scopes = tokens.use_code(tx, "login", code, farm.clock())
     if scopes is None:
-        raise Unauthorised("this link was used or has run out; `farmctl token login` makes one")
+        return RedirectResponse("/?link=spent", 303)
     answer = RedirectResponse("/", 303)
     auth.open_session(farm, answer, "dashboard", frozenset(scopes.split()))
     return answer

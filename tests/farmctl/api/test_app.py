@@ -47,7 +47,8 @@ def token_of(farm: Farm, *scopes: str) -> str:
 
 async def test_every_read_answers_on_a_farm_that_is_empty(admin: httpx.AsyncClient) -> None:
     paths = ("overview", "rigs", "devices", "switches", "plans", "events", "audit", "jobs", "node")
-    for path in (*paths, "session", "tokens"):
+    market = ("offers", "invoices", "ledger", "ledger/balances")
+    for path in (*paths, *market, "session", "tokens", "enrolments"):
         answer = await admin.get(f"/v1/{path}")
         assert answer.status_code == 200, path
 
@@ -181,7 +182,10 @@ async def test_link_signs_a_browser_in_once(farm: Farm, admin: httpx.AsyncClient
         assert (await browser.delete("/v1/session", headers=headers)).status_code == 204
         assert (await browser.get("/v1/overview")).status_code == 401
     async with client(farm, "") as second:
-        assert (await second.get(link)).status_code == 401
+        for spent in (link, "/login", "/login?code=" + "x" * 5000):
+            answer = await second.get(spent)
+            assert (answer.status_code, answer.headers["location"]) == (303, "/?link=spent")
+        assert (await second.get("/v1/overview")).status_code == 401
 
 
 async def test_strange_host_and_large_body_are_refused(farm: Farm) -> None:
