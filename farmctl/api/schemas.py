@@ -222,6 +222,8 @@ class InvoiceView(Body):
     price_micro_per_hour: int
     total_micro: int
     issued: float
+    paid: float | None
+    """When its payment was recorded; None while it is owed."""
 
 
 class LedgerEntryView(Body):
@@ -232,6 +234,12 @@ class LedgerEntryView(Body):
     amount_micro: int
     """Debits are positive, credits negative; each transaction sums to nothing."""
     text: str
+
+
+class BalanceView(Body):
+    account: str
+    balance_micro: int
+    """Debits are positive, credits negative; all accounts sum to nothing."""
 
 
 class OfferView(Body):

@@ -20,6 +20,11 @@ def receivable(customer: str) -> str:
     return f"receivable:{customer}"
 
 
+def payment_key(invoice: str) -> str:
+    """Under which the ledger holds an invoice's payment."""
+    return f"payment:{invoice}"
+
+
 def settle(tx: Transaction, record: JobRecord, now: float) -> Invoice | None:
     """Invoice a job that has come to its end, once; None while it runs or if it owes nothing."""
     job = record.job
@@ -51,7 +56,7 @@ def pay(tx: Transaction, identity: str, now: float) -> Invoice:
     if invoice is None:
         raise NotFound(f"there is no invoice {identity}; `farmctl market invoices` lists them")
     payment = Transfer(
-        f"payment:{invoice.id}",
+        payment_key(invoice.id),
         CASH,
         receivable(invoice.customer),
         invoice.total_micro,

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from sqlalchemy import delete, select
 
 from farmctl.domain import Event
 from farmctl.store.engine import Transaction
 from farmctl.store.schema import EventRow, SeenRow
+
+Level = Literal["info", "warning", "error"]
+#: From the least to the gravest.
+LEVELS: tuple[Level, ...] = ("info", "warning", "error")
 
 
 @dataclass(frozen=True)
@@ -31,10 +36,16 @@ def add(tx: Transaction, event: Event) -> EventRecord:
 
 
 def recent(
-    tx: Transaction, limit: int, before: int | None = None, subject: str | None = None
+    tx: Transaction,
+    limit: int,
+    before: int | None = None,
+    subject: str | None = None,
+    least: Level = "info",
 ) -> list[EventRecord]:
-    """Newest first."""
+    """Newest first, those of the level ``least`` or above."""
     query = select(EventRow).order_by(EventRow.id.desc()).limit(limit)
+    if least != LEVELS[0]:
+        query = query.where(EventRow.level.in_(LEVELS[LEVELS.index(least) :]))
     if before is not None:
         query = query.where(EventRow.id < before)
     if subject is not None:

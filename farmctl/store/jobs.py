@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from sqlalchemy import select
+from sqlalchemy import or_, select
 
 from farmctl.domain import Job, JobState
 from farmctl.messages import JobProgress
@@ -53,8 +53,13 @@ def find(tx: Transaction, identity: str) -> JobRecord | None:
     return None if row is None else _record(row)
 
 
-def recent(tx: Transaction, limit: int) -> list[JobRecord]:
+def recent(tx: Transaction, limit: int, before: str | None = None) -> list[JobRecord]:
+    """Newest first, from the one that follows ``before``; none follows an unknown one."""
     query = select(JobRow).order_by(JobRow.created.desc(), JobRow.id).limit(limit)
+    if before is not None:
+        created = select(JobRow.created).where(JobRow.id == before).scalar_subquery()
+        same_time = (JobRow.created == created) & (JobRow.id > before)
+        query = query.where(or_(JobRow.created < created, same_time))
     return [_record(row) for row in tx.scalars(query)]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from sqlalchemy import func, select
@@ -35,9 +36,18 @@ def post(tx: Transaction, transfer: Transfer, now: float) -> bool:
     return False
 
 
-def recent(tx: Transaction, limit: int) -> list[PostedTransfer]:
+def recent(tx: Transaction, limit: int, before: int | None = None) -> list[PostedTransfer]:
+    """Newest first."""
     query = select(TransferRow).order_by(TransferRow.id.desc()).limit(limit)
+    if before is not None:
+        query = query.where(TransferRow.id < before)
     return [PostedTransfer(row.id, row.time, _transfer(row)) for row in tx.scalars(query)]
+
+
+def times(tx: Transaction, keys: Collection[str]) -> dict[str, float]:
+    """When each of these was posted; one that was not is left out."""
+    query = select(TransferRow.key, TransferRow.time).where(TransferRow.key.in_(keys))
+    return {key: time for key, time in tx.execute(query)}
 
 
 def balances(tx: Transaction) -> dict[str, int]:

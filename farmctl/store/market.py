@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import delete, select
+from sqlalchemy import delete, or_, select
 
 from farmctl.market.records import Invoice, Quote
 from farmctl.store.engine import Transaction
@@ -61,8 +61,13 @@ def invoice_of(tx: Transaction, job: str) -> Invoice | None:
     return None if row is None else _invoice(row)
 
 
-def recent_invoices(tx: Transaction, limit: int) -> list[Invoice]:
+def recent_invoices(tx: Transaction, limit: int, before: str | None = None) -> list[Invoice]:
+    """Newest first, from the one that follows ``before``; none follows an unknown one."""
     query = select(InvoiceRow).order_by(InvoiceRow.issued.desc(), InvoiceRow.id).limit(limit)
+    if before is not None:
+        issued = select(InvoiceRow.issued).where(InvoiceRow.id == before).scalar_subquery()
+        same_time = (InvoiceRow.issued == issued) & (InvoiceRow.id > before)
+        query = query.where(or_(InvoiceRow.issued < issued, same_time))
     return [_invoice(row) for row in tx.scalars(query)]
 
 

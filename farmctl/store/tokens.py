@@ -94,6 +94,13 @@ def has_code(tx: Transaction, purpose: str, subject: str, now: float) -> bool:
     return tx.scalar(select(CodeRow).where(*wanted)) is not None
 
 
+def codes(tx: Transaction, purpose: str, now: float) -> list[tuple[str, float]]:
+    """Subject and end of every valid code, without the codes: they are not kept."""
+    wanted = (CodeRow.purpose == purpose, CodeRow.expires > now)
+    query = select(CodeRow.subject, CodeRow.expires).where(*wanted).order_by(CodeRow.expires)
+    return [(subject, expires) for subject, expires in tx.execute(query)]
+
+
 def withdraw_codes(tx: Transaction, purpose: str, subject: str) -> bool:
     """Make every code for this subject worthless; whether there was one."""
     wanted = (CodeRow.purpose == purpose, CodeRow.subject == subject)

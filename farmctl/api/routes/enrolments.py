@@ -4,9 +4,10 @@ from fastapi import APIRouter, Request
 from pydantic import Field
 
 from farmctl.api import auth, schemas
-from farmctl.api.auth import Admin, find_farm
+from farmctl.api.auth import Admin, Reader, find_farm
 from farmctl.errors import Unauthorised
 from farmctl.fleet import enrolment
+from farmctl.store import tokens
 
 router = APIRouter(prefix="/v1", tags=["rigs"])
 _failures = auth.Failures()
@@ -22,6 +23,12 @@ class EnrolmentView(schemas.Body):
     code: str
     """Works once."""
     expires: float
+
+
+class OpenEnrolmentView(schemas.Body):
+    rig: str
+    expires: float
+    """Until when its machine may join."""
 
 
 class EnrolRequest(schemas.Body):
@@ -48,6 +55,15 @@ async def create_enrolment(
     """A one-time code for one rig."""
     code, expires = enrolment.create_code(find_farm(request), body.rig, caller.name)
     return EnrolmentView(rig=body.rig, code=code, expires=expires)
+
+
+@router.get("/enrolments")
+async def list_enrolments(request: Request, caller: Reader) -> list[OpenEnrolmentView]:
+    """Rigs that have a code which they have not used yet."""
+    farm = find_farm(request)
+    with farm.store.begin() as tx:
+        found = tokens.codes(tx, enrolment.PURPOSE, farm.clock())
+    return [OpenEnrolmentView(rig=rig, expires=expires) for rig, expires in found]
 
 
 @router.post("/enrol")

@@ -7,6 +7,7 @@ from fastapi.responses import FileResponse
 
 from farmctl.api import schemas
 from farmctl.api.auth import Reader, Seller, find_farm
+from farmctl.api.paging import BeforeName
 from farmctl.errors import NotFound
 from farmctl.store import jobs
 
@@ -15,11 +16,15 @@ router = APIRouter(prefix="/v1", tags=["jobs"])
 
 @router.get("/jobs")
 async def list_jobs(
-    request: Request, caller: Reader, limit: Annotated[int, Query(ge=1, le=500)] = 100
+    request: Request,
+    caller: Reader,
+    limit: Annotated[int, Query(ge=1, le=500)] = 100,
+    before: BeforeName = None,
 ) -> list[schemas.JobView]:
+    """Newest first, from the one that follows the job ``before``."""
     farm = find_farm(request)
     with farm.store.begin() as tx:
-        return [farm.views.job(tx, record) for record in jobs.recent(tx, limit)]
+        return [farm.views.job(tx, record) for record in jobs.recent(tx, limit, before)]
 
 
 @router.get("/jobs/{job}")

@@ -6,8 +6,10 @@ from fastapi import APIRouter, Query, Request
 
 from farmctl.api import schemas
 from farmctl.api.auth import Admin, Reader, Seller, find_farm
+from farmctl.api.paging import Before, BeforeName
 from farmctl.market import settlement
-from farmctl.store import audit, ledger, market
+from farmctl.market.records import Invoice
+from farmctl.store import Transaction, audit, ledger, market
 
 router = APIRouter(prefix="/v1", tags=["market"])
 Limit = Annotated[int, Query(ge=1, le=500)]
@@ -40,10 +42,14 @@ async def order_job(request: Request, caller: Seller, body: schemas.JobRequest) 
 
 @router.get("/invoices")
 async def list_invoices(
-    request: Request, caller: Reader, limit: Limit = 100
+    request: Request,
+    caller: Reader,
+    limit: Limit = 100,
+    before: BeforeName = None,
 ) -> list[schemas.InvoiceView]:
+    """Newest first, from the one that follows the invoice ``before``."""
     with find_farm(request).store.begin() as tx:
-        return [schemas.InvoiceView(**vars(i)) for i in market.recent_invoices(tx, limit)]
+        return _invoices(tx, market.recent_invoices(tx, limit, before))
 
 
 @router.post("/invoices/{invoice}/pay")
@@ -52,16 +58,33 @@ async def pay_invoice(request: Request, caller: Admin, invoice: str) -> schemas.
     with farm.store.begin() as tx:
         paid = settlement.pay(tx, invoice, farm.clock())
         audit.append(tx, farm.clock(), caller.name, "pay", invoice)
-    return schemas.InvoiceView(**vars(paid))
+        return _invoices(tx, [paid])[0]
 
 
 @router.get("/ledger")
 async def list_ledger(
-    request: Request, caller: Reader, limit: Limit = 100
+    request: Request, caller: Reader, limit: Limit = 100, before: Before = None
 ) -> list[schemas.LedgerEntryView]:
-    """The newest transfers, each as its two entries."""
+    """The newest transfers, or those from below the id ``before`` on, each as its two entries."""
     with find_farm(request).store.begin() as tx:
-        return [line for posted in ledger.recent(tx, limit) for line in _entries(posted)]
+        found = ledger.recent(tx, limit, before)
+    return [line for posted in found for line in _entries(posted)]
+
+
+@router.get("/ledger/balances")
+async def list_balances(request: Request, caller: Reader) -> list[schemas.BalanceView]:
+    """What stands on each account, by its name."""
+    with find_farm(request).store.begin() as tx:
+        found = ledger.balances(tx)
+    return [schemas.BalanceView(account=name, balance_micro=found[name]) for name in sorted(found)]
+
+
+def _invoices(tx: Transaction, invoices: list[Invoice]) -> list[schemas.InvoiceView]:
+    paid = ledger.times(tx, [settlement.payment_key(invoice.id) for invoice in invoices])
+    return [
+        schemas.InvoiceView(**vars(invoice), paid=paid.get(settlement.payment_key(invoice.id)))
+        for invoice in invoices
+    ]
 
 
 def _entries(posted: ledger.PostedTransfer) -> list[schemas.LedgerEntryView]:

@@ -7,6 +7,7 @@ from fastapi import APIRouter, Query, Request
 
 from farmctl.api import schemas
 from farmctl.api.auth import Reader, find_farm
+from farmctl.api.paging import Before
 
 router = APIRouter(prefix="/v1", tags=["node"])
 
@@ -21,7 +22,7 @@ async def list_blocks(
     request: Request,
     caller: Reader,
     limit: Annotated[int, Query(ge=1, le=100)] = 25,
-    before: Annotated[int | None, Query(ge=0)] = None,
+    before: Before = None,
 ) -> list[schemas.BlockView]:
     """Newest first, from the head or from below ``before`` on."""
     farm = find_farm(request)

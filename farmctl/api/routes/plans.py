@@ -2,14 +2,16 @@
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Path, Query, Request
 
 from farmctl.api import schemas
 from farmctl.api.auth import Reader, find_farm
+from farmctl.api.paging import LARGEST, Before
 from farmctl.errors import NotFound
 from farmctl.store import plans
 
 router = APIRouter(prefix="/v1", tags=["plans"])
+Number = Annotated[int, Path(ge=0, le=LARGEST)]
 
 
 @router.get("/plans")
@@ -17,7 +19,7 @@ async def list_plans(
     request: Request,
     caller: Reader,
     limit: Annotated[int, Query(ge=1, le=200)] = 50,
-    before: int | None = None,
+    before: Before = None,
 ) -> list[schemas.PlanView]:
     farm = find_farm(request)
     with farm.store.begin() as tx:
@@ -25,7 +27,7 @@ async def list_plans(
 
 
 @router.get("/plans/{number}")
-async def show_plan(request: Request, caller: Reader, number: int) -> schemas.PlanView:
+async def show_plan(request: Request, caller: Reader, number: Number) -> schemas.PlanView:
     farm = find_farm(request)
     with farm.store.begin() as tx:
         found = plans.find(tx, number)
@@ -35,7 +37,7 @@ async def show_plan(request: Request, caller: Reader, number: int) -> schemas.Pl
 
 
 @router.get("/plans/{number}/inputs")
-async def show_inputs(request: Request, caller: Reader, number: int) -> dict[str, Any]:
+async def show_inputs(request: Request, caller: Reader, number: Number) -> dict[str, Any]:
     """Policy, inventory and market that the planner saw."""
     farm = find_farm(request)
     with farm.store.begin() as tx:

@@ -118,7 +118,13 @@ async def test_taken_names_are_refused(farm: Farm, tmp_path: Path) -> None:
     code, _ = enrolment.create_code(farm, "rig2", "test")
     with pytest.raises(Conflict, match="being enrolled"):
         enrolment.create_code(farm, "rig2", "test")
+    async with client(farm) as api:
+        waiting = (await api.get("/v1/enrolments")).json()
+        assert [entry["rig"] for entry in waiting] == ["rig2"]
+        assert code not in str(waiting)
     rig_config(tmp_path / "rig2", farm, code)
+    async with client(farm) as api:
+        assert (await api.get("/v1/enrolments")).json() == []
     for name in ("rig2", farm.config.farm.rig):
         with pytest.raises(Conflict, match=f"rig {name} already"):
             enrolment.create_code(farm, name, "test")

@@ -230,7 +230,11 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        get?: never;
+        /**
+         * List Enrolments
+         * @description Rigs that have a code which they have not used yet.
+         */
+        get: operations["list_enrolments_v1_enrolments_get"];
         put?: never;
         /**
          * Create Enrolment
@@ -267,7 +271,10 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** List Invoices */
+        /**
+         * List Invoices
+         * @description Newest first, from the one that follows the invoice ``before``.
+         */
         get: operations["list_invoices_v1_invoices_get"];
         put?: never;
         post?: never;
@@ -301,7 +308,10 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** List Jobs */
+        /**
+         * List Jobs
+         * @description Newest first, from the one that follows the job ``before``.
+         */
         get: operations["list_jobs_v1_jobs_get"];
         put?: never;
         /** Order Job */
@@ -375,9 +385,29 @@ export interface paths {
         };
         /**
          * List Ledger
-         * @description The newest transfers, each as its two entries.
+         * @description The newest transfers, or those from below the id ``before`` on, each as its two entries.
          */
         get: operations["list_ledger_v1_ledger_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/ledger/balances": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Balances
+         * @description What stands on each account, by its name.
+         */
+        get: operations["list_balances_v1_ledger_balances_get"];
         put?: never;
         post?: never;
         delete?: never;
@@ -757,6 +787,13 @@ export interface components {
             /** Time */
             time: number;
         };
+        /** BalanceView */
+        BalanceView: {
+            /** Account */
+            account: string;
+            /** Balance Micro */
+            balance_micro: number;
+        };
         /** BlockView */
         BlockView: {
             /** Difficulty */
@@ -920,6 +957,8 @@ export interface components {
             issued: number;
             /** Job */
             job: string;
+            /** Paid */
+            paid: number | null;
             /** Price Micro Per Hour */
             price_micro_per_hour: number;
             /** Total Micro */
@@ -1106,6 +1145,13 @@ export interface components {
             price_micro_per_hour: number;
             /** Reason */
             reason: string;
+        };
+        /** OpenEnrolmentView */
+        OpenEnrolmentView: {
+            /** Expires */
+            expires: number;
+            /** Rig */
+            rig: string;
         };
         /** OverviewView */
         OverviewView: {
@@ -1869,6 +1915,44 @@ export interface operations {
             };
         };
     };
+    list_enrolments_v1_enrolments_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OpenEnrolmentView"][];
+                };
+            };
+            /** @description Client Error */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Server Error */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     create_enrolment_v1_enrolments_post: {
         parameters: {
             query?: never;
@@ -1917,6 +2001,7 @@ export interface operations {
                 limit?: number;
                 before?: number | null;
                 subject?: string | null;
+                least?: "info" | "warning" | "error";
             };
             header?: never;
             path?: never;
@@ -1957,6 +2042,7 @@ export interface operations {
         parameters: {
             query?: {
                 limit?: number;
+                before?: string | null;
             };
             header?: never;
             path?: never;
@@ -2037,6 +2123,7 @@ export interface operations {
         parameters: {
             query?: {
                 limit?: number;
+                before?: string | null;
             };
             header?: never;
             path?: never;
@@ -2238,6 +2325,7 @@ export interface operations {
         parameters: {
             query?: {
                 limit?: number;
+                before?: number | null;
             };
             header?: never;
             path?: never;
@@ -2252,6 +2340,44 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["LedgerEntryView"][];
+                };
+            };
+            /** @description Client Error */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Server Error */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_balances_v1_ledger_balances_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BalanceView"][];
                 };
             };
             /** @description Client Error */
