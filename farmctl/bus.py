@@ -36,10 +36,14 @@ class Bus(Protocol):
         ...
 
     async def consume(
-        self, subject: str, durable: str, form: type[M], handler: Callable[[M], Awaitable[None]]
+        self,
+        subject: str,
+        durable: str,
+        form: type[M],
+        handler: Callable[[str, M], Awaitable[None]],
     ) -> Subscription:
-        """Durable consumer of the stream: each message is acknowledged after its handler
-        returned, and comes again if it raised."""
+        """Durable consumer of the stream: each message is acknowledged after
+        ``handler(subject, message)`` returned, and comes again if it raised."""
         ...
 
     async def request(

@@ -71,7 +71,7 @@ async def listen(farm: Farm, bus: Bus) -> None:
     await bus.subscribe("node.status", NodeStatus, farm.receive_node_status)
     await bus.serve("artifact.put", ArtifactChunk, farm.artifacts.put, queue="controller")
     await bus.serve("artifact.get", ArtifactRequest, farm.artifacts.get, queue="controller")
-    await bus.consume("event.>", "controller", RigEvent, farm.reports.receive)
+    await bus.consume("event.>", "controller", RigEvent, farm.reports.hear)
 
 
 async def _serve(farm: Farm) -> None:

@@ -93,7 +93,11 @@ class MemoryBus:
         return self._listen(subject, "", deliver)
 
     async def consume(
-        self, subject: str, durable: str, form: type[M], handler: Callable[[M], Awaitable[None]]
+        self,
+        subject: str,
+        durable: str,
+        form: type[M],
+        handler: Callable[[str, M], Awaitable[None]],
     ) -> Subscription:
         self._check_open()
         place = self._durables.setdefault(durable, _Durable())
@@ -104,7 +108,7 @@ class MemoryBus:
                 message = self._parse(form, actual, payload) if matches(subject, actual) else None
                 try:
                     if message is not None:
-                        await handler(message)
+                        await handler(actual, message)
                     place.position += 1
                 except Exception:
                     log.exception("handler of %s failed; the message comes again", actual)

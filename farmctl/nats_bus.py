@@ -124,7 +124,11 @@ class NatsBus:
             return _Plain(await self._client.subscribe(subject, cb=receive))
 
     async def consume(
-        self, subject: str, durable: str, form: type[M], handler: Callable[[M], Awaitable[None]]
+        self,
+        subject: str,
+        durable: str,
+        form: type[M],
+        handler: Callable[[str, M], Awaitable[None]],
     ) -> Subscription:
         pulled = await self._pull(subject, durable)
 
@@ -156,7 +160,7 @@ class NatsBus:
             )
 
     async def _consume_batch(
-        self, pulled: Any, form: type[M], handler: Callable[[M], Awaitable[None]]
+        self, pulled: Any, form: type[M], handler: Callable[[str, M], Awaitable[None]]
     ) -> None:
         for raw in await pulled.fetch(BATCH, timeout=TIMEOUT_SECONDS):
             message = self._parse(form, raw)
@@ -164,7 +168,7 @@ class NatsBus:
                 await raw.term()
                 continue
             try:
-                await handler(message)
+                await handler(raw.subject, message)
             except Exception:
                 log.exception("handler of %s failed; the message comes again", raw.subject)
                 await raw.nak(delay=RETRY_SECONDS)

@@ -30,6 +30,14 @@ class Reports:
     changed: Callable[[Effect], None]
     clock: Callable[[], float] = time.time
     repeated: int = 0
+    refused: int = 0
+
+    async def hear(self, subject: str, event: RigEvent) -> None:
+        """An event from the bus; a rig may speak for itself alone."""
+        if subject == f"event.{event.rig}":
+            await self.receive(event)
+        else:
+            self.refused += 1
 
     async def receive(self, event: RigEvent) -> None:
         """Take over one event; one that took effect before changes nothing."""

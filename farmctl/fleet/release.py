@@ -14,7 +14,7 @@ from farmctl import __version__
 from farmctl.errors import NotFound, StoreError, Unavailable
 
 ROOT = Path(__file__).parents[2]
-PARTS = ("farmctl", "drivers", "node")
+PARTS = ("farmctl", "drivers", "node", "hw-configs")
 FILES = ("pyproject.toml", "CMakeLists.txt", "README.md", "LICENSE")
 BUILT = frozenset({".so", ".pyc", ".dll", ".dylib"})
 BUILD_SECONDS = 900.0

@@ -102,7 +102,7 @@ async def test_stream_keeps_events_for_a_consumer_that_comes_later(bus: Bus) -> 
     for number in range(3):
         await bus.append("event.rig-a", fault(number), f"id-{number}")
     inbox = Inbox()
-    await bus.consume("event.>", "test", RigEvent, inbox.take)
+    await bus.consume("event.>", "test", RigEvent, inbox.take_subject)
     await inbox.wait(3)
     assert inbox.got == [fault(0), fault(1), fault(2)]
 
@@ -111,7 +111,7 @@ async def test_stream_drops_a_repeated_id(bus: Bus) -> None:
     inbox = Inbox()
     for number in (1, 1, 2):
         await bus.append("event.rig-a", fault(number), f"id-{number}")
-    await bus.consume("event.>", "test", RigEvent, inbox.take)
+    await bus.consume("event.>", "test", RigEvent, inbox.take_subject)
     await inbox.wait(2)
     await asyncio.sleep(0.05)
     assert inbox.got == [fault(1), fault(2)]
@@ -120,7 +120,7 @@ async def test_stream_drops_a_repeated_id(bus: Bus) -> None:
 async def test_message_comes_again_when_its_handler_raised(bus: Bus) -> None:
     inbox = Inbox()
 
-    async def fail_once(message: RigEvent) -> None:
+    async def fail_once(_: str, message: RigEvent) -> None:
         await inbox.take(message)
         if len(inbox.got) == 1:
             raise RuntimeError("not this time")
@@ -208,7 +208,7 @@ async def test_killed_server_loses_no_event_and_no_plan(bus_process) -> None:  #
         coming = asyncio.ensure_future(anext(watching))
         await _append_until_kept(bus, fault(1), "id-1")  # replayed: the server knows it
         await bus.append("event.rig-a", fault(2), "id-2")
-        await bus.consume("event.>", "test", RigEvent, inbox.take)
+        await bus.consume("event.>", "test", RigEvent, inbox.take_subject)
         await inbox.wait(2)
         assert inbox.got == [fault(1), fault(2)]
         assert await bus.get("plans", "rig-a", RigPlan) == plan(7)

@@ -228,6 +228,15 @@ async def test_repeated_event_takes_effect_once(farm: Farm) -> None:
     assert farm.reports.repeated == 2
 
 
+async def test_event_of_a_rig_that_speaks_for_another_is_refused(farm: Farm) -> None:
+    await enrol(farm)
+    share = ShareEvent(device="cpu:0", chain="farmnet", outcome="accepted", height=1)
+    await farm.reports.hear("event.rig-b", event(share))
+    with farm.store.begin() as tx:
+        assert inventory.total_shares(tx) == inventory.Counts(0, 0, 0)
+    assert farm.reports.refused == 1
+
+
 async def test_cancelled_job_ends_and_frees_its_device(farm: Farm) -> None:
     await enrol(farm)
     job = (await farm.queue.submit(new_job(), "ann", no_terms)).job

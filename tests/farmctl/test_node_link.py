@@ -154,7 +154,7 @@ async def test_the_status_is_told(joined: Joined) -> None:
 async def test_a_wrong_device_is_told_to_the_farm(joined: Joined) -> None:
     heard: asyncio.Queue[RigEvent] = asyncio.Queue()
 
-    async def hear(event: RigEvent) -> None:
+    async def hear(_: str, event: RigEvent) -> None:
         heard.put_nowait(event)
 
     await joined.bus.consume("event.>", "test", RigEvent, hear)

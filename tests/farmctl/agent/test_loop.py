@@ -117,7 +117,7 @@ class Farm:
     async def _note_reading(self, _subject: str, batch: ReadingBatch) -> None:
         self.readings.append(batch)
 
-    async def _note_event(self, event: RigEvent) -> None:
+    async def _note_event(self, _: str, event: RigEvent) -> None:
         """Each once by its id, as the controller stores them: delivery is at least once."""
         if all(event.id != known.id for known in self.events):
             self.events.append(event)

@@ -32,7 +32,7 @@ def link_to(bus: Bus) -> BusLink:
 async def collect(bus: MemoryBus) -> list[RigEvent]:
     events: list[RigEvent] = []
 
-    async def keep(event: RigEvent) -> None:
+    async def keep(_: str, event: RigEvent) -> None:
         events.append(event)
 
     await bus.consume("event.*", "test", RigEvent, keep)

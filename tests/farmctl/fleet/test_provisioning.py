@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import os
 import signal
 import subprocess
@@ -31,6 +32,7 @@ def environment(config: Config) -> dict[str, str]:
     settings = {
         "FARMCTL_HOME": str(config.home),
         "FARMCTL_FARM_RIG": config.farm.rig,
+        "FARMCTL_BUS_HOST": config.bus.host,
         "FARMCTL_BUS_PORT": str(config.bus.port),
         "FARMCTL_API_PORT": str(config.api.port),
         "FARMCTL_NODE_PORT": str(config.node.port),
@@ -63,6 +65,7 @@ def farm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningFarm]:
         {
             "FARMCTL_HOME": str(tmp_path_factory.mktemp("farm") / "home"),
             "FARMCTL_FARM_RIG": "rig-a",
+            "FARMCTL_BUS_HOST": "0.0.0.0",  # so that the bus speaks mutual TLS
             "FARMCTL_BUS_PORT": str(free_port()),
             "FARMCTL_API_PORT": str(free_port()),
             "FARMCTL_NODE_PORT": str(free_port()),
@@ -128,6 +131,7 @@ def test_rig_is_added_works_survives_and_is_removed(
     assert "rig2 is a rig of this farm" in added.stdout
     assert [rig["name"] for rig in farm.api.get("/v1/rigs")] == ["rig2"]
     wait_for(lambda: follows_plan(farm), 30, "the rig to follow a plan")
+    assert 'url = "tls://127.0.0.1:' in (folder / "home" / "farm.toml").read_text()
     kill_agent(folder)
     assert farm.rig(*add_words(sshd, folder)).returncode == 1
     log = folder / "home" / "logs" / "agent.log"
@@ -153,6 +157,16 @@ def kill_agent(folder: Path) -> None:
     children = Path(f"/proc/{keeper}/task/{keeper}/children").read_text().split()
     assert len(children) == 1
     os.kill(int(children[0]), signal.SIGKILL)
+
+
+def test_removal_tells_when_the_machine_is_out_of_reach(farm: RunningFarm, sshd: SshServer) -> None:
+    farm.api.post("/v1/enrolments", {"rig": "rig9"})
+    gone = dataclasses.replace(sshd.destination, port=free_port())
+    known_rigs.remember(farm.config.home, "rig9", gone, "/home/rig9")
+    removed = farm.rig("remove", "rig9")
+    assert removed.returncode == 0, removed.stderr
+    assert "delete /home/rig9" in " ".join(removed.stderr.split())
+    assert known_rigs.find(farm.config.home, "rig9") is None
 
 
 @pytest.fixture
