@@ -85,6 +85,8 @@ class Assignment:
     job_id: str | None = None
     infer_reserve: bool = False
     """Also answer INFER requests beside the workload."""
+    quarantined: bool = False
+    """Idle because it computed wrongly: it must prove itself again before any work."""
     generation: int = 0
     """Fencing number: grows whenever device or job changes hands."""
     parameters: Mapping[str, str] = field(default_factory=dict)

@@ -161,6 +161,7 @@ def _line(assignment: Assignment, checkpoint: str | None) -> AssignmentMessage:
         reason=assignment.reason,
         job_id=assignment.job_id,
         infer_reserve=assignment.infer_reserve,
+        quarantined=assignment.quarantined,
         generation=assignment.generation,
         parameters=parameters,
     )

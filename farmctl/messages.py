@@ -107,6 +107,8 @@ class AssignmentMessage(Message):
     reason: str
     job_id: str | None = None
     infer_reserve: bool = False
+    quarantined: bool = False
+    """The device forgets its proofs, and is tested again when this is taken back."""
     generation: int = 0
     parameters: dict[str, str] = {}
 
@@ -160,6 +162,10 @@ class JobProgress(Message):
     results: dict[str, str] = {}
     """When done: artifact ids by file name, and figures such as ``accuracy``."""
     detail: str = ""
+
+
+#: Code of the fault that puts a device into quarantine: its inference differs from the reference.
+INFER_MISMATCH = "infer_mismatch"
 
 
 class FaultEvent(Message):

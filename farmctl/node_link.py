@@ -20,6 +20,7 @@ from farmctl.bus import Bus
 from farmctl.errors import BadRequest, BusError, FarmError
 from farmctl.messages import (
     CHUNK_BYTES,
+    INFER_MISMATCH,
     FaultEvent,
     InferReply,
     InferRequest,
@@ -87,7 +88,8 @@ class BusEngine:
             if reply.status == "ok":
                 return Answer(reply.output, reply.device)
             if reply.status == "logic_error":
-                raise ModelFault(reply.detail or "the worker finds the model or input at fault")
+                detail = reply.detail or "the worker finds the model or input at fault"
+                raise ModelFault(detail, device=reply.device)
             detail = reply.detail
         raise EngineUnavailable(detail or "no INFER worker can compute this now")
 
@@ -135,12 +137,12 @@ class NodeLink:
 
     def report_engine(self, model: str, device: str, what: str) -> None:
         """Tell the farm of a device that computed wrongly (from the event loop)."""
-        log.error("%s %s", device, what, extra={"action": "infer_mismatch"})
+        log.error("%s %s", device, what, extra={"action": INFER_MISMATCH})
         rig, _, local = device.partition("/")
         if self._bus is None or not local:
             return
         fault = FaultEvent(
-            device=local, code="infer_mismatch", step="quarantine", detail=f"{what}: model {model}"
+            device=local, code=INFER_MISMATCH, step="quarantine", detail=f"{what}: model {model}"
         )
         event = RigEvent(id=uuid.uuid4().hex, rig=rig, at=time.time(), body=fault)
         self._spawn(self._append(self._bus, event))

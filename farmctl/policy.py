@@ -1,4 +1,4 @@
-"""People's requests for devices: switch, unlock, pause, resume. Each is only a new wish; the
+"""People's requests for devices: switch, unlock, pause, resume, clear. Each is only a new wish; the
 planner decides, and the rig confirms."""
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ class Requests:
         return planner.Policy(
             wishes=tuple(policy.wishes(tx, self.clock())),
             paused=policy.paused(tx),
+            quarantined=policy.quarantined(tx),
             switch_threshold_ratio=self.settings.switch_threshold_ratio,
             minimum_dwell_seconds=self.settings.minimum_dwell_seconds,
             horizon_seconds=self.settings.horizon_seconds,
@@ -69,6 +70,16 @@ class Requests:
 
     async def resume(self, device: DeviceKey, by: str) -> Switch:
         return await self._ask(device, "resume", None, by, lambda tx: policy.resume(tx, device))
+
+    async def clear(self, device: DeviceKey, by: str) -> Switch:
+        """End a quarantine: the device is tested again, and works if it passes. Raises
+        `Refused` where it is not in quarantine."""
+
+        def change(tx: Transaction) -> None:
+            if not policy.clear_quarantine(tx, device):
+                raise Refused(f"{device} is not in quarantine")
+
+        return await self._ask(device, "clear", None, by, change)
 
     async def _ask(
         self,

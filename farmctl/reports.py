@@ -8,7 +8,14 @@ from dataclasses import dataclass
 
 from farmctl.domain import DeviceKey, Event, Workload, device_key
 from farmctl.market import settlement
-from farmctl.messages import DeviceAck, FaultEvent, JobProgress, RigEvent, ShareEvent
+from farmctl.messages import (
+    INFER_MISMATCH,
+    DeviceAck,
+    FaultEvent,
+    JobProgress,
+    RigEvent,
+    ShareEvent,
+)
 from farmctl.store import Store, Transaction, events, inventory, jobs, policy
 from farmctl.store.jobs import JobRecord
 from farmctl.store.policy import Switch
@@ -59,8 +66,7 @@ class Reports:
             case JobProgress() as body:
                 return self._progress(tx, key, body)
             case FaultEvent() as body:
-                text = f"{body.code}: {body.step}. {body.detail}".strip()
-                return Effect(self._tell(tx, "fault", key, text, "warning"), replan=True)
+                return self._fault(tx, key, body)
 
     def _acknowledge(self, tx: Transaction, key: DeviceKey, ack: DeviceAck) -> Effect:
         now = self.clock()
@@ -101,6 +107,16 @@ class Reports:
         level = "error" if after.job.state == "failed" else "info"
         told = self._tell(tx, "job", after.job.id, text.strip(), level)
         return Effect(told, job=after, replan=True)
+
+    def _fault(self, tx: Transaction, key: DeviceKey, fault: FaultEvent) -> Effect:
+        """A device that computed wrongly is kept from work until a person clears it; other
+        faults are its agent's to mend."""
+        text = f"{fault.code}: {fault.step}. {fault.detail}".strip()
+        wrong = fault.code == INFER_MISMATCH and inventory.find_device(tx, key) is not None
+        if wrong:
+            policy.quarantine(tx, key, fault.detail or fault.code, self.clock())
+        level = "error" if wrong else "warning"
+        return Effect(self._tell(tx, "fault", key, text, level), replan=True)
 
     def _tell(
         self, tx: Transaction, kind: str, subject: str, text: str, level: str = "info"

@@ -136,7 +136,7 @@ class Views:
         plan = farm.executor.current
         lines = {a.device: a for a in plan.assignments} if plan else {}
         wishes = {w.device: w for w in policy.wishes(tx, now)}
-        paused = policy.paused(tx)
+        paused, quarantined = policy.paused(tx), policy.quarantined(tx)
         seen = {r.rig.name: r.rig.last_seen for r in inventory.rigs(tx)}
         found = []
         for record in inventory.devices(tx):
@@ -146,7 +146,14 @@ class Views:
                 estimates = farm.economy.net_by_workload(planned[key], prices)
                 nets = {str(workload): net for workload, net in estimates.items()}
             offline = farm.keeper.is_offline(seen[record.device.rig])
-            context = _Context(offline, lines.get(key), wishes.get(key), key in paused, nets)
+            context = _Context(
+                offline,
+                lines.get(key),
+                wishes.get(key),
+                key in paused,
+                quarantined.get(key, ""),
+                nets,
+            )
             found.append((record, context))
         return found
 
@@ -175,6 +182,7 @@ class Views:
             job_id=device.job_id,
             locked=bool(wish and wish.locked),
             paused=context.paused,
+            quarantined=bool(context.quarantine),
             wish=wish.workload if wish else None,
             readings=dict(reading.values) if reading else {},
             missing=dict(reading.missing) if reading else {},
@@ -270,10 +278,11 @@ class _Context:
         line: Assignment | None,
         wish: Wish | None,
         paused: bool,
+        quarantine: str,
         net_micro_per_hour: dict[str, int],
     ) -> None:
         self.offline, self.line, self.wish, self.paused = offline, line, wish, paused
-        self.net_micro_per_hour = net_micro_per_hour
+        self.quarantine, self.net_micro_per_hour = quarantine, net_micro_per_hour
 
 
 def _state(record: inventory.DeviceRecord, context: _Context) -> tuple[State, str]:
@@ -281,6 +290,8 @@ def _state(record: inventory.DeviceRecord, context: _Context) -> tuple[State, st
         return "offline", record.device.health_reason or "its rig is silent"
     if record.device.health not in ABLE:
         return "attention", record.device.health_reason or record.device.health
+    if context.quarantine:
+        return "attention", f"quarantined: {context.quarantine}"
     failed = [t for t in record.self_tests if not t.passed]
     if failed:
         return "attention", f"self-test {failed[0].capability} failed: {failed[0].detail}"

@@ -86,9 +86,9 @@ class ModelFault(NodeError):
     """The model or its input is wrong by consensus, the same on every node.
 
     ``logic`` tells the kernel's two kinds apart (cortex-protocol §4): True fails the call frame,
-    False keeps the transaction out of any block.
+    False keeps the transaction out of any block. ``device`` claims it, where it can be said.
     """
 
-    def __init__(self, message: str, *, logic: bool = True) -> None:
+    def __init__(self, message: str, *, logic: bool = True, device: str = "") -> None:
         super().__init__(message)
-        self.logic = logic
+        self.logic, self.device = logic, device

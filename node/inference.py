@@ -103,7 +103,7 @@ class CrossCheckedEngine:
         except ModelFault as fault:
             # A fault is judged by the reference alone: an outage must not pass for one.
             expected = self._reference.run(model, data)
-            self._report(model, "", f"claimed a fault where there is none: {fault}")
+            self._report(model, fault.device, f"claimed a fault where there is none: {fault}")
             return expected
         return self._check(model, data, answer) if random.random() < self._ratio else answer
 

@@ -92,11 +92,14 @@ class Post:
 
     def assign(self, assignment: AssignmentMessage, plan_number: int) -> None:
         """Do what a plan says; it is acknowledged once it is done, or cannot be."""
+        released = self._wanted.quarantined and not assignment.quarantined
         self._wanted = assignment
         self._plan_number = plan_number
         self._received = time.monotonic()
         self._acked = None
-        if self._mending is None or self._mending.done() or self._is_quarantined():
+        if released:
+            self._prove_anew()
+        elif self._mending is None or self._mending.done() or self._is_quarantined():
             self._apply()
 
     def reading(self) -> Reading | None:
@@ -226,6 +229,12 @@ class Post:
         await asyncio.sleep(self._ladder.quarantined_until - time.time())
         self._ladder.release()
         await self._prove_missing()
+
+    def _prove_anew(self) -> None:
+        self._proofs.forget(self.info)
+        self.changed = True
+        if self._mending is None or self._mending.done():
+            self._mend(self._prove_missing())
 
     async def _prove_missing(self) -> None:
         for test in await prove(self._hardware, self.info, self._proofs.missing(self.info)):

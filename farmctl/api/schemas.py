@@ -126,6 +126,8 @@ class DeviceView(Body):
     job_id: str | None
     locked: bool
     paused: bool
+    quarantined: bool = False
+    """It computed wrongly; ``clear`` has it tested again."""
     wish: Workload | None
     readings: dict[str, float | None]
     missing: dict[str, str]
@@ -155,7 +157,7 @@ class SwitchView(Body):
 
     id: str
     device: str
-    action: Literal["switch", "unlock", "pause", "resume"]
+    action: Literal["switch", "unlock", "pause", "resume", "clear"]
     workload: Workload | None
     state: Literal["pending", "confirmed", "failed"]
     plan_number: int | None

@@ -58,12 +58,16 @@ def register(app: typer.Typer) -> None:
         unlock: Annotated[bool, typer.Option("--unlock", help="Leave it to the planner.")] = False,
         pause: Annotated[bool, typer.Option("--pause", help="Stop its work.")] = False,
         resume: Annotated[bool, typer.Option("--resume", help="End its pause.")] = False,
+        clear: Annotated[
+            bool, typer.Option("--clear", help="End its quarantine: it is tested again.")
+        ] = False,
         timeout: Annotated[float, typer.Option(help="Seconds to wait.")] = 120.0,
     ) -> None:
-        """Switch, lock, unlock, pause or resume a device; prints how long it took."""
-        chosen = [n for n, on in (("unlock", unlock), ("pause", pause), ("resume", resume)) if on]
+        """Switch, lock, unlock, pause, resume or clear a device; prints how long it took."""
+        actions = {"unlock": unlock, "pause": pause, "resume": resume, "clear": clear}
+        chosen = [name for name, on in actions.items() if on]
         if len(chosen) > 1:
-            raise BadRequest("give one of --unlock, --pause, --resume")
+            raise BadRequest(f"give one of --{', --'.join(actions)}")
         config = configuration.load()
         client = ApiClient(config)
         action = chosen[0] if chosen else None

@@ -71,7 +71,8 @@ def _settle_each(desk: _Desk, devices: list[PlannedDevice], rule: Rule) -> None:
 
 
 def _keep_safe(desk: _Desk, planned: PlannedDevice) -> Assignment | None:
-    """A device that is not well stands still; one whose rig is silent is left as it was."""
+    """A device that is not well or computed wrongly stands still; one whose rig is silent is
+    left as it was."""
     device = planned.device
     before = desk.previous.get(device.key)
     if planned.offline:
@@ -79,6 +80,9 @@ def _keep_safe(desk: _Desk, planned: PlannedDevice) -> Assignment | None:
     if device.health not in ABLE:
         reason = device.health_reason or device.health
         return _idle(planned, f"stopped for safety: {reason}")
+    if device.key in desk.policy.quarantined:
+        idle = _idle(planned, f"quarantined: {desk.policy.quarantined[device.key]}")
+        return replace(idle, quarantined=True)
     return None
 
 

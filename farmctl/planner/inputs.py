@@ -15,6 +15,8 @@ class Policy:
     wishes: tuple[Wish, ...] = ()
     paused: Mapping[DeviceKey, str] = field(default_factory=dict)
     """Paused devices, and who paused them."""
+    quarantined: Mapping[DeviceKey, str] = field(default_factory=dict)
+    """Devices that computed wrongly, and what they did."""
     switch_threshold_ratio: float = 0.1
     minimum_dwell_seconds: float = 300.0
     horizon_seconds: float = 3600.0

@@ -1,4 +1,5 @@
-"""What people want: wishes, locks and pauses, and what became of each request."""
+"""What people want: wishes, locks and pauses, and what became of each request; and which
+devices wait in quarantine for a person."""
 
 from __future__ import annotations
 
@@ -8,7 +9,7 @@ from sqlalchemy import delete, select
 
 from farmctl.domain import Wish, Workload
 from farmctl.store.engine import Transaction
-from farmctl.store.schema import PauseRow, SwitchRow, WishRow
+from farmctl.store.schema import PauseRow, QuarantineRow, SwitchRow, WishRow
 
 
 @dataclass(frozen=True)
@@ -18,7 +19,7 @@ class Switch:
     id: str
     device: str
     action: str
-    """switch, unlock, pause or resume."""
+    """switch, unlock, pause, resume or clear."""
     workload: Workload | None
     asked: float
     by: str
@@ -67,6 +68,23 @@ def resume(tx: Transaction, device: str) -> None:
 def paused(tx: Transaction) -> dict[str, str]:
     """Paused devices and who paused them."""
     return {row.device: row.by for row in tx.scalars(select(PauseRow))}
+
+
+def quarantine(tx: Transaction, device: str, reason: str, now: float) -> None:
+    tx.merge(QuarantineRow(device=device, reason=reason, created=now))
+
+
+def clear_quarantine(tx: Transaction, device: str) -> bool:
+    """Whether the device was in quarantine."""
+    row = tx.get(QuarantineRow, device)
+    if row is not None:
+        tx.delete(row)
+    return row is not None
+
+
+def quarantined(tx: Transaction) -> dict[str, str]:
+    """Devices in quarantine, and why."""
+    return {row.device: row.reason for row in tx.scalars(select(QuarantineRow))}
 
 
 def add_switch(tx: Transaction, switch: Switch) -> None:

@@ -127,6 +127,15 @@ class PauseRow(Table):
     created: Mapped[float]
 
 
+class QuarantineRow(Table):
+    """Devices that computed wrongly, until a person lets them work again."""
+
+    __tablename__ = "quarantines"
+    device: Mapped[str] = mapped_column(String(128), primary_key=True)
+    reason: Mapped[str]
+    created: Mapped[float]
+
+
 class SwitchRow(Table):
     __tablename__ = "switches"
     id: Mapped[str] = mapped_column(String(32), primary_key=True)

@@ -20,6 +20,7 @@ from farmctl.messages import (
     DeviceAck,
     DeviceReport,
     FamilyReport,
+    FaultEvent,
     InventoryReport,
     JobProgress,
     NodeStatus,
@@ -120,7 +121,9 @@ async def enrol(farm: Farm, *proved: str) -> RigPlan:
 _ids = iter(range(10**9))
 
 
-def event(body: DeviceAck | JobProgress | ShareEvent, identity: str | None = None) -> RigEvent:
+def event(
+    body: DeviceAck | FaultEvent | JobProgress | ShareEvent, identity: str | None = None
+) -> RigEvent:
     return RigEvent(id=identity or f"e-{next(_ids)}", rig=RIG, at=0.0, body=body)
 
 

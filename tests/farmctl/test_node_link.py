@@ -228,9 +228,10 @@ async def test_the_engine_asks_a_worker_and_tries_again_where_one_cannot() -> No
     worker.replies = [busy] * 3
     with pytest.raises(EngineUnavailable, match="being fetched"):
         await ask(engine)
-    worker.replies = [InferReply(status="logic_error", detail="bad input")]
-    with pytest.raises(ModelFault, match="bad input"):
+    worker.replies = [InferReply(status="logic_error", device="rig/cpu:0", detail="bad input")]
+    with pytest.raises(ModelFault, match="bad input") as fault:
         await ask(engine)
+    assert fault.value.device == "rig/cpu:0"
     await bus.close()
 
 

@@ -237,7 +237,7 @@ class LyingEngine:
 
     def run(self, model: str, data: bytes) -> Answer:
         if self._fault:
-            raise ModelFault("so I say")
+            raise ModelFault("so I say", device="rig/cuda:0")
         return Answer(bytes(12), "rig/cuda:0")
 
 

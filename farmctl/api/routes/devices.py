@@ -89,5 +89,15 @@ async def resume_device(
     return farm.views.switch(asked)
 
 
+@router.post(PATH + "/clear")
+async def clear_device(
+    request: Request, caller: Operator, rig: str, device: str
+) -> schemas.SwitchView:
+    """End a quarantine; the device is tested again before it works."""
+    farm = find_farm(request)
+    asked = await farm.requests.clear(device_key(rig, device), caller.name)
+    return farm.views.switch(asked)
+
+
 def _unknown(rig: str, device: str) -> NotFound:
     return NotFound(f"there is no device {rig}/{device}; `farmctl status` lists them")

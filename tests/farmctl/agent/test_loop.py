@@ -99,6 +99,10 @@ class Farm:
         bodies = [e.body for e in self.events]
         return [b for b in bodies if isinstance(b, FaultEvent) and b.code == code]
 
+    def proved(self) -> set[str]:
+        """What the device has proved, as last reported."""
+        return {t.capability for t in self.inventory[-1].devices[0].self_tests if t.passed}
+
     def progress(self) -> list[JobProgress]:
         return [e.body for e in self.events if isinstance(e.body, JobProgress)]
 
@@ -218,7 +222,7 @@ async def test_a_rig_mines_switches_and_refuses_older_plans(
     await until(lambda: farm.inventory[-1].devices[0].workload is Workload.MINE)
     device = farm.inventory[-1].devices[0]
     assert device.id == "cpu:0"
-    assert {t.capability for t in device.self_tests if t.passed} >= {"cuckoo", "infer"}
+    assert farm.proved() >= {"cuckoo", "infer"}
     assert farm.inventory[-1].plan_number == 5
 
     await farm.plan(4, Workload.INFER)
@@ -228,6 +232,20 @@ async def test_a_rig_mines_switches_and_refuses_older_plans(
     assert (ack.state, ack.workload) == ("running", Workload.IDLE)
     assert ack.seconds < 10
     assert not farm.acks(4)
+
+
+async def test_a_device_out_of_quarantine_is_tested_before_it_works(
+    agent: AgentProcess, farm: Farm, config: Config
+) -> None:
+    await farm.plan(5, Workload.IDLE, quarantined=True)
+    await until(lambda: bool(farm.acks(5)), 60)
+    proofs = config.home / "rig/proofs.json"
+    before = proofs.stat().st_mtime_ns
+    await farm.plan(6, Workload.MINE)
+    await until(lambda: bool(farm.acks(6)), 60)
+    assert farm.acks(6)[0].state == "running"
+    assert proofs.stat().st_mtime_ns > before
+    await until(lambda: {"cuckoo", "infer"} <= farm.proved())
 
     await farm.plan(7, Workload.EXTERNAL)
     await until(lambda: bool(farm.acks(7)))
