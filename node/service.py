@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -24,9 +23,6 @@ RECOMMIT_SECONDS = 3.0
 #: New transactions wake the builder at most this often.
 REBUILD_SECONDS = 0.5
 RETRY_SECONDS = 1.0
-#: Python's own default. The curve library of the precompiles raises it so far on import that
-#: deeply nested input could overrun the C stack.
-RECURSION_LIMIT = 1000
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
@@ -62,7 +58,6 @@ class NodeService:
 
     async def start(self) -> None:
         """Return when the JSON-RPC answers and the first work is being built."""
-        sys.setrecursionlimit(RECURSION_LIMIT)
         loop = asyncio.get_running_loop()
         self.node.on_change(lambda: _wake(loop, self._changed))
         await self._rpc.start()

@@ -18,7 +18,7 @@ SOURCES = sorted(
 SHARED_BY_FAMILIES = {"base", "errors", "program", "worker", "kernels"}
 PURE = {"Crypto", "coincurve", "numpy", "py_ecc", "rlp", "sha3"} | {
     *("__future__", "collections", "dataclasses", "enum", "functools", "hashlib", "itertools"),
-    *("json", "math", "re", "struct", "types", "typing", "zlib"),
+    *("json", "math", "re", "struct", "sys", "types", "typing", "zlib"),
 }
 #: Library to the files or folders that may import it.
 OWNERS = {

@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
+# ruff: noqa: E402
+import sys
 from typing import Any
+
+from node.spec.vm.errors import PrecompileFailed
+from node.spec.vm.frame import pad_slice
+
+# The library raises the limit so far on import that deeply nested input, such as JSON, could
+# overrun the C stack of whatever process holds the machine; it computes well without.
+_RECURSION_LIMIT = sys.getrecursionlimit()
 
 from py_ecc.fields import optimized_bn128_FQ as FQ
 from py_ecc.fields import optimized_bn128_FQ2 as FQ2
@@ -10,8 +19,7 @@ from py_ecc.fields import optimized_bn128_FQ12 as FQ12
 from py_ecc.optimized_bn128 import optimized_curve as curve
 from py_ecc.optimized_bn128 import optimized_pairing as pairing
 
-from node.spec.vm.errors import PrecompileFailed
-from node.spec.vm.frame import pad_slice
+sys.setrecursionlimit(_RECURSION_LIMIT)
 
 PAIR_BYTES = 192
 
