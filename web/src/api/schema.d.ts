@@ -115,6 +115,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/devices/{rig}/{device}/clear": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Clear Device
+         * @description End a quarantine; the device is tested again before it works.
+         */
+        post: operations["clear_device_v1_devices__rig___device__clear_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/devices/{rig}/{device}/pause": {
         parameters: {
             query?: never;
@@ -860,6 +880,11 @@ export interface components {
             /** Paused */
             paused: boolean;
             priority: components["schemas"]["Priority"];
+            /**
+             * Quarantined
+             * @default false
+             */
+            quarantined: boolean;
             /** Readings */
             readings: {
                 [key: string]: number | null;
@@ -1358,7 +1383,7 @@ export interface components {
              * Action
              * @enum {string}
              */
-            action: "switch" | "unlock" | "pause" | "resume";
+            action: "switch" | "unlock" | "pause" | "resume" | "clear";
             /** Asked */
             asked: number;
             /** Confirmed */
@@ -1639,6 +1664,47 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["DeviceView"];
+                };
+            };
+            /** @description Client Error */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Server Error */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    clear_device_v1_devices__rig___device__clear_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                rig: string;
+                device: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SwitchView"];
                 };
             };
             /** @description Client Error */
