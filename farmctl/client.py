@@ -22,7 +22,7 @@ class ApiClient:
         headers = {"Authorization": f"Bearer {_read_token(config)}"}
         self._url = config.api_url
         self._client = httpx.Client(
-            base_url=config.api_url, headers=headers, timeout=TIMEOUT_SECONDS
+            base_url=config.api_url, headers=headers, timeout=TIMEOUT_SECONDS, trust_env=False
         )
 
     def get(self, path: str, **query: Any) -> Any:

@@ -16,7 +16,7 @@ class NodeClient:
     """JSON-RPC over HTTP. Raises `Unavailable` when the node does not answer or refuses."""
 
     def __init__(self, url: str) -> None:
-        self._client = httpx.AsyncClient(base_url=url, timeout=TIMEOUT_SECONDS)
+        self._client = httpx.AsyncClient(base_url=url, timeout=TIMEOUT_SECONDS, trust_env=False)
         self._ids = itertools.count(1)
 
     async def call(self, method: str, *parameters: Any) -> Any:

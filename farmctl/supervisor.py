@@ -92,7 +92,7 @@ async def port_answers(host: str, port: int) -> bool:
 
 async def node_answers(config: Config) -> bool:
     body = {"jsonrpc": "2.0", "id": 1, "method": "eth_blockNumber", "params": []}
-    async with httpx.AsyncClient(timeout=PROBE_SECONDS) as client:
+    async with httpx.AsyncClient(timeout=PROBE_SECONDS, trust_env=False) as client:
         try:
             answer = (await client.post(config.node_url, json=body)).json()
         except (httpx.HTTPError, ValueError):
@@ -101,7 +101,7 @@ async def node_answers(config: Config) -> bool:
 
 
 async def controller_answers(config: Config) -> bool:
-    async with httpx.AsyncClient(timeout=PROBE_SECONDS) as client:
+    async with httpx.AsyncClient(timeout=PROBE_SECONDS, trust_env=False) as client:
         try:
             return (await client.get(f"{config.api_url}/healthz")).status_code == 200
         except httpx.HTTPError:
@@ -111,7 +111,7 @@ async def controller_answers(config: Config) -> bool:
 async def rig_is_seen(config: Config, since: float) -> bool:
     """Whether this machine's agent has reported to the controller since a time."""
     headers = {"Authorization": f"Bearer {config.admin_token.read_text().strip()}"}
-    async with httpx.AsyncClient(timeout=PROBE_SECONDS, headers=headers) as client:
+    async with httpx.AsyncClient(timeout=PROBE_SECONDS, headers=headers, trust_env=False) as client:
         try:
             answer = await client.get(f"{config.api_url}/v1/rigs/{config.farm.rig}")
         except httpx.HTTPError:

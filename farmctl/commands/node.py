@@ -50,7 +50,7 @@ def _ask(url: str, *calls: tuple[Any, ...]) -> list[Any]:
         for i, (name, *params) in enumerate(calls)
     ]
     try:
-        replies = httpx.post(url, json=batch, timeout=TIMEOUT_SECONDS).json()
+        replies = httpx.post(url, json=batch, timeout=TIMEOUT_SECONDS, trust_env=False).json()
         return [reply["result"] for reply in replies]
     except (httpx.HTTPError, ValueError, KeyError, TypeError) as error:
         raise Unavailable(f"no node answers at {url}; `farmctl up` starts one") from error
