@@ -20,8 +20,8 @@ from farmctl.errors import Unavailable
 LOG_BYTES = 5 * 1024**2
 LOG_FILES = 3
 BACK_OFF_SECONDS = (0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
-#: A process that ran this long has earned a fresh start without back-off.
-STEADY_SECONDS = 60.0
+#: A process that ran this long did not fail by starting: the next start need not wait longer.
+STEADY_SECONDS = 10.0
 STOP_SECONDS = 15.0
 POLL_SECONDS = 0.1
 #: ``prctl`` option: the signal to get when the parent dies.
@@ -87,8 +87,10 @@ class Child:
             await self._run()
             if self._stopping:
                 return
-            failures = 0 if time.monotonic() - began > STEADY_SECONDS else failures + 1
+            if time.monotonic() - began > STEADY_SECONDS:
+                failures = 0
             pause = BACK_OFF_SECONDS[min(failures, len(BACK_OFF_SECONDS) - 1)]
+            failures += 1
             self._log.warning("ended; starts again in %g s", pause)
             await asyncio.sleep(pause)
             self.restarts += 1

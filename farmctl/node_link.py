@@ -51,6 +51,7 @@ from node.models.storage import DATA, PARAMETERS, SYMBOL
 from node.models.storage.directory import CONTENT_BYTES_LIMIT
 from node.service import NodeService
 from node.spec.chain import Chain
+from node.spec.cvm import CvmError, load
 from node.work import WorkPackage
 
 STATUS_SECONDS = 1.0
@@ -232,6 +233,7 @@ class NodeLink:
         """Raises `StorageError`, or `BadRequest` where the files are no model and no input."""
         storage = self._loader.storage
         if files.keys() == {SYMBOL, PARAMETERS}:
+            _check_model(files[SYMBOL], files[PARAMETERS])
             return storage.put_model(files[SYMBOL], files[PARAMETERS])
         if files.keys() == {DATA}:
             read_input_shape(files[DATA])
@@ -252,6 +254,13 @@ class NodeLink:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+
+def _check_model(symbol: bytes, parameters: bytes) -> None:
+    try:
+        load(symbol, parameters)
+    except CvmError as error:
+        raise BadRequest(f"symbol and params are no whole model: {error}") from error
 
 
 async def _publish(bus: Bus, subject: str, message: Message) -> None:

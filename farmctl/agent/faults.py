@@ -18,6 +18,8 @@ BUDGET = ((Step.RESTART_SESSION, 2), (Step.RESTART_RUNNER, 2))
 WINDOW_SECONDS = 600.0
 QUARANTINE_SECONDS = 900.0
 BACKOFF_SECONDS = (0.2, 0.5, 1.0, 2.0, 5.0)
+#: A runner that lived this long did not fail by starting.
+STEADY_SECONDS = 10.0
 
 
 @dataclass
@@ -53,7 +55,7 @@ class Backoff:
     _attempt: int = 0
 
     def next_seconds(self, lived_seconds: float) -> float:
-        if lived_seconds > 30.0:
+        if lived_seconds > STEADY_SECONDS:
             self._attempt = 0
         seconds = BACKOFF_SECONDS[min(self._attempt, len(BACKOFF_SECONDS) - 1)]
         self._attempt += 1

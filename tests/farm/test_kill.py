@@ -20,7 +20,7 @@ from farmctl.config import Config
 from farmctl.messages import NodeStatus, Reading, ReadingBatch
 from tests.farm.load import Customer, Sender
 from tests.farm.running import RunningFarm, belongings, running, until
-from tests.farm.witness import Witness, undisturbed_curve
+from tests.farm.witness import Witness, judge_shares, undisturbed_curve
 
 PARTS = ("bus", "node", "controller", "agent", "runner")
 SEED = 20260
@@ -116,7 +116,9 @@ def torment(home: Path, rounds: int, steps: int, seed: int, haste: float) -> Non
             load.finish(RECOVERY_SECONDS)
         witness.conclude(sender.sent, customer.ordered, curve)
         report(farm, seconds, sender, customer)
+        accepted = farm.overview()["shares_accepted"]
     until(lambda: not belongings(home), 10, "the end of every process of the farm")
+    judge_shares(home, accepted)
 
 
 def report(

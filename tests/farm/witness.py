@@ -11,6 +11,8 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import lmdb
+
 from farmctl.market.pricing import charge_micro
 from farmctl.store import Store, audit
 from farmctl.training.protocol import JOB_FILE, JobSpec
@@ -87,7 +89,6 @@ class Witness:
         self._judge_transactions(sent)
         self._judge_jobs(ordered, curve)
         self._judge_events(ordered)
-        self._judge_shares()
 
     def _judge_transactions(self, sent: Sequence[Sent]) -> None:
         """Each that the node took is in exactly one block, and its wei arrived once."""
@@ -131,9 +132,15 @@ class Witness:
             assert audit.first_broken(tx) is None
         store.close()
 
-    def _judge_shares(self) -> None:
-        """An accepted share is a block of ours, counted at most once."""
-        assert 0 < self.farm.overview()["shares_accepted"] <= self.farm.height()
+
+def judge_shares(home: Path, accepted: int) -> None:
+    """Of a farm that has stopped: each accepted share is a block of ours, on the chain or beside
+    it, and is counted at most once."""
+    with lmdb.open(str(home / "node" / "chain"), readonly=True, max_dbs=32) as environment:
+        headers = environment.open_db(b"headers", create=False)
+        with environment.begin() as transaction:
+            blocks = transaction.stat(headers)["entries"] - 1
+    assert 0 < accepted <= blocks, (accepted, blocks)
 
 
 def undisturbed_curve(folder: Path, steps: int) -> list[float]:
