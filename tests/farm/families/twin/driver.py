@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from drivers.base import Capability
+from drivers.base import Capability, DeviceInfo
 from drivers.cpu import driver as cpu
 from drivers.cpu.driver import CpuDevice
 
@@ -15,15 +15,17 @@ class Driver(cpu.Driver):
     family = "twin"
 
     def discover(self) -> Sequence[CpuDevice]:
-        return [_twin(device) for device in super().discover()]
+        devices = super().discover()
+        for device in devices:
+            device.info = _twin(device.info)
+        return devices
 
 
-def _twin(device: CpuDevice) -> CpuDevice:
-    info = replace(
-        device.info,
+def _twin(info: DeviceInfo) -> DeviceInfo:
+    return replace(
+        info,
         id="twin:0",
         family="twin",
-        hardware_id=f"twin-{device.info.hardware_id}",
-        capabilities=device.info.capabilities & {Capability.TRAIN},
+        hardware_id=f"twin-{info.hardware_id}",
+        capabilities=info.capabilities & {Capability.TRAIN},
     )
-    return CpuDevice(info)
