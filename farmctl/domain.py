@@ -106,7 +106,8 @@ class Plan:
 
 @dataclass(frozen=True)
 class Wish:
-    """A person's will for a device. Locked, it holds against everything but safety."""
+    """A person's will for a device. Locked, it holds against everything but safety; not locked, it
+    is a push that yields to sold work and runs out."""
 
     device: DeviceKey
     workload: Workload

@@ -13,7 +13,7 @@ from farmctl.config import PlannerSection
 from farmctl.domain import DeviceKey, Plan, Wish, Workload
 from farmctl.errors import BadRequest, NotFound, Refused
 from farmctl.planner.assign import NEEDS
-from farmctl.store import Store, Transaction, audit, inventory, policy
+from farmctl.store import Store, Transaction, audit, inventory, jobs, policy
 from farmctl.store.policy import Switch
 
 
@@ -42,8 +42,9 @@ class Requests:
         until: float | None,
         by: str,
     ) -> Switch:
-        """Ask for a workload. Without a lock the wish holds for the minimum dwell. Raises
-        `NotFound` for an unknown device, `Refused` for a workload it has not proved."""
+        """Ask for a workload. Without a lock the wish holds for the minimum dwell, as long as
+        nothing is sold. Raises `NotFound` for an unknown device, `Refused` for a workload it has
+        not proved, and for taking it from a job without a lock."""
         now = self.clock()
         if until is not None and until <= now:
             raise BadRequest("`until` lies in the past")
@@ -53,6 +54,8 @@ class Requests:
 
         def change(tx: Transaction) -> None:
             _check_can(tx, device, workload)
+            if not lock:
+                _check_unsold(tx, device, workload)
             policy.set_wish(tx, wish)
 
         action = "switch"
@@ -112,3 +115,9 @@ def _check_can(tx: Transaction, device: DeviceKey, workload: Workload) -> None:
         raise Refused(
             f"{device} has not proved `{need}`, which {workload} needs; see its self-tests"
         )
+
+
+def _check_unsold(tx: Transaction, device: DeviceKey, workload: Workload) -> None:
+    held = next((r.job for r in jobs.open_jobs(tx) if r.job.device == device), None)
+    if held is not None and workload is not Workload.TRAIN:
+        raise Refused(f"{device} runs the sold job {held.name}; lock it to take it from the job")

@@ -54,7 +54,9 @@ def register(app: typer.Typer) -> None:
     def switch_device(
         device: Annotated[str, typer.Argument(help="family:index, or rig/family:index.")],
         workload: Annotated[Workload | None, typer.Argument()] = None,
-        lock: Annotated[bool, typer.Option("--lock", help="Hold it until unlocked.")] = False,
+        lock: Annotated[
+            bool, typer.Option("--lock", help="Hold it until unlocked, even against jobs.")
+        ] = False,
         unlock: Annotated[bool, typer.Option("--unlock", help="Leave it to the planner.")] = False,
         pause: Annotated[bool, typer.Option("--pause", help="Stop its work.")] = False,
         resume: Annotated[bool, typer.Option("--resume", help="End its pause.")] = False,

@@ -15,6 +15,14 @@ from farmctl.planner.inputs import Inventory, Market, PlannedDevice, Policy
 
 #: The capability that each workload needs.
 NEEDS = {Workload.MINE: "cuckoo", Workload.INFER: "infer", Workload.TRAIN: "train"}
+#: What a switch without a lock counts for: as much as the planner's own choice of the same.
+PUSHED = {
+    Workload.MINE: Priority.MINING,
+    Workload.INFER: Priority.INFER_RESERVE,
+    Workload.TRAIN: Priority.INTERRUPTIBLE,
+    Workload.EXTERNAL: Priority.MINING,
+    Workload.IDLE: Priority.IDLE,
+}
 #: Kinds of health with which a device may go on working.
 ABLE = frozenset({"ok", "degraded"})
 SECONDS_PER_HOUR = 3600
@@ -51,7 +59,8 @@ def plan(
         _settle_each(desk, devices, rule)
     _place_jobs(desk, devices, interruptible=False)
     _place_jobs(desk, devices, interruptible=True)
-    _settle_each(desk, devices, _earn)
+    for rule in (_follow_push, _earn):
+        _settle_each(desk, devices, rule)
     number = previous.number + 1 if previous else 1
     decided = tuple(_number(desk.done[d.device.key], before, number) for d in devices)
     if previous is not None and _same(decided, previous.assignments):
@@ -100,36 +109,48 @@ def _idle(planned: PlannedDevice, reason: str) -> Assignment:
 
 
 def _obey_people(desk: _Desk, planned: PlannedDevice) -> Assignment | None:
-    """Pauses, locks and switches by hand. A switch without a lock holds for the minimum dwell."""
+    """Pauses and locks."""
     key = planned.device.key
     if key in desk.policy.paused:
         who = desk.policy.paused[key]
         return Assignment(key, Workload.IDLE, Priority.MANUAL, f"paused by {who}")
     wish = desk.wishes.get(key)
-    if wish is None:
+    if wish is None or not wish.locked:
         return None
+    return _by_hand(desk, planned, wish, Priority.MANUAL)
+
+
+def _follow_push(desk: _Desk, planned: PlannedDevice) -> Assignment | None:
+    """A switch without a lock, on a device that nothing sold has taken."""
+    wish = desk.wishes.get(planned.device.key)
+    return None if wish is None else _by_hand(desk, planned, wish, PUSHED[wish.workload])
+
+
+def _by_hand(desk: _Desk, planned: PlannedDevice, wish: Wish, priority: Priority) -> Assignment:
+    key = planned.device.key
     how = "locked" if wish.locked else "switched"
     if not _can(planned, wish.workload):
         missing = f"{how} to {wish.workload} by {wish.by}, which the device has not proved"
-        return Assignment(key, Workload.IDLE, Priority.MANUAL, missing)
+        return Assignment(key, Workload.IDLE, priority, missing)
     if wish.workload is Workload.TRAIN:
-        return _train_by_hand(desk, planned, f"{how} to train by {wish.by}")
+        return _train_by_hand(desk, planned, f"{how} to train by {wish.by}", priority)
     reserve = wish.workload is not Workload.IDLE and _reserve(planned)
     text = f"{how} to {wish.workload} by {wish.by}"
-    return Assignment(key, wish.workload, Priority.MANUAL, text, infer_reserve=reserve)
+    text += "" if wish.locked else "; not locked, so sold work comes first"
+    return Assignment(key, wish.workload, priority, text, infer_reserve=reserve)
 
 
-def _train_by_hand(desk: _Desk, planned: PlannedDevice, reason: str) -> Assignment:
+def _train_by_hand(
+    desk: _Desk, planned: PlannedDevice, reason: str, priority: Priority
+) -> Assignment:
     """A device kept for training takes the first job that is free, and waits while there is
     none."""
     key = planned.device.key
     job = next((j for j in _by_claim(desk) if _may_take(desk, planned, j)), None)
     if job is None:
         text = f"{reason}; waits for a job"
-        return Assignment(
-            key, Workload.IDLE, Priority.MANUAL, text, infer_reserve=_reserve(planned)
-        )
-    return _job(planned, job, Priority.MANUAL, reason)
+        return Assignment(key, Workload.IDLE, priority, text, infer_reserve=_reserve(planned))
+    return _job(planned, job, priority, reason)
 
 
 def _by_claim(desk: _Desk) -> list[Job]:

@@ -186,6 +186,13 @@ async def test_plan_is_kept_with_what_the_planner_saw(farm: Farm) -> None:
     assert set(seen) == {"policy", "inventory", "market"}
 
 
+async def test_job_takes_a_device_that_was_switched_without_a_lock(farm: Farm) -> None:
+    await enrol(farm)
+    await farm.requests.switch(KEY, Workload.MINE, False, None, "ann")
+    job = (await farm.queue.submit(new_job(), "ann", no_terms)).job
+    assert (await rig_plan(farm)).assignments[0].job_id == job.id
+
+
 async def test_job_runs_is_preempted_resumes_and_is_done(farm: Farm) -> None:
     await enrol(farm)
     job = (await farm.queue.submit(new_job(), "ann", no_terms)).job
@@ -196,6 +203,8 @@ async def test_job_runs_is_preempted_resumes_and_is_done(farm: Farm) -> None:
     await progress(farm, job.id, line.generation, 40, checkpoint="c" * 64)
     assert farm.queue.find(job.id).job.state is JobState.RUNNING
 
+    with pytest.raises(Refused, match="runs the sold job digits; lock it"):
+        await farm.requests.switch(KEY, Workload.MINE, False, None, "ann")
     await farm.requests.switch(KEY, Workload.MINE, True, None, "ann")
     await progress(farm, job.id, line.generation, 50, JobState.PREEMPTED, checkpoint="d" * 64)
     await acknowledge(farm)

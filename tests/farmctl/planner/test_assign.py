@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -141,7 +142,7 @@ def test_lock_holds_against_everything_but_safety(farm) -> None:  # type: ignore
             assert (got.workload, got.priority) == (Workload.IDLE, Priority.SAFETY)
         elif wish.device in policy.paused:
             assert (got.workload, got.priority) == (Workload.IDLE, Priority.MANUAL)
-        else:
+        elif wish.locked:
             need = NEEDS.get(wish.workload)
             assert got.priority is Priority.MANUAL
             waits = wish.workload is Workload.TRAIN and got.job_id is None
@@ -233,6 +234,17 @@ def test_job_below_mining_is_not_taken() -> None:
     cheap = job(0, price=_mining_net(1000) - 1)
     made = plan(Policy(), Inventory((device(),)), market(cheap), NOW, None)
     assert made.assignments[0].workload is Workload.MINE
+
+
+@pytest.mark.parametrize("interruptible", [True, False])
+def test_push_without_a_lock_yields_to_sold_work(interruptible: bool) -> None:
+    policy = Policy(wishes=(Wish("rig-0/cpu:0", Workload.IDLE, False, "ann", NOW, NOW + 60),))
+    one = Inventory((device(),))
+    pushed = plan(policy, one, market(), NOW, None).assignments[0]
+    assert (pushed.workload, pushed.priority) == (Workload.IDLE, Priority.IDLE)
+    assert pushed.reason == "switched to idle by ann; not locked, so sold work comes first"
+    sold = plan(policy, one, market(job(0, interruptible)), NOW, None).assignments[0]
+    assert sold.job_id == "job-0"
 
 
 def test_wish_runs_out() -> None:
