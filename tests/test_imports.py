@@ -15,7 +15,7 @@ SOURCES = sorted(
     for package in ("drivers", "farmctl", "node")
     for path in (ROOT / package).rglob("*.py")
 )
-SHARED_BY_FAMILIES = {"base", "errors", "program", "worker", "kernels"}
+SHARED_BY_FAMILIES = {"base", "errors", "program", "worker"}
 PURE = {"Crypto", "coincurve", "numpy", "py_ecc", "rlp", "sha3"} | {
     *("__future__", "collections", "dataclasses", "enum", "functools", "hashlib", "itertools"),
     *("json", "math", "re", "struct", "sys", "types", "typing", "zlib"),
@@ -63,7 +63,7 @@ def is_allowed(source: str, name: tuple[str, ...]) -> bool:
     if source.startswith("drivers/"):
         parts = source.split("/")
         allowed = SHARED_BY_FAMILIES | {parts[1]}
-        is_family = len(parts) > 2 and parts[1] != "kernels"
+        is_family = len(parts) > 2
         in_bounds = name == ("drivers",) or (len(name) > 1 and name[1] in allowed)
         return library not in ("node", "farmctl") and (
             library != "drivers" or not is_family or in_bounds
