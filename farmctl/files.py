@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import glob
 import os
 import tempfile
 from pathlib import Path
@@ -26,6 +28,14 @@ def write_atomic(path: Path, content: bytes, mode: int = 0o644) -> None:
     except OSError as error:
         Path(temporary).unlink(missing_ok=True)
         raise StoreError(f"cannot write {path}: {error.strerror}") from error
+
+
+def sweep(path: Path) -> None:
+    """Remove what a kill in the midst of `write_atomic` has left beside ``path``. Only for the
+    one that alone writes it."""
+    for left in path.parent.glob(f".{glob.escape(path.name)}.*"):
+        with contextlib.suppress(OSError):
+            left.unlink()
 
 
 def write_secret(path: Path, content: str) -> None:

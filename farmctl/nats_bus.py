@@ -44,6 +44,8 @@ TIMEOUT_SECONDS = 3.0
 WATCH_POLL_SECONDS = 10.0
 RETRY_SECONDS = 1.0
 BATCH = 64
+#: What a consumer took and died with is given to its successor after this.
+ACK_SECONDS = 10.0
 ERROR_HEADER = "Farm-Error"
 _FAILURES = (nats.errors.Error, JetStreamError, OSError, TimeoutError)
 
@@ -151,7 +153,7 @@ class NatsBus:
 
     async def _pull(self, subject: str, durable: str) -> Any:
         self._check_connected()
-        settings = api.ConsumerConfig(ack_wait=30.0, max_ack_pending=4 * BATCH)
+        settings = api.ConsumerConfig(ack_wait=ACK_SECONDS, max_ack_pending=4 * BATCH)
         with _bus_errors(subject):
             self._stream_ready = False
             await self._ensure_stream()

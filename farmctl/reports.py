@@ -70,6 +70,9 @@ class Reports:
 
     def _acknowledge(self, tx: Transaction, key: DeviceKey, ack: DeviceAck) -> Effect:
         now = self.clock()
+        if ack.plan_number < inventory.followed_plan(tx, key.split("/", 1)[0]):
+            # It comes late, after a controller's death: the rig has said more since.
+            return Effect(switch=self._settle(tx, key, ack, now))
         if ack.state == "running":
             inventory.confirm_workload(tx, key, ack.workload, ack.job_id, now)
             inventory.record_switch_time(tx, key, ack.seconds)

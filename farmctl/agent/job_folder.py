@@ -7,18 +7,21 @@ import fcntl
 import hashlib
 import os
 import re
+import shutil
 import stat
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from farmctl.errors import BadRequest, Conflict, StoreError, Unavailable
-from farmctl.files import write_atomic
+from farmctl.files import sweep, write_atomic
 from farmctl.training.protocol import CHECKPOINT_FILE, JOB_FILE, JobSpec
 
 LOCK_SECONDS = 10.0
 #: Newest checkpoints remembered by id.
 HISTORY_LIMIT = 1000
+#: Jobs whose folders stay on the rig.
+FOLDERS_KEPT = 50
 #: Largest checkpoint or result.
 FILE_LIMIT_BYTES = 4 * 2**30
 _ID = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")
@@ -62,6 +65,8 @@ class JobFolder:
             raise StoreError(f"Cannot make {self.room}: {error.strerror}") from error
         self._lock = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         await self._wait_for_lock(self._lock)
+        for path in (self.checkpoint, self.room / JOB_FILE, self._attempts_path):
+            sweep(path)
         self.attempts = self._read_attempts()
         if generation < self.attempts.generation:
             raise Conflict(
@@ -72,6 +77,10 @@ class JobFolder:
             self.attempts.crashes = 0
         write_atomic(self.room / JOB_FILE, spec.model_dump_json().encode())
         self.save()
+
+    @property
+    def _attempts_path(self) -> Path:
+        return self.path / "attempts.json"
 
     @property
     def lock(self) -> int:
@@ -99,11 +108,11 @@ class JobFolder:
         return artifact, content
 
     def save(self) -> None:
-        write_atomic(self.path / "attempts.json", self.attempts.model_dump_json().encode())
+        write_atomic(self._attempts_path, self.attempts.model_dump_json().encode())
 
     def _read_attempts(self) -> Attempts:
         try:
-            return Attempts.model_validate_json((self.path / "attempts.json").read_bytes())
+            return Attempts.model_validate_json(self._attempts_path.read_bytes())
         except (FileNotFoundError, ValidationError):
             return Attempts()
 
@@ -115,6 +124,22 @@ class JobFolder:
             except BlockingIOError:
                 await asyncio.sleep(0.1)
         raise Unavailable("an earlier attempt of the job has not ended yet on this rig")
+
+
+def forget_old_folders(rig_folder: Path, keep: int = FOLDERS_KEPT) -> None:
+    """Remove the folders of jobs that were longest without change, except those at work. What
+    a job needs to go on elsewhere, or here again, is with the controller."""
+    folders = [path for path in (rig_folder / "jobs").glob("*") if path.is_dir()]
+    folders.sort(key=lambda path: path.stat().st_mtime, reverse=True)
+    for folder in folders[keep:]:
+        lock = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            shutil.rmtree(folder, ignore_errors=True)
+        except BlockingIOError:
+            continue  # at work
+        finally:
+            os.close(lock)
 
 
 def read_plain_file(path: Path, limit_bytes: int = FILE_LIMIT_BYTES) -> bytes:

@@ -6,7 +6,7 @@ import logging
 from pathlib import Path
 
 from farmctl.errors import BadRequest, Conflict
-from farmctl.files import write_atomic
+from farmctl.files import sweep, write_atomic
 from farmctl.messages import RigPlan
 
 log = logging.getLogger(__name__)
@@ -32,6 +32,7 @@ class PlanFile:
     def __init__(self, path: Path, rig: str) -> None:
         self._path = path
         self._rig = rig
+        sweep(path)
         self.plan: RigPlan | None = self._read()
 
     @property

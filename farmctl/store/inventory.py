@@ -91,6 +91,12 @@ def _rig(row: RigRow) -> RigRecord:
     return RigRecord(rig, tuple(FamilyReport.model_validate(one) for one in row.families))
 
 
+def followed_plan(tx: Transaction, name: str) -> int:
+    """Number of the plan that a rig says it follows; 0 before the first."""
+    row = tx.get(RigRow, name)
+    return 0 if row is None else row.plan_number
+
+
 def forget_rig(tx: Transaction, name: str) -> bool:
     """Remove a rig and its devices; whether it was there."""
     tx.execute(delete(DeviceRow).where(DeviceRow.rig == name))

@@ -12,7 +12,7 @@ from pathlib import PurePath
 from pydantic import ValidationError
 
 from farmctl.agent.artifacts import fetch_artifact, put_artifact
-from farmctl.agent.job_folder import JobFolder, read_plain_file
+from farmctl.agent.job_folder import JobFolder, forget_old_folders, read_plain_file
 from farmctl.agent.rate import Rate
 from farmctl.agent.sandbox import JOB_FOLDER, Room
 from farmctl.domain import JobState
@@ -91,6 +91,7 @@ class Train:
 
     async def start(self) -> None:
         await self._folder.enter(self._generation, self._spec)
+        await asyncio.to_thread(forget_old_folders, self._place.folder)
         await self._take_checkpoint()
         self._process = await asyncio.create_subprocess_exec(
             *Room(self._folder.room).python(MODULE, JOB_FOLDER),

@@ -14,7 +14,7 @@ from farmctl.executor import RESEND_SECONDS, SWITCH_SECONDS
 from farmctl.farm import Farm
 from farmctl.inventory import JOB_LEASE_SECONDS, SILENT_SECONDS
 from farmctl.jobs import NewJob
-from farmctl.messages import RigPlan, ShareEvent
+from farmctl.messages import DeviceAck, RigPlan, ShareEvent
 from farmctl.store import Transaction, audit, events, inventory, plans, policy
 from tests.farmctl.farms import (
     KEY,
@@ -224,6 +224,27 @@ async def test_job_runs_is_preempted_resumes_and_is_done(farm: Farm) -> None:
     assert farm.queue.find(job.id).job.steps_done == 100
     await farm.decide()
     assert (await rig_plan(farm)).assignments[0].workload is Workload.MINE
+
+
+async def test_acknowledgement_that_comes_late_takes_nothing_back(farm: Farm) -> None:
+    await enrol(farm)
+    mining = await rig_plan(farm)
+    job = (await farm.queue.submit(new_job(), "ann", no_terms)).job
+    plan = await rig_plan(farm)
+    await acknowledge(farm)
+    await progress(farm, job.id, plan.assignments[0].generation, 1)
+    said = report("cuckoo", "infer", "train", workload=Workload.TRAIN, plan_number=plan.number)
+    await farm.keeper.receive(f"inventory.{RIG}", said)
+    late = DeviceAck(
+        device="cpu:0",
+        plan_number=mining.number,
+        workload=Workload.MINE,
+        state="running",
+        seconds=1,
+    )
+    await farm.reports.receive(event(late))
+    found = farm.queue.find(job.id)
+    assert (found.job.state, found.preemptions, found.job.device) == (JobState.RUNNING, 0, KEY)
 
 
 async def test_repeated_event_takes_effect_once(farm: Farm) -> None:
