@@ -141,6 +141,8 @@ class StoreSection:
     """their means over a minute this long,"""
     hour_reading_days: float = 730.0
     """and over an hour this long."""
+    job_days: float = 400.0
+    """A job that has ended is forgotten so long after its order; its invoice stays."""
     artifact_bytes: int = 20 * 1024**3
     """Most that kept checkpoints and results may take."""
 

@@ -130,5 +130,6 @@ class Farm:
             plans.prune(tx, before)
             prune_switches(tx, before)
             market.prune_quotes(tx, before)
+            jobs.prune(tx, now - kept.job_days * DAY_SECONDS)
             used = jobs.artifacts(tx)
         self.artifacts.remove(used, now - ARTIFACT_DAYS * DAY_SECONDS)

@@ -76,6 +76,8 @@ class Telemetry:
 
     def prune(self, raw_hours: float, minute_days: float, hour_days: float) -> None:
         now = self.clock()
+        for key in [k for k, reading in self._latest.items() if now - reading.at > STALE_SECONDS]:
+            del self._latest[key]
         with self.store.begin() as tx:
             readings.prune(tx, RAW, now - raw_hours * 3600)
             readings.prune(tx, MINUTE, now - minute_days * 86400)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from sqlalchemy import or_, select
+from sqlalchemy import delete, func, or_, select
 
 from farmctl.domain import Job, JobState
 from farmctl.messages import JobProgress
@@ -15,6 +15,8 @@ from farmctl.store.schema import JobRow, LossRow
 FINAL = frozenset({JobState.DONE, JobState.FAILED, JobState.CANCELLED})
 #: A loss curve is thinned to this many points when it is read.
 CURVE_POINTS = 500
+#: Points kept of a job's curve; beyond them every second one is dropped.
+CURVE_LIMIT = 4000
 
 
 @dataclass(frozen=True)
@@ -115,7 +117,16 @@ def record_progress(tx: Transaction, progress: JobProgress, device: str) -> bool
         row.preemptions += 1
     if progress.loss is not None and progress.steps_done > 0:
         tx.merge(LossRow(job=row.id, step=progress.steps_done, loss=progress.loss))
+        _thin_curve(tx, row.id)
     return True
+
+
+def _thin_curve(tx: Transaction, identity: str) -> None:
+    of_job = LossRow.job == identity
+    count = tx.scalar(select(func.count()).select_from(LossRow).where(of_job)) or 0
+    if count > CURVE_LIMIT:
+        steps = tx.scalars(select(LossRow.step).where(of_job).order_by(LossRow.step)).all()
+        tx.execute(delete(LossRow).where(of_job, LossRow.step.in_(steps[1:-1:2])))
 
 
 def cancel(tx: Transaction, identity: str, detail: str) -> bool:
@@ -133,6 +144,15 @@ def losses(tx: Transaction, identity: str, points: int = CURVE_POINTS) -> list[t
     curve = [(int(step), float(loss)) for step, loss in tx.execute(query)]
     stride = max(1, -(-len(curve) // points))
     return curve[::-1][::stride][::-1]
+
+
+def prune(tx: Transaction, before: float) -> None:
+    """Forget jobs that have ended and were ordered before a time, with their curves. What was
+    invoiced stays in the books."""
+    final = JobRow.state.in_([str(state) for state in FINAL])
+    old = select(JobRow.id).where(final, JobRow.created < before)
+    tx.execute(delete(LossRow).where(LossRow.job.in_(old)))
+    tx.execute(delete(JobRow).where(JobRow.id.in_(old)))
 
 
 def artifacts(tx: Transaction) -> frozenset[str]:

@@ -15,7 +15,7 @@ from farmctl.farm import Farm
 from farmctl.inventory import JOB_LEASE_SECONDS, SILENT_SECONDS
 from farmctl.jobs import NewJob
 from farmctl.messages import DeviceAck, RigPlan, ShareEvent
-from farmctl.store import Transaction, audit, events, inventory, plans, policy
+from farmctl.store import Transaction, audit, events, inventory, jobs, plans, policy
 from tests.farmctl.farms import (
     KEY,
     RIG,
@@ -322,3 +322,34 @@ async def test_old_records_are_forgotten_and_files_in_use_stay(farm: Farm) -> No
         assert events.recent(tx, 10) == []
         assert plans.latest(tx) is not None
     assert [path.name for path in folder.iterdir()] == ["c" * 64]
+
+
+async def test_ended_job_is_forgotten_late_and_one_that_runs_never(farm: Farm) -> None:
+    await enrol(farm)
+    ended = (await farm.queue.submit(new_job(), "ann", no_terms)).job
+    line = (await rig_plan(farm)).assignments[0]
+    await progress(farm, ended.id, line.generation, 100, JobState.DONE)
+    waits = (await farm.queue.submit(new_job(), "ann", no_terms)).job
+    farm.clock.now += (farm.config.store.job_days - 1) * 86_400  # type: ignore[attr-defined]
+    farm.prune()
+    assert farm.queue.find(ended.id).job.state is JobState.DONE
+    farm.clock.now += 2 * 86_400  # type: ignore[attr-defined]
+    farm.prune()
+    with farm.store.begin() as tx:
+        assert [record.job.id for record in jobs.recent(tx, 10)] == [waits.id]
+        assert jobs.losses(tx, ended.id) == []
+
+
+async def test_loss_curve_stays_bounded_from_its_first_to_its_last_point(
+    farm: Farm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(jobs, "CURVE_LIMIT", 20)
+    await enrol(farm)
+    job = (await farm.queue.submit(new_job(), "ann", no_terms)).job
+    line = (await rig_plan(farm)).assignments[0]
+    for step in range(1, 61):
+        await progress(farm, job.id, line.generation, step)
+    with farm.store.begin() as tx:
+        curve = [step for step, _ in jobs.losses(tx, job.id)]
+    assert len(curve) <= 20
+    assert (curve[0], curve[-1]) == (1, 60)
