@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import re
 import socket
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -36,6 +37,8 @@ MAX_AT_ONCE = 64
 THREADS = 4
 REQUEST_SECONDS = 30.0
 LOOPBACK = ("localhost", "127.0.0.1")
+#: Pages that may speak to the node; a browser names the page's origin with each POST.
+LOCAL_ORIGIN = re.compile(r"https?://(localhost|127\.0\.0\.1)(:\d+)?")
 
 log = logging.getLogger(__name__)
 
@@ -81,7 +84,7 @@ class RpcServer:
             app.add_middleware(TrustedHostMiddleware, allowed_hosts=list(LOOPBACK))
         app.add_middleware(
             CORSMiddleware,
-            allow_origin_regex=r"https?://(localhost|127\.0\.0\.1)(:\d+)?",
+            allow_origin_regex=LOCAL_ORIGIN.pattern,
             allow_methods=["POST"],
             allow_headers=["content-type"],
         )
@@ -90,6 +93,9 @@ class RpcServer:
         return app
 
     async def _answer_http(self, request: Request) -> Response:
+        origin = request.headers.get("origin")
+        if origin is not None and not LOCAL_ORIGIN.fullmatch(origin):
+            return Response("pages of this machine alone may ask", status_code=403)
         try:
             reply = await self.answer(parse(await _body(request)))
         except RpcError as error:

@@ -253,6 +253,18 @@ async def test_a_foreign_host_name_is_turned_away(running: Running) -> None:
     assert reply.status_code == 400
 
 
+@pytest.mark.parametrize(
+    ("origin", "status"),
+    [("http://evil.example", 403), ("null", 403), ("http://localhost:8080", 200)],
+)
+async def test_a_foreign_page_is_turned_away(running: Running, origin: str, status: int) -> None:
+    """Also where it needs no leave: a plain POST goes out before any answer is read."""
+    body, headers = b'{"id": 1, "method": "eth_chainId"}', {"Origin": origin}
+    async with httpx.AsyncClient() as client:
+        reply = await client.post(running.url, content=body, headers=headers)
+    assert reply.status_code == status
+
+
 async def test_a_batch_is_answered_one_by_one(running: Running) -> None:
     batch = [
         {"id": "a", "method": "eth_chainId"},
