@@ -74,7 +74,7 @@ async def listen(farm: Farm, bus: Bus) -> None:
     await bus.consume("event.>", "controller", RigEvent, farm.reports.hear)
 
 
-async def _serve(farm: Farm) -> None:
+def build_server(farm: Farm) -> Server:
     api = farm.config.api
     settings = uvicorn.Config(
         build_app(farm),
@@ -85,7 +85,11 @@ async def _serve(farm: Farm) -> None:
         timeout_graceful_shutdown=SHUTDOWN_SECONDS,
         server_header=False,
     )
-    server = _Server(settings, farm)
+    return Server(settings, farm)
+
+
+async def _serve(farm: Farm) -> None:
+    server, api = build_server(farm), farm.config.api
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, server.stop)
@@ -94,7 +98,7 @@ async def _serve(farm: Farm) -> None:
         raise Unavailable(f"cannot listen on {api.host}:{api.port}; set [api] port in farm.toml")
 
 
-class _Server(uvicorn.Server):
+class Server(uvicorn.Server):
     """Ends the open event streams first, or they would hold the shutdown up; leaves signals to
     the process, so that everything is closed in order."""
 

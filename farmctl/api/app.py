@@ -104,8 +104,8 @@ async def _farm_problem(_: Request, error: Exception) -> Response:
 
 async def _http_problem(_: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    named = NotFound("there is no such page") if error.status_code == 404 else error
-    return _problem(named, error.status_code)
+    known = {404: NotFound("there is no such page"), 400: BadRequest(str(error.detail))}
+    return _problem(known.get(error.status_code, FarmError(str(error.detail))), error.status_code)
 
 
 async def _form_problem(_: Request, error: Exception) -> Response:
