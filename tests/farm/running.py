@@ -57,6 +57,7 @@ class RunningFarm:
             for name in ("BUS", "NODE", "API"):
                 self.environment[f"FARMCTL_{name}_PORT"] = str(free_port())
         self.output: list[str] = []
+        self.crashed = False
 
     def start(self) -> None:
         self.process = subprocess.Popen(
@@ -79,6 +80,12 @@ class RunningFarm:
     @property
     def text(self) -> str:
         return "".join(self.output)
+
+    def crash(self) -> None:
+        """Kill the supervisor itself."""
+        self.crashed = True
+        self.process.kill()
+        self.process.wait(10)
 
     def stop(self) -> None:
         self.process.send_signal(signal.SIGINT)
@@ -139,7 +146,8 @@ def running(home: Path, twin: bool = False) -> Iterator[RunningFarm]:
     try:
         farm.start()
         yield farm
-        farm.stop()
+        if not farm.crashed:
+            farm.stop()
     except BaseException:
         print(farm.text, farm.logs(), sep="\n")
         raise

@@ -8,7 +8,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.farm.running import running
+from tests.farm.running import belongings, running, until
 
 
 @pytest.mark.timeout(400)
@@ -33,3 +33,6 @@ def test_farm_starts_mines_switches_stops_and_goes_on(tmp_path: Path) -> None:
     with running(home) as farm:
         assert farm.overview()["plan_number"] >= plan
         assert farm.overview()["node"]["height"] >= height
+        assert len(belongings(home)) > 5
+        farm.crash()
+        until(lambda: not belongings(home), 30, "the end of all that the supervisor started")
