@@ -4,8 +4,8 @@ import { reconnectDelay, splitEvents } from "../src/live/events";
 import {
   addBlock,
   addEvent,
-  addOlderBlocks,
   addPoint,
+  joinOlder,
   KEPT_BLOCKS,
   KEPT_EVENTS,
   listNotable,
@@ -70,12 +70,19 @@ describe("blocks", () => {
     const hashes = addBlock(blocks, block(2, "b")).map((b) => b.hash);
     expect(hashes).toEqual(["0x2b", "0x1a"]);
   });
-  test("are bounded, and older ones join behind", () => {
+  test("are bounded", () => {
     const many = Array.from({ length: KEPT_BLOCKS }, (_, i) => block(KEPT_BLOCKS - i));
     expect(addBlock(many, block(KEPT_BLOCKS + 1))).toHaveLength(KEPT_BLOCKS);
-    const older = addOlderBlocks([block(5), block(4)], [block(4), block(3)]);
-    expect(older.map((b) => b.number)).toEqual([5, 4, 3]);
   });
+});
+
+test("older rows join behind the live ones, whatever has moved meanwhile", () => {
+  const join = (live: number[], older: number[]) => joinOlder(live, older, (a, b) => a < b);
+  expect(join([9, 8], [])).toEqual([9, 8]);
+  expect(join([9, 8], [8, 7, 6])).toEqual([9, 8, 7, 6]);
+  // The live list has let go of 8 and 7, which were shown.
+  expect(join([10, 9], [9, 8, 7])).toEqual([10, 9, 8, 7]);
+  expect(join([], [3, 2])).toEqual([3, 2]);
 });
 
 test("events are kept once and bounded", () => {

@@ -1,6 +1,7 @@
 import { expect, test } from "vitest";
 import type { Device, Plan } from "../src/api/views";
 import { describeConsequences } from "../src/consequences";
+import { groupEntries } from "../src/ledger";
 import { listChanges, type PlanLine } from "../src/plans";
 import { bandOf, findReading, listFields } from "../src/readings";
 import { deviceAddress, matchRoute } from "../src/routes";
@@ -32,6 +33,32 @@ const device: Device = {
   shares_stale: 0,
   shares_rejected: 0,
 };
+
+test("entries of the ledger stand with their transaction, in their order", () => {
+  const entry = (id: number, transaction: string, account: string, amount_micro: number) => ({
+    id,
+    transaction,
+    account,
+    amount_micro,
+    time: id,
+    text: transaction,
+  });
+  const grouped = groupEntries([
+    entry(2, "payment:INV-1", "cash", 5),
+    entry(2, "payment:INV-1", "receivable:ada", -5),
+    entry(1, "invoice:1", "receivable:ada", 5),
+    entry(1, "invoice:1", "revenue", -5),
+  ]);
+  expect(grouped.map((group) => [group.key, group.time])).toEqual([
+    ["payment:INV-1", 2],
+    ["invoice:1", 1],
+  ]);
+  expect(grouped.map((group) => group.entries.map((side) => side.account))).toEqual([
+    ["cash", "receivable:ada"],
+    ["receivable:ada", "revenue"],
+  ]);
+  expect(groupEntries([])).toEqual([]);
+});
 
 test("routes take their parameters from the path", () => {
   expect(matchRoute("/devices/:rig/:device", "/devices/tower/cpu:0")).toEqual({

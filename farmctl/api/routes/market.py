@@ -7,6 +7,7 @@ from fastapi import APIRouter, Query, Request
 from farmctl.api import schemas
 from farmctl.api.auth import Admin, Reader, Seller, find_farm
 from farmctl.api.paging import Before, BeforeName
+from farmctl.errors import NotFound
 from farmctl.market import settlement
 from farmctl.market.records import Invoice
 from farmctl.store import Transaction, audit, ledger, market
@@ -50,6 +51,15 @@ async def list_invoices(
     """Newest first, from the one that follows the invoice ``before``."""
     with find_farm(request).store.begin() as tx:
         return _invoices(tx, market.recent_invoices(tx, limit, before))
+
+
+@router.get("/invoices/{invoice}")
+async def show_invoice(request: Request, caller: Reader, invoice: str) -> schemas.InvoiceView:
+    with find_farm(request).store.begin() as tx:
+        found = market.find_invoice(tx, invoice)
+        if found is None:
+            raise NotFound(f"there is no invoice {invoice}; `farmctl market invoices` lists them")
+        return _invoices(tx, [found])[0]
 
 
 @router.post("/invoices/{invoice}/pay")

@@ -103,6 +103,8 @@ async def test_an_invoice_is_owed_until_it_is_paid_once(
     assert [invoice["paid"] for invoice in before] == [None] * COUNT
     paid = (await admin.post("/v1/invoices/INV-j3/pay")).json()
     assert paid["paid"] == farm.clock()
+    assert (await admin.get("/v1/invoices/INV-j3")).json() == paid
+    assert (await admin.get("/v1/invoices/INV-none")).status_code == 404
     again = await admin.post("/v1/invoices/INV-j3/pay")
     assert (again.status_code, again.json()["error"]) == (403, "Refused")
     after = {invoice["id"]: invoice["paid"] for invoice in await get(admin, "invoices")}

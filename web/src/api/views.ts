@@ -3,6 +3,7 @@ import type { components } from "./schema";
 
 type Schemas = components["schemas"];
 export type Audit = Schemas["AuditView"];
+export type Balance = Schemas["BalanceView"];
 export type Block = Schemas["BlockView"];
 export type Device = Schemas["DeviceView"];
 export type FarmEvent = Schemas["EventView"];

@@ -26,6 +26,8 @@ export const ICONS = {
   close: "M5 5l10 10M15 5 5 15",
   next: "M8 4l6 6-6 6",
   info: "M10 2.5a7.5 7.5 0 1 0 .01 0zM10 9.2v4.3M10 6.4h.01",
+  download: "M10 3v10M6 9.5l4 4 4-4M4 17h12",
+  copy: "M7 7h10v10H7zM13 7V3H3v10h4",
   leave: "M8 4H4v12h4M9 10h8M14 7l3 3-3 3",
   wait: "M6 3h8M6 17h8M7 3c0 4 6 5 6 7s-6 3-6 7M13 3c0 4-6 5-6 7s6 3 6 7",
 } as const;

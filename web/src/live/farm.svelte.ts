@@ -6,13 +6,17 @@ import { addBlock, addEvent, replaceBy } from "./reduce";
 import { Resource } from "./resource.svelte";
 import { openStream } from "./stream";
 
-const newestBlocks = { query: { limit: 30 } };
+/** How many the first fetch asks for. */
+export const NEWEST_BLOCKS = 30;
+export const NEWEST_JOBS = 100;
+const newestBlocks = { query: { limit: NEWEST_BLOCKS } };
+const newestJobs = { query: { limit: NEWEST_JOBS } };
 const newestEvents = { query: { limit: 100 } };
 
 export const overview = new Resource(() => take(api.GET("/v1/overview")));
 export const rigs = new Resource(() => take(api.GET("/v1/rigs")));
 export const devices = new Resource(() => take(api.GET("/v1/devices")));
-export const jobs = new Resource(() => take(api.GET("/v1/jobs")));
+export const jobs = new Resource(() => take(api.GET("/v1/jobs", { params: newestJobs })));
 export const blocks = new Resource(() => take(api.GET("/v1/blocks", { params: newestBlocks })));
 export const events = new Resource(() => take(api.GET("/v1/events", { params: newestEvents })));
 

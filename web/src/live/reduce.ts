@@ -19,10 +19,11 @@ export function addBlock(blocks: Block[], block: Block): Block[] {
   return [block, ...below].slice(0, KEPT_BLOCKS);
 }
 
-/** Older blocks that were asked for, behind those that are there. */
-export function addOlderBlocks(blocks: Block[], older: Block[]): Block[] {
-  const lowest = blocks.at(-1)?.number ?? Infinity;
-  return [...blocks, ...older.filter((block) => block.number < lowest)];
+/** Newest first: `live`, then those of `older` that lie behind all of it. */
+export function joinOlder<T>(live: T[], older: T[], isOlder: (row: T, than: T) => boolean): T[] {
+  const last = live.at(-1);
+  if (last === undefined) return older;
+  return [...live, ...older.filter((row) => isOlder(row, last))];
 }
 
 /** Newest first; an event that came twice is kept once. */
