@@ -27,6 +27,9 @@ function decode(part: string): string {
   }
 }
 
+/** Whether a name has the form of a device's key, `rig/family:index`. */
+export const isDeviceKey = (name: string) => /^[^/]+\/[a-z]+:\d+$/.test(name);
+
 /** Address of a device's page from its key `rig/family:index`. */
 export function deviceAddress(key: string): string {
   return `/devices/${key.split("/").map(encodeURIComponent).join("/").replaceAll("%3A", ":")}`;

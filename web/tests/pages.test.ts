@@ -4,7 +4,8 @@ import { describeConsequences } from "../src/consequences";
 import { groupEntries } from "../src/ledger";
 import { listChanges, type PlanLine } from "../src/plans";
 import { bandOf, findReading, listFields } from "../src/readings";
-import { deviceAddress, matchRoute } from "../src/routes";
+import { splitResults } from "../src/results";
+import { deviceAddress, isDeviceKey, matchRoute } from "../src/routes";
 
 const device: Device = {
   key: "tower/cpu:0",
@@ -60,6 +61,13 @@ test("entries of the ledger stand with their transaction, in their order", () =>
   expect(groupEntries([])).toEqual([]);
 });
 
+test("results are files to download, and figures", () => {
+  const sha = "ab".repeat(32);
+  const { files, figures } = splitResults({ "model.onnx": sha, accuracy: "0.9778" });
+  expect(files).toEqual([["model.onnx", sha]]);
+  expect(figures).toEqual([["accuracy", "0.9778"]]);
+});
+
 test("routes take their parameters from the path", () => {
   expect(matchRoute("/devices/:rig/:device", "/devices/tower/cpu:0")).toEqual({
     rig: "tower",
@@ -76,6 +84,8 @@ test("a device's address leads back to its key", () => {
   const path = deviceAddress("hall 1/cuda:3");
   expect(path).toBe("/devices/hall%201/cuda:3");
   expect(matchRoute("/devices/:rig/:device", path)).toEqual({ rig: "hall 1", device: "cuda:3" });
+  expect(isDeviceKey("hall 1/cuda:3")).toBe(true);
+  expect(["tower", "local admin", "15da14a3", "a/b/cpu:0"].some(isDeviceKey)).toBe(false);
 });
 
 test("a switch says what stops, what starts and what it costs", () => {
