@@ -17,6 +17,8 @@ PAGES += ("/market", "/events", "/events?view=audit")
 WAIT_MS = 30_000
 #: A block of a few seconds takes long on a machine that is busy with other things.
 BLOCK_MS = 60_000
+#: PyTorch starts in a sandbox, on a CPU that mines beside it.
+JOB_MS = 180_000
 
 
 @pytest.fixture
@@ -44,6 +46,44 @@ def test_a_token_signs_in_and_a_wrong_one_is_refused(browser: Browser, farm: Run
     page.get_by_role("button", name="Sign in").click()
     expect(page.locator("[data-live=live]")).to_be_visible(timeout=WAIT_MS)
     page.close()
+
+
+def test_a_spent_link_leads_to_a_page_that_says_what_to_do(
+    browser: Browser, farm: RunningFarm
+) -> None:
+    page = browser.new_page()
+    page.goto(farm.url + "/login?code=spent")
+    expect(page.get_by_role("status")).to_contain_text("used before", timeout=WAIT_MS)
+    expect(page.get_by_text("farmctl token login")).to_be_visible()
+    page.close()
+
+
+def test_a_spent_link_does_not_trouble_who_is_signed_in(page: Page, farm: RunningFarm) -> None:
+    page.goto(farm.url + "/login?code=spent")
+    expect(page.locator("[data-live=live]")).to_be_visible(timeout=WAIT_MS)
+    expect(page).to_have_url(farm.url + "/")
+
+
+@pytest.mark.slow
+def test_training_is_sold_done_downloaded_and_paid(page: Page, farm: RunningFarm) -> None:
+    page.goto(farm.url + "/market")
+    page.get_by_label("Parameters").fill("steps=20\nseed=7")
+    page.get_by_role("button", name="Get a quote").click()
+    page.get_by_role("button", name="Order").click(timeout=WAIT_MS)
+    page.wait_for_url("**/jobs/*", timeout=WAIT_MS)
+    job = page.url.rsplit("/", 1)[1]
+    with page.expect_download(timeout=JOB_MS) as download:
+        page.locator("[data-result='losses.txt']").click(timeout=JOB_MS)
+    assert len(download.value.path().read_text("utf-8").splitlines()) >= 2
+
+    page.goto(farm.url + "/market")
+    invoice = page.locator(f"[data-invoice='INV-{job}']")
+    invoice.get_by_role("button", name="Mark as paid").click(timeout=WAIT_MS)
+    expect(page.get_by_role("dialog")).to_contain_text("cannot be taken back")
+    page.locator("dialog[open] [data-confirm]").click()
+    expect(invoice.locator("[data-paid=true]")).to_be_visible(timeout=WAIT_MS)
+    expect(page.locator(f"[data-transaction='payment:INV-{job}']")).to_be_visible(timeout=WAIT_MS)
+    expect(page.locator("[data-account=cash]")).to_be_visible(timeout=WAIT_MS)
 
 
 def test_a_block_arrives_without_a_reload(page: Page, farm: RunningFarm) -> None:

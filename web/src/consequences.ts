@@ -3,6 +3,14 @@ import type { Device, Workload } from "./api/views";
 import type { Action } from "./live/changes.svelte";
 import { formatMoney } from "./format";
 
+export const VERBS: Record<Action, string> = {
+  switch: "Switch",
+  pause: "Pause",
+  resume: "Resume",
+  unlock: "Unlock",
+  clear: "Clear",
+};
+
 /** One line for each thing that will happen to the device. */
 export function describeConsequences(
   device: Device,
@@ -13,7 +21,16 @@ export function describeConsequences(
   if (action === "pause") return describePause(device);
   if (action === "resume") return ["The planner may give it work again at once."];
   if (action === "unlock") return ["The planner decides again what it does."];
+  if (action === "clear") return describeClear(device);
   return describeSwitch(device, workload ?? "idle", currency);
+}
+
+function describeClear(device: Device): string[] {
+  if (!device.quarantined) return ["It is not in quarantine: nothing changes."];
+  return [
+    "The quarantine ends: the device is tested again, and works only if it passes.",
+    `Why it was taken out: ${device.reason.replace(/^quarantined: /, "")}`,
+  ];
 }
 
 function describePause(device: Device): string[] {

@@ -26,6 +26,7 @@ const device: Device = {
   job_id: null,
   locked: false,
   paused: false,
+  quarantined: false,
   wish: null,
   readings: {},
   missing: {},
@@ -86,6 +87,14 @@ test("a device's address leads back to its key", () => {
   expect(matchRoute("/devices/:rig/:device", path)).toEqual({ rig: "hall 1", device: "cuda:3" });
   expect(isDeviceKey("hall 1/cuda:3")).toBe(true);
   expect(["tower", "local admin", "15da14a3", "a/b/cpu:0"].some(isDeviceKey)).toBe(false);
+});
+
+test("clearing a quarantine says why it was, and that it is tested again", () => {
+  const wrong = { ...device, quarantined: true, reason: "quarantined: 1 result of 9 differed" };
+  const lines = describeConsequences(wrong, "clear", undefined, "EUR");
+  expect(lines[0]).toMatch(/tested again/);
+  expect(lines[1]).toMatch(/: 1 result of 9 differed$/);
+  expect(describeConsequences(device, "clear", undefined, "EUR")[0]).toMatch(/nothing changes/);
 });
 
 test("a switch says what stops, what starts and what it costs", () => {
