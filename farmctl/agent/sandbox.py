@@ -47,7 +47,9 @@ class Room:
     environment: Mapping[str, str] | None = None
 
     def command(self, arguments: Sequence[str]) -> list[str]:
-        """The command line that runs ``arguments`` inside. Raises `Refused` without one."""
+        """The command line that runs ``arguments`` inside. Raises `Refused` without one, and
+        where what the job may read would hold this farm's home."""
+        self._check_view()
         bubblewrap = find_bubblewrap()
         walls = self._bubblewrap(bubblewrap) if bubblewrap else self._namespaces()
         return [*self._limit_command(), *walls, *self._environment(), *arguments]
@@ -55,6 +57,15 @@ class Room:
     def python(self, module: str, *arguments: str) -> list[str]:
         """Run a module of the farm's own package inside, with this very interpreter."""
         return self.command([sys.executable, "-P", "-m", module, *arguments])
+
+    def _check_view(self) -> None:
+        folder = self.folder.resolve()
+        for kind, source, _ in read_only_view():
+            if kind == "bind" and folder.is_relative_to(Path(source).resolve()):
+                raise Refused(
+                    f"Jobs could read this farm's home: it lies in {source}, which holds their "
+                    "Python. Set FARMCTL_HOME to a folder elsewhere."
+                )
 
     def _limit_command(self) -> list[str]:
         limits = self.limits

@@ -153,6 +153,16 @@ def test_without_means_the_room_is_refused(tmp_path: Path, monkeypatch: pytest.M
     assert "bubblewrap" in probe_room(tmp_path)
 
 
+def test_a_home_within_the_python_environment_is_refused(
+    room: Room, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where the interpreter was installed into a person's own folder."""
+    monkeypatch.setattr(sys, "base_prefix", str(tmp_path))
+    with pytest.raises(Refused, match="could read this farm's home"):
+        room.command(["/bin/true"])
+    assert "FARMCTL_HOME" in probe_room(room.folder)
+
+
 def test_the_trainer_runs_inside(room: Room) -> None:
     """With nothing to train it says so, which takes the interpreter and the farm's package."""
     (room.folder / "job.json").write_text('{"kind": "none", "total_steps": 1}')
