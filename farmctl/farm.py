@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable
 
@@ -19,7 +20,7 @@ from farmctl.market.desk import Desk
 from farmctl.messages import NodeStatus
 from farmctl.node_client import NodeClient
 from farmctl.reports import Effect, Reports
-from farmctl.store import Store, events, jobs, market, plans
+from farmctl.store import Store, audit, events, jobs, market, plans
 from farmctl.store.events import EventRecord
 from farmctl.store.policy import Switch, prune_switches
 from farmctl.telemetry import Telemetry
@@ -117,6 +118,17 @@ class Farm:
                 self.live.tell("job", self.views.job(tx, effect.job))
         if effect.replan:
             self.mark_dirty()
+
+    async def check_audit(self) -> None:
+        """Tell of an audit log that was altered behind the farm's back."""
+        broken = await asyncio.to_thread(self._first_broken)
+        if broken is not None:
+            text = f"entry {broken} does not follow from the one before: the log was altered"
+            self.tell("audit", "audit log", text, "error")
+
+    def _first_broken(self) -> int | None:
+        with self.store.begin() as tx:
+            return audit.first_broken(tx)
 
     def prune(self) -> None:
         """Forget what is old, so that the store stays bounded."""

@@ -43,6 +43,7 @@ def periodic_jobs(farm: Farm) -> list[Periodic]:
         Periodic("forget old tokens", 3600.0, lambda: forget_tokens(farm)),
         Periodic("look for silent rigs", 10.0, lambda: call(farm.keeper.look_for_silence)),
         Periodic("give up switches", 5.0, lambda: call(farm.executor.give_up)),
+        Periodic("check the audit log", 3600.0, farm.check_audit),
         Periodic("check alerts", 10.0, lambda: call(farm.alerts.check)),
     ]
 

@@ -6,6 +6,7 @@ import os
 from collections.abc import AsyncIterator
 
 import pytest
+from sqlalchemy import text
 
 from farmctl.config import Config
 from farmctl.domain import Job, JobState, Priority, Workload
@@ -353,3 +354,16 @@ async def test_loss_curve_stays_bounded_from_its_first_to_its_last_point(
         curve = [step for step, _ in jobs.losses(tx, job.id)]
     assert len(curve) <= 20
     assert (curve[0], curve[-1]) == (1, 60)
+
+
+async def test_altered_audit_log_is_told(farm: Farm) -> None:
+    await enrol(farm)
+    await farm.requests.switch(KEY, Workload.IDLE, True, None, "ann")
+    await farm.check_audit()
+    with farm.store.begin() as tx:
+        assert [e.event.kind for e in events.recent(tx, 9)] == ["device"]
+        tx.execute(text("UPDATE audit SET actor = 'bob'"))
+    await farm.check_audit()
+    with farm.store.begin() as tx:
+        told = events.recent(tx, 1)[0].event
+    assert (told.kind, told.level) == ("audit", "error")
