@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from node.spec.crypto import keccak
+from node.spec.bloom import may_contain
 from node.spec.types import Log
 
 MAX_FILTERS = 256
@@ -34,14 +34,7 @@ class LogQuery:
     def may_match(self, bloom: bytes) -> bool:
         """False only where no log under this bloom can match."""
         groups = [g for g in (self.addresses, *self.topics) if g]
-        return all(any(in_bloom(bloom, entry) for entry in group) for group in groups)
-
-
-def in_bloom(bloom: bytes, entry: bytes) -> bool:
-    digest = keccak(entry)
-    bits = int.from_bytes(bloom, "big")
-    places = (int.from_bytes(digest[i : i + 2], "big") & 2047 for i in (0, 2, 4))
-    return all(bits >> place & 1 for place in places)
+        return all(any(may_contain(bloom, entry) for entry in group) for group in groups)
 
 
 class FilterKind(StrEnum):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from math import prod
 
 import numpy as np
 from numpy.typing import NDArray
@@ -65,10 +64,6 @@ def pure(function: Callable[[Attributes, Sequence[Array]], NDArray[np.integer]])
 
 def widen(array: Array) -> Wide:
     return array.astype(np.int64)
-
-
-def count_elements(shape: Shape) -> int:
-    return prod(shape)
 
 
 def bits_of(number: int) -> int:
