@@ -76,14 +76,16 @@ class Executor:
         return decided
 
     def _settle_idle(self, tx: Transaction, plan: Plan, now: float) -> list[Switch]:
-        """Confirm requests that left an older plan as it was: no rig will answer them."""
-        wanted = {a.device: a.workload for a in plan.assignments}
+        """Answer requests that left an older plan as it was: no rig will answer them."""
+        lines = {a.device: a for a in plan.assignments}
         found: list[Switch | None] = []
         for switch in policy.pending_switches(tx):
             record = inventory.find_device(tx, switch.device)
-            there = record and record.device.workload == wanted.get(switch.device)
-            if there and plan.created < switch.asked:
-                found.append(policy.settle_switch(tx, switch.id, "confirmed", now))
+            line = lines.get(switch.device)
+            there = record and line and record.device.workload == line.workload
+            if line and there and plan.created < switch.asked:
+                state, detail = policy.judge(switch, line.workload, line.reason)
+                found.append(policy.settle_switch(tx, switch.id, state, now, detail))
         return [switch for switch in found if switch is not None]
 
     async def _send(self, plan: Plan, rigs: set[str]) -> None:

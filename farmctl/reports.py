@@ -16,7 +16,7 @@ from farmctl.messages import (
     RigEvent,
     ShareEvent,
 )
-from farmctl.store import Store, Transaction, events, inventory, jobs, policy
+from farmctl.store import Store, Transaction, events, inventory, jobs, plans, policy
 from farmctl.store.jobs import JobRecord
 from farmctl.store.policy import Switch
 
@@ -89,11 +89,14 @@ class Reports:
 
     def _settle(self, tx: Transaction, key: DeviceKey, ack: DeviceAck, now: float) -> Switch | None:
         """The request that this plan answers, if one waits."""
-        state = "confirmed" if ack.state == "running" else "failed"
         for switch in policy.pending_switches(tx):
             number = switch.plan_number
             if switch.device == key and number is not None and ack.plan_number >= number:
-                return policy.settle_switch(tx, switch.id, state, now, ack.detail)
+                state, detail = "failed", ack.detail
+                if ack.state == "running":
+                    why = _reason(tx, ack.plan_number, key)
+                    state, detail = policy.judge(switch, ack.workload, why)
+                return policy.settle_switch(tx, switch.id, state, now, detail)
         return None
 
     def _progress(self, tx: Transaction, key: DeviceKey, progress: JobProgress) -> Effect:
@@ -125,3 +128,9 @@ class Reports:
         self, tx: Transaction, kind: str, subject: str, text: str, level: str = "info"
     ) -> events.EventRecord:
         return events.add(tx, Event(self.clock(), kind, subject, text, level))
+
+
+def _reason(tx: Transaction, plan_number: int, key: DeviceKey) -> str:
+    plan = plans.find(tx, plan_number)
+    lines = plan.assignments if plan else ()
+    return next((line.reason for line in lines if line.device == key), "its rig decided so")

@@ -124,6 +124,14 @@ def settle_switch(
     return _switch(row)
 
 
+def judge(switch: Switch, does: Workload, why: str) -> tuple[str, str]:
+    """State and detail of a request by what the plan has the device do: what is stronger than
+    the wish is named, and the wish stays."""
+    if switch.workload in (None, does):
+        return "confirmed", ""
+    return "failed", f"it does {does} for now: {why}. The wish is kept"
+
+
 def find_switch(tx: Transaction, identity: str) -> Switch | None:
     row = tx.get(SwitchRow, identity)
     return None if row is None else _switch(row)

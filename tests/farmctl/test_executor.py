@@ -367,3 +367,16 @@ async def test_altered_audit_log_is_told(farm: Farm) -> None:
     with farm.store.begin() as tx:
         told = events.recent(tx, 1)[0].event
     assert (told.kind, told.level) == ("audit", "error")
+
+
+async def test_switch_that_something_stronger_outdoes_is_no_success(farm: Farm) -> None:
+    await enrol(farm)
+    await acknowledge(farm)
+    asked = await farm.requests.switch(KEY, Workload.TRAIN, True, None, "ann")
+    await acknowledge(farm)
+    with farm.store.begin() as tx:
+        done = policy.find_switch(tx, asked.id)
+    assert done is not None and done.state == "failed"
+    assert done.detail == (
+        "it does idle for now: locked to train by ann; waits for a job. The wish is kept"
+    )

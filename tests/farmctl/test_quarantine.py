@@ -11,7 +11,7 @@ from farmctl.domain import Priority, Workload
 from farmctl.errors import Refused
 from farmctl.farm import Farm
 from farmctl.messages import INFER_MISMATCH, AssignmentMessage, FaultEvent, RigPlan
-from farmctl.store import audit
+from farmctl.store import audit, policy
 from tests.farmctl.farms import DEVICE, KEY, RIG, acknowledge, client, enrol, event, running_farm
 
 MISMATCH = FaultEvent(
@@ -55,8 +55,15 @@ async def test_mismatch_takes_every_work_and_the_reserve_from_the_device(farm: F
 async def test_neither_a_lock_nor_a_restart_ends_it(farm: Farm, config: Config) -> None:
     await enrol(farm)
     await farm.reports.receive(event(MISMATCH))
-    await farm.requests.switch(KEY, Workload.MINE, True, None, "ann")
+    await farm.decide_if_dirty()
+    await acknowledge(farm)
+    farm.clock.now += 1  # type: ignore[attr-defined]
+    asked = await farm.requests.switch(KEY, Workload.MINE, True, None, "ann")
     assert (await line(farm)).quarantined
+    with farm.store.begin() as tx:
+        answer = policy.find_switch(tx, asked.id)
+    assert answer is not None and answer.state == "failed"
+    assert answer.detail.startswith("it does idle for now: quarantined: gave a wrong result")
     async with running_farm(config) as again:
         assert again.executor.current is not None
         assert again.executor.current.assignments[0].quarantined
