@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 WEI_PER_COIN = 10**18
 ABSENT = "—"
@@ -21,18 +21,13 @@ def device_table(devices: list[dict[str, Any]], rigs: list[dict[str, Any]]) -> T
         state = device["state"]
         if state != "healthy":
             state += f": {device['reason']}"
-        table.add_row(name, device["model"], state, device["workload"], rate(device), device["why"])
+        cells = (name, device["model"], state, device["workload"], rate(device), device["why"])
+        table.add_row(*map(Text, cells))
     for rig in rigs:
         for family in rig["families"]:
             if family["status"] != "pass":
-                table.add_row(
-                    f"[dim]{family['family']}",
-                    "",
-                    family["status"],
-                    "",
-                    "",
-                    escape(family["reason"]),
-                )
+                name, reason = Text(family["family"], "dim"), Text(family["reason"])
+                table.add_row(name, "", family["status"], "", "", reason)
     return table
 
 

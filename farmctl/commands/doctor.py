@@ -55,7 +55,7 @@ def doctor(
     if as_json:
         typer.echo(json.dumps(report(families, examined), indent=1))
         return
-    show(Console(), families, examined)
+    show(Console(markup=False), families, examined)
 
 
 def examine(device: Device) -> Examined:
@@ -90,7 +90,8 @@ def show(console: Console, families: Sequence[Family], examined: Sequence[Examin
     table.add_column("reason", ratio=1, overflow="fold")
     for family in families:
         status = family.probe.status
-        reason = family.probe.reason or f"{len(family.devices)} device(s)"
+        count = len(family.devices)
+        reason = family.probe.reason or f"{count} device{'' if count == 1 else 's'}"
         table.add_row(family.name, Text(status.upper(), COLOURS[status]), reason)
     console.print(table)
     for one in examined:

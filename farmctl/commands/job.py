@@ -23,7 +23,7 @@ def list_jobs() -> None:
         table.add_row(
             job["id"], job["name"], job["state"], _progress(job), job["device"], job["detail"]
         )
-    Console().print(table)
+    Console(markup=False).print(table)
 
 
 def show_job(job: str) -> None:
@@ -38,7 +38,7 @@ def show_job(job: str) -> None:
         table.add_row("loss", f"{found['losses'][-1][1]:.4f}")
     for name, value in found["results"].items():
         table.add_row(name, value)
-    Console().print(table)
+    Console(markup=False).print(table)
 
 
 def submit_job(
@@ -56,12 +56,14 @@ def submit_job(
     client = ApiClient(loaded)
     body = {"kind": kind, "parameters": _parameters(parameter or [])}
     quote = client.post("/v1/quotes", body | {"interruptible": not contract})
-    Console().print(quote_line(quote, loaded.farm.currency), highlight=False)
+    Console(markup=False).print(quote_line(quote, loaded.farm.currency), highlight=False)
     if not yes:
         typer.confirm("Order it?", abort=True)
     order = {"quote": quote["id"], "name": name or kind, "customer": customer}
     job = client.post("/v1/jobs", order)
-    Console().print(f"job {job['id']} is {job['state']}; `farmctl job show {job['id']}` follows it")
+    Console(markup=False).print(
+        f"job {job['id']} is {job['state']}; `farmctl job show {job['id']}` follows it"
+    )
 
 
 def quote_line(quote: dict[str, Any], currency: str) -> str:
@@ -83,7 +85,7 @@ def _parameters(given: list[str]) -> dict[str, str]:
 def cancel_job(job: str) -> None:
     """End a job."""
     found = ApiClient(config.load()).post(f"/v1/jobs/{job}/cancel")
-    Console().print(f"job {found['id']} is {found['state']}")
+    Console(markup=False).print(f"job {found['id']} is {found['state']}")
 
 
 def _progress(job: dict[str, Any]) -> str:

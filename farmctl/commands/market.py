@@ -24,7 +24,7 @@ def list_offers() -> None:
             money(offer["floor_micro_per_hour"], currency),
             f"{'yes' if offer['available'] else 'no'}: {offer['reason']}",
         )
-    Console().print(table)
+    Console(markup=False).print(table)
 
 
 def list_invoices() -> None:
@@ -39,7 +39,7 @@ def list_invoices() -> None:
             money(invoice["total_micro"], currency),
             _when(invoice["issued"]),
         )
-    Console().print(table)
+    Console(markup=False).print(table)
 
 
 def show_ledger() -> None:
@@ -54,7 +54,7 @@ def show_ledger() -> None:
             money(entry["amount_micro"], currency),
             entry["text"],
         )
-    Console().print(table)
+    Console(markup=False).print(table)
 
 
 def pay_invoice(invoice: str) -> None:
@@ -62,7 +62,7 @@ def pay_invoice(invoice: str) -> None:
     currency, client = _open()
     paid = client.post(f"/v1/invoices/{invoice}/pay")
     text = f"{paid['id']} is paid: {money(paid['total_micro'], currency)} by {paid['customer']}"
-    Console().print(text, highlight=False)
+    Console(markup=False).print(text, highlight=False)
 
 
 def _open() -> tuple[str, ApiClient]:

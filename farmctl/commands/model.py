@@ -101,7 +101,7 @@ def inspect(folder: ModelFolder) -> None:
         ("on devices", _explain_devices(graph)),
     ):
         table.add_row(name, value)
-    Console().print(table)
+    Console(markup=False).print(table)
 
 
 def run_input(
@@ -243,7 +243,7 @@ def _print_report(found: Conversion) -> None:
     layers = Table("layer", "kind", "SQNR dB", box=None)
     for layer in report.layers:
         layers.add_row(layer.name, layer.kind, _show(layer.sqnr_db, ".1f"))
-    console = Console()
+    console = Console(markup=False)
     console.print(layers)
     summary = Table(show_header=False, box=None)
     for name, value in (

@@ -40,7 +40,7 @@ def status() -> None:
     table.add_row("coinbase", coinbase)
     table.add_row("balance", f"{int(balance, 16) / 10**18:.4f} coins")
     table.add_row("work", "offered to miners" if mining else "none yet")
-    Console().print(table)
+    Console(markup=False).print(table)
 
 
 def _ask(url: str, *calls: tuple[Any, ...]) -> list[Any]:

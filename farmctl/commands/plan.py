@@ -20,7 +20,7 @@ def register(app: typer.Typer) -> None:
         number: Annotated[int | None, typer.Argument(help="The newest where left out.")] = None,
     ) -> None:
         """Show a plan: what each device is to do, and why."""
-        client, console = ApiClient(config.load()), Console()
+        client, console = ApiClient(config.load()), Console(markup=False)
         if number is None:
             newest = client.get("/v1/plans", limit=1)
             if not newest:

@@ -78,7 +78,7 @@ def list_rigs() -> None:
         state = f"{rig['state']}: {rig['reason']}" if rig["reason"] else rig["state"]
         figures = (str(rig["devices"]), str(rig["plan_number"]), rig["agent_version"])
         table.add_row(rig["name"], rig["site"], state, *figures)
-    Console().print(table)
+    Console(markup=False).print(table)
 
 
 def remove(

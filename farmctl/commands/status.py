@@ -18,7 +18,7 @@ def register(app: typer.Typer) -> None:
         console.print(tables.device_table(client.get("/v1/devices"), rigs))
         for rig in rigs:
             if rig["state"] != "healthy":
-                console.print(f"rig {rig['name']}: {rig['state']}, {rig['reason']}")
+                console.print(f"rig {rig['name']}: {rig['state']}, {rig['reason']}", markup=False)
         console.print(tables.node_line(overview["node"]), highlight=False)
         earned = overview["money"]
         net = tables.money(earned["net_micro_per_hour"], earned["currency"])

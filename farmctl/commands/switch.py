@@ -82,7 +82,7 @@ def report(switch: dict[str, Any]) -> None:
         raise Refused(f"{switch['device']}: {switch['action']} failed: {switch['detail']}")
     text = f"{switch['device']}: {switch['action']} {switch['workload'] or ''}".rstrip()
     seconds = switch["seconds"]
-    Console().print(
+    Console(markup=False).print(
         f"{text}: confirmed by its rig after {seconds:.2f} s (plan {switch['plan_number']})",
         highlight=False,
     )

@@ -37,7 +37,7 @@ def list_tokens() -> None:
         table.add_column(column)
     for token in ApiClient(configuration.load()).get("/v1/tokens"):
         table.add_row(token["id"], token["name"], " ".join(token["scopes"]))
-    Console().print(table)
+    Console(markup=False).print(table)
 
 
 def revoke(token: str) -> None:
