@@ -67,7 +67,7 @@ class CpuDevice:
 
     def open(self, capability: Capability, **options: Any) -> Session:
         """Options: ``memory_limit_bytes`` for CUCKOO (the solvers) and INFER (one model), and
-        ``threads`` (default 1) for CUCKOO."""
+        ``threads`` for CUCKOO (by default all but one, which is left to the rest of the rig)."""
         if capability not in self.info.capabilities:
             raise NotSupported(f"{self.info.id} has no capability {capability}")
         try:
@@ -104,7 +104,7 @@ def _open(capability: Capability, **options: Any) -> Session:
     options.setdefault("memory_limit_bytes", default_memory_limit_bytes())
     if capability == Capability.INFER:
         return InferRuns(**options)
-    options.setdefault("threads", 1)
+    options.setdefault("threads", max(1, (psutil.cpu_count() or 1) - 1))
     return CuckooSearch(**options)
 
 

@@ -46,10 +46,13 @@ def meets_target(edges: tuple[int, ...], target: str) -> bool:
     return int.from_bytes(solution_hash(edges), "big") <= int(target, 16)
 
 
+OPTIONS = frozenset({"threads"})
+
+
 class Mine:
-    def __init__(self, place: Place, threads: int) -> None:
+    def __init__(self, place: Place, options: Mapping[str, int]) -> None:
         self._place = place
-        self._threads = threads
+        self._options = options
         self._session: WorkerSession | None = None
         self._work: Work | None = None
         self._changed = asyncio.Event()
@@ -65,7 +68,7 @@ class Mine:
             self._place.device_id,
             Capability.CUCKOO,
             SESSION_DEADLINE_SECONDS,
-            threads=self._threads,
+            **self._options,
         )
 
     async def stop(self) -> None:
@@ -180,5 +183,8 @@ class Mine:
 
 
 def create(place: Place, assignment: AssignmentMessage) -> Activity:
-    """Parameter ``threads``: of a processor, 1 by default."""
-    return Mine(place, int(assignment.parameters.get("threads", "1")))
+    """Parameter ``threads``: of a processor; the driver's choice where it is left out."""
+    options = {
+        name: int(assignment.parameters[name]) for name in OPTIONS & assignment.parameters.keys()
+    }
+    return Mine(place, options)
