@@ -22,6 +22,8 @@ from node.work import WorkPackage
 RECOMMIT_SECONDS = 3.0
 #: New transactions wake the builder at most this often.
 REBUILD_SECONDS = 0.5
+#: How often a new head is looked for meanwhile.
+HEAD_LOOKS = 20
 RETRY_SECONDS = 1.0
 
 T = TypeVar("T")
@@ -89,11 +91,19 @@ class NodeService:
             try:
                 package = await self._in(self._builder, self.node.refresh_work)
                 self._on_work(package)
+                await self._gather(package.block.header.parent_hash)
             except Exception as error:  # the top of a loop: the next try may do
                 log.exception("no block could be built", extra={"action": "build_failed"})
                 self.node.blocked = f"no block could be built: {error}"
-            await asyncio.sleep(REBUILD_SECONDS)
+                await asyncio.sleep(REBUILD_SECONDS)
             await self._wait_for_change(RECOMMIT_SECONDS - REBUILD_SECONDS)
+
+    async def _gather(self, head: bytes) -> None:
+        """Let transactions come together, but keep no miner on a head that is past."""
+        for _ in range(HEAD_LOOKS):
+            await asyncio.sleep(REBUILD_SECONDS / HEAD_LOOKS)
+            if self.node.head().hash() != head:
+                return
 
     async def _wait_for_change(self, seconds: float) -> None:
         try:
