@@ -233,6 +233,8 @@ class Submission(Message):
 
 class SubmissionReply(Message):
     outcome: Literal["accepted", "stale", "rejected"]
+    duplicate: bool = False
+    """Rejected only because it was taken before."""
     detail: str = ""
 
 

@@ -202,8 +202,11 @@ class NodeLink:
                 bytes.fromhex(submission.seal_hash), submission.nonce, submission.edges
             )
         except SubmissionRefused as error:
-            stale = error.reason is SubmissionReason.STALE
-            return SubmissionReply(outcome="stale" if stale else "rejected", detail=str(error))
+            return SubmissionReply(
+                outcome="stale" if error.reason is SubmissionReason.STALE else "rejected",
+                duplicate=error.reason is SubmissionReason.DUPLICATE,
+                detail=str(error),
+            )
         except (ValueError, NodeError) as error:
             return SubmissionReply(outcome="rejected", detail=str(error))
         return SubmissionReply(outcome="accepted", detail=f"block {block.header.number}")

@@ -22,7 +22,7 @@ from farmctl.messages import (
     SubmissionReply,
     Work,
 )
-from farmctl.workloads.base import Activity, Place
+from farmctl.workloads.base import Place
 from node.spec.cuckoo import solution_hash
 
 log = logging.getLogger(__name__)
@@ -130,7 +130,7 @@ class Mine:
             nonce += done
             for solution in solutions:
                 if meets_target(solution.edges, work.target):
-                    await self._submit(bus, work, solution)
+                    await self.submit(bus, work, solution)
 
     async def _search(
         self, job: CuckooJob, nonce: int, work: Work
@@ -155,7 +155,8 @@ class Mine:
             wanted = int(SEARCH_SECONDS * graphs / max(seconds, 1e-6))
             self._batch = max(1, min(2 * self._batch, wanted))
 
-    async def _submit(self, bus: Bus, work: Work, solution: CuckooSolution) -> None:
+    async def submit(self, bus: Bus, work: Work, solution: CuckooSolution) -> None:
+        """Send a verified solution, again where no reply comes, and tell what became of it."""
         submission = Submission(
             chain=work.chain,
             seal_hash=work.seal_hash,
@@ -171,18 +172,19 @@ class Mine:
             except BusError as error:
                 log.warning("submission failed: %s", error)
                 await asyncio.sleep(0.5 * (attempt + 1))
+        taken = reply.duplicate and attempt > 0  # Its first reply was lost on the way.
         self._place.emit(
             ShareEvent(
                 device=self._place.device_id,
                 chain=work.chain,
-                outcome=reply.outcome,
+                outcome="accepted" if taken else reply.outcome,
                 height=work.height,
                 detail=reply.detail,
             )
         )
 
 
-def create(place: Place, assignment: AssignmentMessage) -> Activity:
+def create(place: Place, assignment: AssignmentMessage) -> Mine:
     """Parameter ``threads``: of a processor; the driver's choice where it is left out."""
     options = {
         name: int(assignment.parameters[name]) for name in OPTIONS & assignment.parameters.keys()
