@@ -42,6 +42,8 @@ DUPLICATE_WINDOW_SECONDS = 600.0
 TIMEOUT_SECONDS = 3.0
 #: A watcher reads the value again this often even if no change was announced.
 WATCH_POLL_SECONDS = 10.0
+#: An announced value that is not stored yet is first read again after twice this time.
+ANNOUNCED_SECONDS = 0.005
 RETRY_SECONDS = 1.0
 BATCH = 64
 #: What a consumer took and died with is given to its successor after this.
@@ -232,17 +234,21 @@ class NatsBus:
 
     async def watch(self, bucket: str, key: str, form: type[M]) -> AsyncIterator[M]:
         """A change rings a bell by a plain subscription; the value is then read. So neither a
-        server's restart nor a lost announcement leaves the watcher behind."""
+        server's restart nor a lost announcement leaves the watcher behind. A bell may be heard
+        before the server has stored the value: then it is read again, soon and ever later."""
         bell = asyncio.Event()
+        announced = b""
 
-        async def ring(_: Msg) -> None:
+        async def ring(change: Msg) -> None:
+            nonlocal announced
+            announced = change.data
             bell.set()
 
         with _bus_errors(f"{bucket}/{key}"):
             listening = await self._client.subscribe(f"$KV.{bucket}.{key}", cb=ring)
         self._bells.add(bell)
         try:
-            revision = -1
+            revision, patience = -1, ANNOUNCED_SECONDS
             while True:
                 bell.clear()
                 entry = await self._entry_or_none(bucket, key)
@@ -251,8 +257,11 @@ class NatsBus:
                     message = self._validate(form, f"{bucket}/{key}", entry[1])
                     if message is not None:
                         yield message
+                behind = bool(announced) and (entry is None or entry[1] != announced)
+                patience = min(2 * patience, WATCH_POLL_SECONDS) if behind else WATCH_POLL_SECONDS
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(bell.wait(), WATCH_POLL_SECONDS)
+                    await asyncio.wait_for(bell.wait(), patience)
+                    patience = ANNOUNCED_SECONDS
         finally:
             self._bells.discard(bell)
             await _Plain(listening).stop()

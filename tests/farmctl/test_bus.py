@@ -189,6 +189,29 @@ async def test_latest_value_is_kept_and_watched(bus: Bus) -> None:
     await watching.aclose()  # type: ignore[attr-defined]
 
 
+async def test_an_announcement_may_outrun_the_storing(
+    bus_process, monkeypatch: pytest.MonkeyPatch
+) -> None:  # type: ignore[no-untyped-def]
+    """A slow disk: the bell is heard, and the value is still the old one for some reads."""
+    config = bus_process.config
+    async with await nats_bus.connect(config.bus_url, config.bus_seed, "test") as bus:
+        await bus.put("plans", "rig-a", plan(1))
+        watching = bus.watch("plans", "rig-a", RigPlan)
+        assert await anext(watching) == plan(1)
+        read = bus._entry
+        old = [await read("plans", "rig-a")] * 3
+
+        async def read_slowly(bucket: str, key: str) -> tuple[int, bytes] | None:
+            return old.pop() if old else await read(bucket, key)
+
+        monkeypatch.setattr(bus, "_entry", read_slowly)
+        coming = asyncio.ensure_future(anext(watching))
+        await asyncio.sleep(0.05)
+        await bus.put("plans", "rig-a", plan(2))
+        assert await asyncio.wait_for(coming, 2) == plan(2)
+        await watching.aclose()  # type: ignore[attr-defined]
+
+
 async def test_closed_bus_says_so(bus: Bus) -> None:
     await bus.close()
     with pytest.raises(BusError):
