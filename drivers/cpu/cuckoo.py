@@ -112,6 +112,15 @@ class Solver:
             counts.append(count)
         return tuple(counts)
 
+    def phases(self) -> dict[str, float]:
+        """Wall seconds of the last graph by phase, in their order: generation, the first
+        trimming rounds one by one, the tail of rounds, peel and recovery."""
+        took = library.Phases()
+        self._library.farmcpu_solver_phases(self._handle, byref(took))
+        rounds = {f"round {n}": seconds for n, seconds in enumerate(took.rounds, 1)}
+        last = {"tail": took.tail, "peel": took.peel, "recovery": took.recovery}
+        return {"generation": took.generation, **rounds, **last}
+
     def stop(self, stopped: bool = True) -> None:
         """From any thread: end the running search at its next trimming round."""
         self._stop.value = int(stopped)

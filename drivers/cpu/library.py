@@ -9,14 +9,15 @@ from __future__ import annotations
 import ctypes
 import functools
 import sysconfig
-from ctypes import POINTER, c_char_p, c_int32, c_size_t, c_uint32, c_uint64, c_void_p
+from ctypes import POINTER, c_char_p, c_double, c_int32, c_size_t, c_uint32, c_uint64, c_void_p
 from enum import IntEnum
 from pathlib import Path
 
 from drivers.errors import DriverMissing
 
 FILE_NAME = "libfarmcpu.so"
-ABI = 1
+ABI = 2
+TIMED_ROUNDS = 8
 
 
 class Graph(ctypes.Structure):
@@ -28,6 +29,18 @@ class Graph(ctypes.Structure):
         ("compression_rounds", c_uint32),
         ("finalisation_rounds", c_uint32),
         ("proof_size", c_uint32),
+    )
+
+
+class Phases(ctypes.Structure):
+    """``farmcpu_phases``: wall seconds of the last graph by phase."""
+
+    _fields_ = (
+        ("generation", c_double),
+        ("rounds", c_double * TIMED_ROUNDS),
+        ("tail", c_double),
+        ("peel", c_double),
+        ("recovery", c_double),
     )
 
 
@@ -79,6 +92,10 @@ def _declare(library: ctypes.CDLL) -> None:
         POINTER(c_size_t),
     )
     function("farmcpu_solver_survivors", c_uint64, c_void_p, c_uint32)
+    function("farmcpu_solver_phases", None, c_void_p, POINTER(Phases))
+    function("farmcpu_floor_hash", c_uint64, POINTER(Graph), c_uint64)
+    function("farmcpu_floor_read", c_uint64, POINTER(c_uint64), c_size_t)
+    function("farmcpu_floor_store", None, POINTER(c_uint64), c_size_t, c_uint64)
     function(
         "farmcpu_program_load",
         c_void_p,

@@ -56,3 +56,7 @@ uint64_t farmcpu_solver_survivors(const farmcpu_solver *solver, uint32_t round) 
   const auto &left = solver->solver.survivors();
   return round < left.size() ? left[round] : 0;
 }
+
+void farmcpu_solver_phases(const farmcpu_solver *solver, farmcpu_phases *phases) {
+  *phases = solver->solver.phases();
+}

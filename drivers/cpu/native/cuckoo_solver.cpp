@@ -193,21 +193,27 @@ std::vector<std::vector<std::uint32_t>> Solver::solve(const farmcpu_graph &graph
   arena_->clear();
   near_->open();
   survivors_.assign(1, edges());
+  phases_ = {};
+  Stopwatch watch;
   lean_ ? generate_lean(graph, stop) : generate(graph, stop);
+  phases_.generation = watch.lap();
   const std::uint64_t enough = std::max<std::uint64_t>(edges() >> 9, 64);
   for (std::uint32_t round = lean_rounds_; round < kMaxRounds; ++round) {
     if (survivors_.back() <= enough) break;
     if (stop && *stop) throw Stopped();
     survivors_.push_back(trim(round % 2));
+    (round < FARMCPU_TIMED_ROUNDS ? phases_.rounds[round] : phases_.tail) += watch.lap();
   }
   std::vector<Endpoints> core = collect();
   peel(core);
   auto cycles = find_cycles(core, graph.proof_size);
+  phases_.peel = watch.lap();
   if (cycles.empty()) return cycles;
   std::vector<bool> wanted(core.size());
   for (const auto &cycle : cycles)
     for (std::uint32_t e : cycle) wanted[e] = true;
   const auto numbers = recover(graph, stop, core, wanted);
+  phases_.recovery = watch.lap();
   for (auto &cycle : cycles) {
     for (std::uint32_t &e : cycle) e = numbers[e];
     std::sort(cycle.begin(), cycle.end());

@@ -8,6 +8,7 @@
 
 #include "cuckoo.hpp"
 #include "cuckoo_buckets.hpp"
+#include "stopwatch.hpp"
 
 namespace farmcpu {
 
@@ -23,6 +24,7 @@ class Solver {
 
   std::uint32_t edge_bits() const { return edge_bits_; }
   const std::vector<std::uint64_t> &survivors() const { return survivors_; }
+  const farmcpu_phases &phases() const { return phases_; }
 
  private:
   struct Lean;
@@ -45,6 +47,7 @@ class Solver {
   std::vector<std::uint8_t> counters_;
   std::unique_ptr<Lean> lean_;
   std::vector<std::uint64_t> survivors_;
+  farmcpu_phases phases_{};
 
  public:
   ~Solver();

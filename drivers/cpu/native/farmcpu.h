@@ -14,7 +14,7 @@ extern "C" {
 #define FARMCPU_API __attribute__((visibility("default")))
 
 /* Grows whenever a signature below changes; the caller compares it at load. */
-#define FARMCPU_ABI 1
+#define FARMCPU_ABI 2
 FARMCPU_API uint32_t farmcpu_abi(void);
 
 /* Instruction set in use: "baseline", "avx2" or "avx512". */
@@ -77,6 +77,26 @@ FARMCPU_API farmcpu_status farmcpu_solve(farmcpu_solver *solver, const farmcpu_g
 
 /* Edges left after trimming round `round` of the last solved graph (0: all); 0 past the last. */
 FARMCPU_API uint64_t farmcpu_solver_survivors(const farmcpu_solver *solver, uint32_t round);
+
+/* Wall seconds that the last solved graph took, by phase. */
+enum { FARMCPU_TIMED_ROUNDS = 8 };
+typedef struct {
+  double generation;                   /* hash every edge and sort by node */
+  double rounds[FARMCPU_TIMED_ROUNDS]; /* the first trimming rounds, one by one */
+  double tail;                         /* all further rounds */
+  double peel;                         /* the exact 2-core and its cycles */
+  double recovery;                     /* the cycles' edge numbers; 0 where there is none */
+} farmcpu_phases;
+FARMCPU_API void farmcpu_solver_phases(const farmcpu_solver *solver, farmcpu_phases *phases);
+
+/* ---- The machine's floor: one thread at its best; the caller takes the time ------------- */
+
+/* Hash edges 0 ... edges-1 (whole groups of 1,024) and return the xor of their words. */
+FARMCPU_API uint64_t farmcpu_floor_hash(const farmcpu_graph *graph, uint64_t edges);
+/* Read memory from end to end once, and return the sum of its words. */
+FARMCPU_API uint64_t farmcpu_floor_read(const uint64_t *words, size_t count);
+/* Fill memory past the caches where the processor can; `words` is aligned to 64 bytes. */
+FARMCPU_API void farmcpu_floor_store(uint64_t *words, size_t count, uint64_t value);
 
 /* ---- Integer programs (drivers/program.py) --------------------------------------------- */
 
