@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMPS := .make
 RUN_EXTRAS := train,mrt,tour
-NATIVE_SOURCES := $(shell find drivers/cpu/native -type f)
+NATIVE_SOURCES := $(shell find drivers/cpu/native drivers/kernels -type f -not -name '*.py*')
 WEB_SOURCES := $(shell find web -type f -not -path '*/node_modules/*' 2>/dev/null)
 
 .DEFAULT_GOAL := help

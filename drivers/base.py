@@ -14,12 +14,13 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol, Self, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from drivers.errors import DeviceLost, DriverError
+from drivers.kernels.graphs import Cycle, NonceForm, Variant
 from drivers.program import Program
 
 
@@ -165,15 +166,23 @@ class Session(Protocol):
 class CuckooJob:
     """One piece of proof-of-work to search, over a range of nonces.
 
-    The graph of nonce n has siphash keys blake2b-256(``header`` ‖ LE64 n)
-    (cortex-protocol §1). ``rounds`` is (compression, finalisation): Cortex (4, 8), Grin (2, 4).
+    The graph of nonce n is that of `drivers.kernels.graphs` with the keys of ``header`` and n.
+    ``rounds`` is (compression, finalisation): Cortex (4, 8), Grin (2, 4).
     """
 
     header: bytes
-    """32 bytes: the seal hash."""
+    """What the nonce is appended to; for Cortex 32 bytes, the seal hash."""
     edge_bits: int
     rounds: tuple[int, int] = (4, 8)
     proof_size: int = 42
+    cycle: Cycle = Cycle.CUCKAROO
+    nonce_form: NonceForm = NonceForm.CORTEX
+
+    @classmethod
+    def of(cls, variant: Variant, header: bytes) -> Self:
+        """A job of a named variant (`drivers.kernels.graphs.VARIANTS`)."""
+        v = variant
+        return cls(header, v.edge_bits, v.rounds, v.proof_size, v.cycle, v.nonce_form)
 
 
 @dataclass(frozen=True)

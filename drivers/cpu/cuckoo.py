@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import struct
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from ctypes import byref, c_int32, c_size_t, c_uint32, c_uint64
@@ -11,10 +9,9 @@ from enum import IntEnum
 
 from drivers.base import CuckooJob, CuckooSolution
 from drivers.cpu import library
-from drivers.errors import BadArgument, DriverError
+from drivers.errors import BadArgument, DriverError, NotSupported
+from drivers.kernels.jobs import keys_of_job
 
-MIN_EDGE_BITS, MAX_EDGE_BITS = 10, 30
-MAX_PROOF_SIZE = 64
 MAX_CYCLES = 256
 """Cycles taken from one graph; beyond any seen (1/42 of graphs has one 42-cycle)."""
 
@@ -33,26 +30,10 @@ class Proof(IntEnum):
     BAD_GRAPH = 100
 
 
-def keys_of(header: bytes, nonce: int) -> tuple[int, ...]:
-    """The four siphash keys of a graph: blake2b-256(header ‖ LE64 nonce)."""
-    message = header + struct.pack("<Q", nonce)
-    return struct.unpack("<4Q", hashlib.blake2b(message, digest_size=32).digest())
-
-
 def graph_of(job: CuckooJob, nonce: int) -> library.Graph:
-    """Raises `BadArgument` for a job outside the library's range."""
-    if len(job.header) != 32:
-        raise BadArgument(f"the header must be 32 bytes, not {len(job.header)}")
-    if not MIN_EDGE_BITS <= job.edge_bits <= MAX_EDGE_BITS:
-        raise BadArgument(f"edge bits must be {MIN_EDGE_BITS} to {MAX_EDGE_BITS}")
-    if job.proof_size % 2 or not 2 <= job.proof_size <= MAX_PROOF_SIZE:
-        raise BadArgument(f"the proof size must be even, 2 to {MAX_PROOF_SIZE}")
-    if not all(1 <= r <= 16 for r in job.rounds):
-        raise BadArgument("siphash rounds must be 1 to 16 each")
-    if not 0 <= nonce < 1 << 64:
-        raise BadArgument("the nonce must fit 64 bits")
-    keys = (c_uint64 * 4)(*keys_of(job.header, nonce))
-    return library.Graph(keys, job.edge_bits, *job.rounds, job.proof_size)
+    """Raises `BadArgument` for a job outside the family of graphs."""
+    keys = (c_uint64 * 4)(*keys_of_job(job, nonce))
+    return library.Graph(keys, job.edge_bits, *job.rounds, job.proof_size, job.cycle.pair)
 
 
 def verify(job: CuckooJob, nonce: int, edges: Sequence[int]) -> Proof:
@@ -67,7 +48,7 @@ def verify(job: CuckooJob, nonce: int, edges: Sequence[int]) -> Proof:
 
 
 def siphash_block(job: CuckooJob, nonce: int, edge: int) -> tuple[int, ...]:
-    """The 64 words of the block of edges that holds ``edge``."""
+    """The 64 words of the block of edges of Cuckaroo that holds ``edge``."""
     words = (c_uint64 * 64)()
     graph = graph_of(job, nonce)
     library.load().farmcpu_siphash_block(byref(graph), edge, words)
@@ -99,6 +80,8 @@ class Solver:
         )
         if status == library.Status.STOPPED:
             return None
+        if status == library.Status.NOT_SUPPORTED:
+            raise NotSupported(f"no solver here for {job.cycle} with {job.edge_bits} edge bits")
         if status != library.Status.OK:
             raise DriverError(f"the solver failed: {library.Status(status).name.lower()}")
         size = job.proof_size

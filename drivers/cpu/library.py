@@ -16,12 +16,12 @@ from pathlib import Path
 from drivers.errors import DriverMissing
 
 FILE_NAME = "libfarmcpu.so"
-ABI = 2
+ABI = 3
 TIMED_ROUNDS = 8
 
 
 class Graph(ctypes.Structure):
-    """``farmcpu_graph``: one Cuckaroo graph."""
+    """``farmcpu_graph``: one graph of `drivers.kernels.graphs`."""
 
     _fields_ = (
         ("keys", c_uint64 * 4),
@@ -29,6 +29,7 @@ class Graph(ctypes.Structure):
         ("compression_rounds", c_uint32),
         ("finalisation_rounds", c_uint32),
         ("proof_size", c_uint32),
+        ("cycle", c_uint32),
     )
 
 

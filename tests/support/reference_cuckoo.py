@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drivers.base import CuckooJob
-from drivers.cpu.cuckoo import keys_of
+from drivers.kernels.graphs import keys_of
 
 Words = NDArray[np.uint64]
 

@@ -1,4 +1,4 @@
-// Parts of the Cuckaroo solver.
+// Parts of the solvers.
 #pragma once
 
 #include <cstddef>
@@ -11,7 +11,7 @@
 
 namespace farmcpu {
 
-inline constexpr std::uint32_t kMinEdgeBits = 10, kMaxEdgeBits = 30;
+inline constexpr std::uint32_t kMinEdgeBits = 10, kMaxEdgeBits = 32;
 inline constexpr std::uint32_t kMaxProofSize = 64;
 
 bool is_sound(const farmcpu_graph &graph);

@@ -27,7 +27,7 @@ farmcpu_status farmcpu_siphash_block(const farmcpu_graph *graph, uint64_t edge,
 }
 
 farmcpu_solver *farmcpu_solver_create(uint32_t edge_bits, uint64_t memory_limit_bytes) try {
-  if (edge_bits < kMinEdgeBits || edge_bits > kMaxEdgeBits) return nullptr;
+  if (edge_bits < kMinEdgeBits || edge_bits > kMaxSolverEdgeBits) return nullptr;
   return new farmcpu_solver{Solver(edge_bits, memory_limit_bytes)};
 } catch (const std::bad_alloc &) {
   return nullptr;
@@ -41,6 +41,7 @@ farmcpu_status farmcpu_solve(farmcpu_solver *solver, const farmcpu_graph *graph,
   *found = 0;
   if (!is_sound(*graph) || graph->edge_bits != solver->solver.edge_bits())
     return FARMCPU_BAD_ARGUMENT;
+  if (graph->cycle != CUCKOO_CUCKAROO) return FARMCPU_NOT_SUPPORTED;
   const auto solved = solver->solver.solve(*graph, stop);
   *found = std::min(capacity, solved.size());
   for (size_t i = 0; i < *found; ++i)

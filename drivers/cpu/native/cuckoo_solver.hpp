@@ -12,6 +12,8 @@
 
 namespace farmcpu {
 
+inline constexpr std::uint32_t kMaxSolverEdgeBits = 30;
+
 class Stopped {};
 
 class Solver {

@@ -14,7 +14,7 @@ extern "C" {
 #define FARMCPU_API __attribute__((visibility("default")))
 
 /* Grows whenever a signature below changes; the caller compares it at load. */
-#define FARMCPU_ABI 2
+#define FARMCPU_ABI 3
 FARMCPU_API uint32_t farmcpu_abi(void);
 
 /* Instruction set in use: "baseline", "avx2" or "avx512". */
@@ -28,15 +28,16 @@ typedef enum {
   FARMCPU_STOPPED = 4,
 } farmcpu_status;
 
-/* ---- Cuckaroo ------------------------------------------------------------------------- */
+/* ---- Proof of work --------------------------------------------------------------------- */
 
-/* A graph of 2^edge_bits edges over 2 x 2^edge_bits nodes. */
+/* A graph of 2^edge_bits edges over 2 x 2^edge_bits nodes (drivers/kernels/graphs.py). */
 typedef struct {
   uint64_t keys[4];             /* siphash keys: blake2b-256 of header and nonce */
-  uint32_t edge_bits;           /* 10 ... 30 */
+  uint32_t edge_bits;           /* 10 ... 32 */
   uint32_t compression_rounds;  /* 1 ... 16; Cortex 4, Grin 2 */
   uint32_t finalisation_rounds; /* 1 ... 16; Cortex 8, Grin 4 */
   uint32_t proof_size;          /* cycle length: even, 2 ... 64 */
+  uint32_t cycle;               /* CUCKOO_CUCKAROO or CUCKOO_CUCKATOO of cuckoo_graph.h */
 } farmcpu_graph;
 
 /* Codes of the verifier, numbered as in the reference node. */
@@ -55,7 +56,8 @@ typedef enum {
 FARMCPU_API farmcpu_proof farmcpu_cuckoo_verify(const farmcpu_graph *graph, const uint32_t *edges,
                                                 size_t count);
 
-/* The 64 edge words of the block that holds `edge`; u is the low, v the high half, masked. */
+/* The 64 edge words of the block that holds `edge` in Cuckaroo; u is the low, v the high half,
+ * masked. */
 FARMCPU_API farmcpu_status farmcpu_siphash_block(const farmcpu_graph *graph, uint64_t edge,
                                                  uint64_t words[64]);
 
@@ -70,7 +72,8 @@ FARMCPU_API void farmcpu_solver_free(farmcpu_solver *solver);
 /* Find every cycle of graph->proof_size edges. Each is written to `cycles` as proof_size
  * ascending edges and has passed farmcpu_cuckoo_verify; *found counts them, and is
  * cut at `capacity` cycles. `stop` (may be NULL) is read between trimming rounds: non-zero
- * ends the search with FARMCPU_STOPPED. One call at a time on one solver. */
+ * ends the search with FARMCPU_STOPPED. One call at a time on one solver.
+ * NOT_SUPPORTED for a kind of cycle that the solver is not for. */
 FARMCPU_API farmcpu_status farmcpu_solve(farmcpu_solver *solver, const farmcpu_graph *graph,
                                          const volatile int32_t *stop, uint32_t *cycles,
                                          size_t capacity, size_t *found);

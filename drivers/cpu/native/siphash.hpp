@@ -1,14 +1,14 @@
-// SipHash over a block of 64 edges, the plain way: for the verifier and as the reference.
+// Edges the plain way: for the verifier and as the reference.
 #pragma once
 
 #include <cstdint>
 
+#include "cuckoo_graph.h"
 #include "farmcpu.h"
 
 namespace farmcpu {
 
-// Words of the block that holds `edge` (cortex-protocol: state carried through the block,
-// each word but the last xored with the last).
+// Words of the block that holds `edge` in Cuckaroo.
 void siphash_block(const farmcpu_graph &graph, std::uint64_t edge, std::uint64_t words[64]);
 
 struct Endpoints {
@@ -16,8 +16,10 @@ struct Endpoints {
 };
 
 inline Endpoints endpoints_of(std::uint64_t word, std::uint32_t edge_bits) {
-  const std::uint64_t mask = (std::uint64_t{1} << edge_bits) - 1;
-  return {static_cast<std::uint32_t>(word & mask), static_cast<std::uint32_t>((word >> 32) & mask)};
+  const std::uint32_t mask = cuckoo_mask(edge_bits);
+  return {cuckaroo_node(word, 0, mask), cuckaroo_node(word, 1, mask)};
 }
+
+Endpoints endpoints_of_edge(const farmcpu_graph &graph, std::uint32_t edge);
 
 }  // namespace farmcpu

@@ -158,7 +158,7 @@ def test_stop_ends_a_running_graph() -> None:
     "job",
     [
         CuckooJob(HEADER, 9),
-        CuckooJob(HEADER, 31),
+        CuckooJob(HEADER, 33),
         CuckooJob(HEADER[:31], 12),
         CuckooJob(HEADER, 12, proof_size=3),
         CuckooJob(HEADER, 12, proof_size=66),

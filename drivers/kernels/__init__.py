@@ -1,0 +1,1 @@
+"""What several device families share: the graphs of the proof of work and their kernels."""
