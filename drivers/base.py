@@ -262,6 +262,16 @@ class Device(Protocol):
         ...
 
 
+@runtime_checkable
+class Tunable(Protocol):
+    """A `Device` whose sessions can be opened in several ways that are worth measuring."""
+
+    def variants(self, capability: Capability, edge_bits: int) -> Sequence[Mapping[str, Any]]:
+        """Options of `Device.open` to compare for graphs of this size, each of plain numbers
+        and words; the first is ``{}``, the driver's own choice."""
+        ...
+
+
 class Driver(Protocol):
     """A device family."""
 

@@ -75,6 +75,12 @@ class CpuDevice:
         except TypeError as error:
             raise BadArgument(f"{capability} options: {error}") from None
 
+    def variants(self, capability: Capability, edge_bits: int) -> Sequence[Mapping[str, Any]]:
+        """See `drivers.base.Tunable`: how many threads mine."""
+        if capability != Capability.CUCKOO:
+            return ({},)
+        return ({}, *({"threads": count} for count in thread_counts(psutil.cpu_count() or 1)))
+
 
 class Driver:
     family = "cpu"
@@ -106,6 +112,12 @@ def _open(capability: Capability, **options: Any) -> Session:
         return InferRuns(**options)
     options.setdefault("threads", max(1, (psutil.cpu_count() or 1) - 1))
     return CuckooSearch(**options)
+
+
+def thread_counts(processors: int) -> list[int]:
+    """One thread, two, four …, then all processors but one, and all."""
+    doublings = {1 << n for n in range(processors.bit_length())}
+    return sorted(doublings | {max(1, processors - 1), processors})
 
 
 def default_memory_limit_bytes() -> int:

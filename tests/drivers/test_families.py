@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import time
 from pathlib import Path
 
 import pytest
 
 from drivers import registry
-from drivers.base import TELEMETRY_FIELDS, Capability, HealthStatus, ProbeStatus
+from drivers.base import TELEMETRY_FIELDS, Capability, HealthStatus, ProbeStatus, Tunable
+from drivers.cpu.driver import thread_counts
 from drivers.errors import BadArgument, NotSupported
 from drivers.selftest import prove
 
@@ -37,6 +39,10 @@ def test_contract(family: str) -> None:
             assert limits.minimum <= limits.default <= limits.maximum, control
         with pytest.raises((NotSupported, BadArgument)):
             device.apply("no_such_control", 1.0)
+        if isinstance(device, Tunable):
+            variants = device.variants(Capability.CUCKOO, 16)
+            assert variants[0] == {}, "the driver's own choice comes first"
+            assert json.loads(json.dumps(variants)) == [dict(one) for one in variants]
         for capability in set(Capability) - info.capabilities:
             with pytest.raises(NotSupported):
                 device.open(capability)
@@ -86,3 +92,9 @@ def test_driver_remembers_over_surveys() -> None:
     time.sleep(0.05)
     later = registry.find_device("cpu", "cpu:0").snapshot()
     assert "second reading" not in later.missing.get("utilisation_ratio", "")
+
+
+def test_cpu_offers_thread_counts() -> None:
+    assert thread_counts(1) == [1]
+    assert thread_counts(2) == [1, 2]
+    assert thread_counts(12) == [1, 2, 4, 8, 11, 12]
