@@ -7,9 +7,13 @@ from concurrent.futures import ThreadPoolExecutor
 from ctypes import byref, c_int32, c_size_t, c_uint32, c_uint64
 from enum import IntEnum
 
+import numpy as np
+from numpy.typing import NDArray
+
 from drivers.base import CuckooJob, CuckooSolution
 from drivers.cpu import library
 from drivers.errors import BadArgument, DriverError, NotSupported
+from drivers.kernels.graphs import Cycle
 from drivers.kernels.jobs import keys_of_job
 
 MAX_CYCLES = 256
@@ -53,6 +57,22 @@ def siphash_block(job: CuckooJob, nonce: int, edge: int) -> tuple[int, ...]:
     graph = graph_of(job, nonce)
     library.load().farmcpu_siphash_block(byref(graph), edge, words)
     return tuple(words)
+
+
+def find_cycles(ends: NDArray[np.uint32], cycle: Cycle, length: int) -> NDArray[np.uint32]:
+    """Cycles of ``length`` edges among those that trimming left over. ``ends`` (edges, 2) holds
+    the nodes u and v of each; the answer (cycles, length) holds ascending places in it. Of
+    Cuckatoo some are not cycles by its own rule; the verifier tells."""
+    ends = np.ascontiguousarray(ends, np.uint32)
+    cycles = (c_uint32 * (MAX_CYCLES * length))()
+    found = c_size_t()
+    status = library.load().farmcpu_find_cycles(
+        ends.ctypes.data, len(ends), cycle.pair, length, cycles, MAX_CYCLES, byref(found)
+    )
+    if status != library.Status.OK:
+        raise DriverError(f"finding cycles failed: {library.Status(status).name.lower()}")
+    places = np.frombuffer(cycles, np.uint32, found.value * length)
+    return places.reshape(-1, length)
 
 
 class Solver:

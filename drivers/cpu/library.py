@@ -80,6 +80,17 @@ def _declare(library: ctypes.CDLL) -> None:
     function("farmcpu_isa", c_char_p)
     function("farmcpu_cuckoo_verify", c_int32, POINTER(Graph), POINTER(c_uint32), c_size_t)
     function("farmcpu_siphash_block", c_int32, POINTER(Graph), c_uint64, POINTER(c_uint64))
+    function(
+        "farmcpu_find_cycles",
+        c_int32,
+        c_void_p,
+        c_size_t,
+        c_uint32,
+        c_uint32,
+        POINTER(c_uint32),
+        c_size_t,
+        POINTER(c_size_t),
+    )
     function("farmcpu_solver_create", c_void_p, c_uint32, c_uint64)
     function("farmcpu_solver_free", None, c_void_p)
     function(

@@ -18,8 +18,9 @@ bool is_sound(const farmcpu_graph &graph);
 
 farmcpu_proof verify(const farmcpu_graph &graph, const std::uint32_t *edges, std::size_t count);
 
-// Drop, until nothing changes, every edge with an endpoint that no other edge has.
-void peel(std::vector<Endpoints> &edges);
+// Drop, until nothing changes, every edge with an endpoint that no other edge has. Returns where
+// those that are left were.
+std::vector<std::uint32_t> peel(std::vector<Endpoints> &edges);
 
 // Every node-simple cycle of `length` edges, as ascending indices into `edges`. The search is
 // bounded; a graph that would pass the bound (none known does) loses its further cycles.

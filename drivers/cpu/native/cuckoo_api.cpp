@@ -61,3 +61,24 @@ uint64_t farmcpu_solver_survivors(const farmcpu_solver *solver, uint32_t round) 
 void farmcpu_solver_phases(const farmcpu_solver *solver, farmcpu_phases *phases) {
   *phases = solver->solver.phases();
 }
+
+farmcpu_status farmcpu_find_cycles(const uint32_t *ends, size_t count, uint32_t cycle,
+                                   uint32_t length, uint32_t *cycles, size_t capacity,
+                                   size_t *found) try {
+  *found = 0;
+  if (cycle > CUCKOO_CUCKATOO || length < 2 || length > kMaxProofSize || count > UINT32_MAX / 2)
+    return FARMCPU_BAD_ARGUMENT;
+  // Cuckatoo's nodes that meet differ in bit 0, which the pair bit shifts out.
+  std::vector<Endpoints> edges(count);
+  for (size_t i = 0; i < count; ++i)
+    edges[i] = {ends[2 * i] >> cycle, ends[2 * i + 1] >> cycle};
+  const auto places = peel(edges);
+  const auto all = find_cycles(edges, length);
+  *found = std::min(capacity, all.size());
+  for (size_t i = 0; i < *found; ++i)
+    std::transform(all[i].begin(), all[i].end(), cycles + i * length,
+                   [&](uint32_t e) { return places[e]; });
+  return FARMCPU_OK;
+} catch (const std::bad_alloc &) {
+  return FARMCPU_NO_MEMORY;
+}

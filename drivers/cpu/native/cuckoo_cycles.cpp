@@ -96,7 +96,7 @@ class Search {
 
 }  // namespace
 
-void peel(std::vector<Endpoints> &edges) {
+std::vector<std::uint32_t> peel(std::vector<Endpoints> &edges) {
   const Dense graph(edges);
   const std::size_t nodes = graph.first.size() - 1;
   std::vector<Index> degree(nodes), edge_xor(nodes);
@@ -115,10 +115,14 @@ void peel(std::vector<Endpoints> &edges) {
       edge_xor[far] ^= edge;
       n = far;
     }
-  std::size_t kept = 0;
-  for (std::size_t e = 0; e < edges.size(); ++e)
-    if (!dropped[e]) edges[kept++] = edges[e];
-  edges.resize(kept);
+  std::vector<Index> kept;
+  for (Index e = 0; e < edges.size(); ++e)
+    if (!dropped[e]) {
+      edges[kept.size()] = edges[e];
+      kept.push_back(e);
+    }
+  edges.resize(kept.size());
+  return kept;
 }
 
 std::vector<std::vector<std::uint32_t>> find_cycles(const std::vector<Endpoints> &edges,

@@ -101,6 +101,14 @@ FARMCPU_API uint64_t farmcpu_floor_read(const uint64_t *words, size_t count);
 /* Fill memory past the caches where the processor can; `words` is aligned to 64 bytes. */
 FARMCPU_API void farmcpu_floor_store(uint64_t *words, size_t count, uint64_t value);
 
+/* Find every cycle of `length` edges among `count` edges that another device has left over; edge
+ * i joins node ends[2 i] of side u with ends[2 i + 1] of side v. Each cycle is written as `length`
+ * ascending places in the list; *found counts them, and is cut at `capacity` cycles. Of Cuckatoo
+ * some are not cycles by its own rule; the verifier tells. */
+FARMCPU_API farmcpu_status farmcpu_find_cycles(const uint32_t *ends, size_t count, uint32_t cycle,
+                                               uint32_t length, uint32_t *cycles,
+                                               size_t capacity, size_t *found);
+
 /* ---- Integer programs (drivers/program.py) --------------------------------------------- */
 
 typedef struct farmcpu_program farmcpu_program;

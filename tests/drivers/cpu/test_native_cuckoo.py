@@ -9,11 +9,21 @@ import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from reference_cuckoo import edge_words, find_cycles
 
 from drivers.base import CuckooJob
-from drivers.cpu.cuckoo import CuckooSearch, Proof, Solver, siphash_block, verify
+from drivers.cpu.cuckoo import (
+    CuckooSearch,
+    Proof,
+    Solver,
+    siphash_block,
+    verify,
+)
+from drivers.cpu.cuckoo import (
+    find_cycles as find_among,
+)
 from drivers.errors import BadArgument, DriverError
 from drivers.selftest import MAINNET_JOB, MAINNET_PROOF
 
@@ -61,6 +71,19 @@ def test_same_cycles_as_reference(
         assert {s.edges for s in found} == expected, f"nonce {nonce}"
         total += len(expected)
     assert total >= graphs / proof_size / 4, "too few cycles to mean anything"
+
+
+def test_finds_cycles_in_edges_of_another_device() -> None:
+    job = CuckooJob(HEADER, 14, proof_size=6)
+    solver, total = Solver(14, MEMORY), 0
+    for nonce, words in enumerate(edge_words(job, range(20))):
+        ends = words.view(np.uint32).reshape(-1, 2) & np.uint32(2**14 - 1)
+        found = [tuple(cycle) for cycle in find_among(ends, job.cycle, 6).tolist()]
+        expected = solver.solve(job, nonce)
+        assert expected is not None
+        assert found == [s.edges for s in expected], f"nonce {nonce}"
+        total += len(found)
+    assert total
 
 
 def test_bitmap_rounds_find_the_same() -> None:
