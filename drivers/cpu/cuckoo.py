@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from ctypes import byref, c_int32, c_size_t, c_uint32, c_uint64
+from ctypes import POINTER, byref, c_int32, c_size_t, c_uint32, c_uint64
 from enum import IntEnum
 
 import numpy as np
@@ -64,15 +64,15 @@ def find_cycles(ends: NDArray[np.uint32], cycle: Cycle, length: int) -> NDArray[
     the nodes u and v of each; the answer (cycles, length) holds ascending places in it. Of
     Cuckatoo some are not cycles by its own rule; the verifier tells."""
     ends = np.ascontiguousarray(ends, np.uint32)
-    cycles = (c_uint32 * (MAX_CYCLES * length))()
+    cycles = np.empty((MAX_CYCLES, length), np.uint32)
     found = c_size_t()
+    to = cycles.ctypes.data_as(POINTER(c_uint32))
     status = library.load().farmcpu_find_cycles(
-        ends.ctypes.data, len(ends), cycle.pair, length, cycles, MAX_CYCLES, byref(found)
+        ends.ctypes.data, len(ends), cycle.pair, length, to, MAX_CYCLES, byref(found)
     )
     if status != library.Status.OK:
         raise DriverError(f"finding cycles failed: {library.Status(status).name.lower()}")
-    places = np.frombuffer(cycles, np.uint32, found.value * length)
-    return places.reshape(-1, length)
+    return cycles[: found.value]
 
 
 class Solver:
