@@ -198,7 +198,8 @@ class CuckooSession(Session, Protocol):
         self, job: CuckooJob, first_nonce: int, graphs: int, should_stop: Callable[[], bool]
     ) -> tuple[int, list[CuckooSolution]]:
         """Search ``graphs`` graphs from ``first_nonce`` on; return how many were done (fewer
-        if ``should_stop`` said so between two graphs) and every verified cycle found."""
+        if ``should_stop`` said so between two graphs) and every verified cycle found, by nonce
+        and by edges."""
         ...
 
     def verify(self, job: CuckooJob, nonce: int, edges: Sequence[int]) -> bool:

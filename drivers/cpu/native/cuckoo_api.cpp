@@ -42,7 +42,8 @@ farmcpu_status farmcpu_solve(farmcpu_solver *solver, const farmcpu_graph *graph,
   if (!is_sound(*graph) || graph->edge_bits != solver->solver.edge_bits())
     return FARMCPU_BAD_ARGUMENT;
   if (graph->cycle != CUCKOO_CUCKAROO) return FARMCPU_NOT_SUPPORTED;
-  const auto solved = solver->solver.solve(*graph, stop);
+  auto solved = solver->solver.solve(*graph, stop);
+  std::sort(solved.begin(), solved.end());
   *found = std::min(capacity, solved.size());
   for (size_t i = 0; i < *found; ++i)
     std::copy(solved[i].begin(), solved[i].end(), cycles + i * graph->proof_size);

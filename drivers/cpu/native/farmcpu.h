@@ -70,8 +70,8 @@ FARMCPU_API farmcpu_solver *farmcpu_solver_create(uint32_t edge_bits, uint64_t m
 FARMCPU_API void farmcpu_solver_free(farmcpu_solver *solver);
 
 /* Find every cycle of graph->proof_size edges. Each is written to `cycles` as proof_size
- * ascending edges and has passed farmcpu_cuckoo_verify; *found counts them, and is
- * cut at `capacity` cycles. `stop` (may be NULL) is read between trimming rounds: non-zero
+ * ascending edges and has passed farmcpu_cuckoo_verify, the cycles in the order of their edges;
+ * *found counts them, and is cut at `capacity` cycles. `stop` (may be NULL) is read between trimming rounds: non-zero
  * ends the search with FARMCPU_STOPPED. One call at a time on one solver.
  * NOT_SUPPORTED for a kind of cycle that the solver is not for. */
 FARMCPU_API farmcpu_status farmcpu_solve(farmcpu_solver *solver, const farmcpu_graph *graph,
