@@ -61,8 +61,7 @@ def siphash_block(job: CuckooJob, nonce: int, edge: int) -> tuple[int, ...]:
 
 def find_cycles(ends: NDArray[np.uint32], cycle: Cycle, length: int) -> NDArray[np.uint32]:
     """Cycles of ``length`` edges among those that trimming left over. ``ends`` (edges, 2) holds
-    the nodes u and v of each; the answer (cycles, length) holds ascending places in it. Of
-    Cuckatoo some are not cycles by its own rule; the verifier tells."""
+    the nodes u and v of each; the answer (cycles, length) holds ascending places in it."""
     ends = np.ascontiguousarray(ends, np.uint32)
     cycles = np.empty((MAX_CYCLES, length), np.uint32)
     found = c_size_t()

@@ -18,13 +18,14 @@ bool is_sound(const farmcpu_graph &graph);
 
 farmcpu_proof verify(const farmcpu_graph &graph, const std::uint32_t *edges, std::size_t count);
 
-// Drop, until nothing changes, every edge with an endpoint that no other edge has. Returns where
-// those that are left were.
-std::vector<std::uint32_t> peel(std::vector<Endpoints> &edges);
+// Drop, until nothing changes, every edge with an end that meets no other edge: none there has
+// node ^ `pair` (cuckoo_graph.h). Returns where those that are left were.
+std::vector<std::uint32_t> peel(std::vector<Endpoints> &edges, std::uint32_t pair = 0);
 
-// Every node-simple cycle of `length` edges, as ascending indices into `edges`. The search is
-// bounded; a graph that would pass the bound (none known does) loses its further cycles.
+// Every cycle of `length` edges that passes no place twice, as ascending indices into `edges`.
+// The search is bounded; a graph that would pass the bound (none known does) loses its further
+// cycles.
 std::vector<std::vector<std::uint32_t>> find_cycles(const std::vector<Endpoints> &edges,
-                                                    std::uint32_t length);
+                                                    std::uint32_t length, std::uint32_t pair = 0);
 
 }  // namespace farmcpu

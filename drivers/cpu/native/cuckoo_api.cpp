@@ -69,12 +69,10 @@ farmcpu_status farmcpu_find_cycles(const uint32_t *ends, size_t count, uint32_t 
   *found = 0;
   if (cycle > CUCKOO_CUCKATOO || length < 2 || length > kMaxProofSize || count > UINT32_MAX / 2)
     return FARMCPU_BAD_ARGUMENT;
-  // Cuckatoo's nodes that meet differ in bit 0, which the pair bit shifts out.
   std::vector<Endpoints> edges(count);
-  for (size_t i = 0; i < count; ++i)
-    edges[i] = {ends[2 * i] >> cycle, ends[2 * i + 1] >> cycle};
-  const auto places = peel(edges);
-  const auto all = find_cycles(edges, length);
+  for (size_t i = 0; i < count; ++i) edges[i] = {ends[2 * i], ends[2 * i + 1]};
+  const auto places = peel(edges, cycle);
+  const auto all = find_cycles(edges, length, cycle);
   *found = std::min(capacity, all.size());
   for (size_t i = 0; i < *found; ++i)
     std::transform(all[i].begin(), all[i].end(), cycles + i * length,

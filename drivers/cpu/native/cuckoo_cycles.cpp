@@ -12,12 +12,16 @@ constexpr std::uint64_t kMaxSteps = std::uint64_t{1} << 26;
 // The edges with nodes renumbered densely, u before v, and the edges at each node.
 struct Dense {
   std::vector<Index> u, v;       // per edge
+  std::vector<Index> mate;       // per node: the one whose edges meet this one's, or `absent`
   std::vector<Index> first, at;  // edges at node n: at[first[n]] ... at[first[n + 1] - 1]
+  Index absent;                  // a node without edges
 
-  explicit Dense(const std::vector<Endpoints> &edges) {
-    const Index nodes_u = rename(edges, &Endpoints::u, 0, u);
-    const Index nodes = rename(edges, &Endpoints::v, nodes_u, v);
-    first.assign(nodes + 1, 0);
+  Dense(const std::vector<Endpoints> &edges, std::uint32_t pair) {
+    rename(edges, &Endpoints::u, pair, u);
+    rename(edges, &Endpoints::v, pair, v);
+    absent = static_cast<Index>(mate.size());
+    for (Index &node : mate) node = std::min(node, absent);
+    first.assign(absent + 2, 0);
     for (const auto *side : {&u, &v})
       for (Index node : *side) ++first[node + 1];
     std::partial_sum(first.begin(), first.end(), first.begin());
@@ -28,21 +32,26 @@ struct Dense {
   }
 
   Index across(Index edge, Index node) const { return u[edge] ^ v[edge] ^ node; }
+  // Where edges meet: a node, or a pair of nodes.
+  Index place(Index node) const { return std::min(node, mate[node]); }
 
  private:
-  static Index rename(const std::vector<Endpoints> &edges, std::uint32_t Endpoints::*end,
-                      Index base, std::vector<Index> &dense) {
+  void rename(const std::vector<Endpoints> &edges, std::uint32_t Endpoints::*end,
+              std::uint32_t pair, std::vector<Index> &dense) {
+    const auto base = static_cast<Index>(mate.size());
     std::vector<std::uint32_t> nodes;
     nodes.reserve(edges.size());
     for (const auto &e : edges) nodes.push_back(e.*end);
     std::sort(nodes.begin(), nodes.end());
     nodes.erase(std::unique(nodes.begin(), nodes.end()), nodes.end());
+    const auto number = [&](std::uint32_t node) {
+      const auto there = std::lower_bound(nodes.begin(), nodes.end(), node);
+      if (there == nodes.end() || *there != node) return ~Index{0};
+      return base + static_cast<Index>(there - nodes.begin());
+    };
+    for (std::uint32_t node : nodes) mate.push_back(number(node ^ pair));
     dense.reserve(edges.size());
-    for (const auto &e : edges) {
-      const auto place = std::lower_bound(nodes.begin(), nodes.end(), e.*end);
-      dense.push_back(base + static_cast<Index>(place - nodes.begin()));
-    }
-    return base + static_cast<Index>(nodes.size());
+    for (const auto &e : edges) dense.push_back(number(e.*end));
   }
 };
 
@@ -50,15 +59,16 @@ struct Dense {
 class Search {
  public:
   Search(const Dense &graph, Index length, std::vector<std::vector<Index>> &cycles)
-      : graph_(graph), length_(length), visited_(graph.first.size()), cycles_(cycles) {}
+      : graph_(graph), length_(length), visited_(graph.mate.size()), cycles_(cycles) {}
 
   void from(Index root) {
+    const Index start = graph_.place(graph_.u[root]), end = graph_.v[root];
     root_ = root;
-    goal_ = graph_.u[root];
+    goal_ = graph_.mate[graph_.u[root]];
     path_.assign(1, root);
-    visited_[graph_.v[root]] = true;
-    extend(graph_.v[root]);
-    visited_[graph_.v[root]] = false;
+    visited_[start] = visited_[graph_.place(end)] = true;
+    extend(graph_.mate[end]);
+    visited_[start] = visited_[graph_.place(end)] = false;
   }
 
  private:
@@ -69,11 +79,11 @@ class Search {
       const Index next = graph_.across(edge, node);
       if (next == goal_) {
         if (path_.size() + 1 == length_) report(edge);
-      } else if (path_.size() + 1 < length_ && !visited_[next]) {
+      } else if (path_.size() + 1 < length_ && !visited_[graph_.place(next)]) {
         path_.push_back(edge);
-        visited_[next] = true;
-        extend(next);
-        visited_[next] = false;
+        visited_[graph_.place(next)] = true;
+        extend(graph_.mate[next]);
+        visited_[graph_.place(next)] = false;
         path_.pop_back();
       }
     }
@@ -96,25 +106,27 @@ class Search {
 
 }  // namespace
 
-std::vector<std::uint32_t> peel(std::vector<Endpoints> &edges) {
-  const Dense graph(edges);
-  const std::size_t nodes = graph.first.size() - 1;
-  std::vector<Index> degree(nodes), edge_xor(nodes);
-  for (Index n = 0; n < nodes; ++n)
-    for (Index k = graph.first[n]; k < graph.first[n + 1]; ++k) {
-      ++degree[n];
-      edge_xor[n] ^= graph.at[k];
-    }
+std::vector<std::uint32_t> peel(std::vector<Endpoints> &edges, std::uint32_t pair) {
+  const Dense graph(edges, pair);
+  const Index alone = pair ? 0 : 1;  // edges at a node that leave its mate's without another
+  std::vector<Index> degree(graph.absent + 1), doomed;
+  for (Index n = 0; n < graph.absent; ++n) degree[n] = graph.first[n + 1] - graph.first[n];
+  for (Index e = 0; e < edges.size(); ++e)
+    for (Index node : {graph.u[e], graph.v[e]})
+      if (degree[graph.mate[node]] <= alone) doomed.push_back(e);
   std::vector<bool> dropped(edges.size());
-  for (Index start = 0; start < nodes; ++start)
-    for (Index n = start; degree[n] == 1;) {  // follow the chain of leaves inwards
-      const Index edge = edge_xor[n], far = graph.across(edge, n);
-      dropped[edge] = true;
-      degree[n] = 0;
-      --degree[far];
-      edge_xor[far] ^= edge;
-      n = far;
+  while (!doomed.empty()) {
+    const Index edge = doomed.back();
+    doomed.pop_back();
+    if (dropped[edge]) continue;
+    dropped[edge] = true;
+    for (Index node : {graph.u[edge], graph.v[edge]}) {
+      if (--degree[node] != alone) continue;
+      const Index mate = graph.mate[node];
+      for (Index k = graph.first[mate]; k < graph.first[mate + 1]; ++k)
+        doomed.push_back(graph.at[k]);
     }
+  }
   std::vector<Index> kept;
   for (Index e = 0; e < edges.size(); ++e)
     if (!dropped[e]) {
@@ -126,9 +138,9 @@ std::vector<std::uint32_t> peel(std::vector<Endpoints> &edges) {
 }
 
 std::vector<std::vector<std::uint32_t>> find_cycles(const std::vector<Endpoints> &edges,
-                                                    std::uint32_t length) {
+                                                    std::uint32_t length, std::uint32_t pair) {
   std::vector<std::vector<Index>> cycles;
-  const Dense graph(edges);
+  const Dense graph(edges, pair);
   Search search(graph, length, cycles);
   for (Index root = 0; root < edges.size(); ++root) search.from(root);
   return cycles;

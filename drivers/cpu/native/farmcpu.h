@@ -103,8 +103,7 @@ FARMCPU_API void farmcpu_floor_store(uint64_t *words, size_t count, uint64_t val
 
 /* Find every cycle of `length` edges among `count` edges that another device has left over; edge
  * i joins node ends[2 i] of side u with ends[2 i + 1] of side v. Each cycle is written as `length`
- * ascending places in the list; *found counts them, and is cut at `capacity` cycles. Of Cuckatoo
- * some are not cycles by its own rule; the verifier tells. */
+ * ascending places in the list; *found counts them, and is cut at `capacity` cycles. */
 FARMCPU_API farmcpu_status farmcpu_find_cycles(const uint32_t *ends, size_t count, uint32_t cycle,
                                                uint32_t length, uint32_t *cycles,
                                                size_t capacity, size_t *found);

@@ -12,18 +12,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from drivers import proofs
 from drivers.base import CuckooJob
-from drivers.cpu.cuckoo import (
-    CuckooSearch,
-    Proof,
-    Solver,
-    siphash_block,
-    verify,
-)
-from drivers.cpu.cuckoo import (
-    find_cycles as find_among,
-)
+from drivers.cpu.cuckoo import CuckooSearch, Proof, Solver, siphash_block, verify
 from drivers.errors import BadArgument, DriverError
+from drivers.kernels.graphs import Cycle
 from drivers.kernels.reference import hash_graphs
 from drivers.selftest import MAINNET_JOB, MAINNET_PROOF
 
@@ -73,16 +66,15 @@ def test_same_cycles_as_reference(
     assert total >= graphs / proof_size / 4, "too few cycles to mean anything"
 
 
-def test_finds_cycles_in_edges_of_another_device() -> None:
-    job = CuckooJob(HEADER, 14, proof_size=6)
-    solver, total = Solver(14, MEMORY), 0
-    for nonce, words in enumerate(edge_words(job, range(20))):
-        ends = words.view(np.uint32).reshape(-1, 2) & np.uint32(2**14 - 1)
-        found = [tuple(cycle) for cycle in find_among(ends, job.cycle, 6).tolist()]
-        expected = solver.solve(job, nonce)
-        assert expected is not None
-        assert found == [s.edges for s in expected], f"nonce {nonce}"
-        total += len(found)
+@pytest.mark.parametrize("cycle", Cycle)
+def test_finds_cycles_in_edges_of_another_device(cycle: Cycle) -> None:
+    job = CuckooJob(HEADER, 11, proof_size=6, cycle=cycle)
+    total = 0
+    for nonce, graph in enumerate(hash_graphs(job, range(30))):
+        found = proofs.find_cycles(np.stack((graph.u, graph.v), axis=1), cycle, 6)
+        expected = graph.cycles()
+        assert sorted(map(tuple, found.tolist())) == expected, f"nonce {nonce}"
+        total += len(expected)
     assert total
 
 
