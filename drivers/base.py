@@ -194,6 +194,10 @@ class CuckooSolution:
 
 
 class CuckooSession(Session, Protocol):
+    """A session may have two methods more: ``stop(stopped: bool)``, from another thread, which
+    ends the running search at its next trimming round, and ``release()``, which frees the memory
+    held between searches while the session stays open."""
+
     def search(
         self, job: CuckooJob, first_nonce: int, graphs: int, should_stop: Callable[[], bool]
     ) -> tuple[int, list[CuckooSolution]]:

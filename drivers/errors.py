@@ -8,6 +8,8 @@ DriverError
 ├── DeviceBusy         another session holds the device
 ├── DeadlineExceeded   no answer in time; the session's worker was ended
 ├── BadArgument        the caller's request makes no sense for this device
+├── OutOfMemory        the request needs more memory than the session may use
+├── WrongAnswer        what the device computed is not so, as another check has shown
 └── SelfTestFailed     the device gave a wrong known answer and may not work
 """
 
@@ -42,6 +44,14 @@ class DeadlineExceeded(DriverError):
 
 class BadArgument(DriverError):
     """The request makes no sense for this device."""
+
+
+class OutOfMemory(DriverError):
+    """The request needs more memory than the session may use; allow more, or ask for less."""
+
+
+class WrongAnswer(DriverError):
+    """What the device computed is wrong; it must prove itself again."""
 
 
 class SelfTestFailed(DriverError):

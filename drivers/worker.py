@@ -9,6 +9,7 @@ it when the last writer of the lifeline pipe is gone, even while a device call h
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 import subprocess
@@ -28,7 +29,8 @@ from drivers.errors import DeadlineExceeded, DeviceLost, DriverError
 from drivers.program import Program
 
 START_SECONDS = 60.0
-POLL_SECONDS = 0.01
+#: How often ``should_stop`` is asked; `WorkerSession.stop` does not wait for it.
+POLL_SECONDS = 0.05
 
 
 class WorkerSession:
@@ -46,7 +48,9 @@ class WorkerSession:
         self._channel = channel
         self._lifeline = lifeline
         self._calls = 0
-        self._stopped = threading.Event()
+        self._sending = threading.Lock()
+        self._searching = False
+        self._stopped = False
         self.deadline_seconds = START_SECONDS
 
     @property
@@ -59,7 +63,8 @@ class WorkerSession:
         try:
             answer = self._call("search", job, first_nonce, graphs, should_stop=should_stop)
         finally:
-            self._stopped.clear()
+            with self._sending:
+                self._searching = self._stopped = False
         return cast(tuple[int, list[CuckooSolution]], answer)
 
     def verify(self, job: CuckooJob, nonce: int, edges: Sequence[int]) -> bool:
@@ -77,9 +82,19 @@ class WorkerSession:
     def gradient(self, x: NDArray[np.int32], w: NDArray[np.int32]) -> NDArray[np.int32]:
         return cast(NDArray[np.int32], self._call("gradient", x, w))
 
+    def release(self) -> None:
+        """Free the device memory that is held between searches; the next one takes it again.
+        Raises `NotSupported` for a session that can only free it by closing."""
+        self._call("release")
+
     def stop(self) -> None:
-        """From any thread: end the running search soon, or the next one at once."""
-        self._stopped.set()
+        """From any thread: end the running search at its next trimming round, or the next one
+        at once."""
+        with self._sending:
+            self._stopped = True
+            if self._searching:
+                with contextlib.suppress(OSError):  # The search itself finds the worker gone.
+                    self._channel.send((self._calls, "stop", ()))
 
     def close(self) -> None:
         """End the worker. Safe to repeat, and after a failure."""
@@ -102,9 +117,8 @@ class WorkerSession:
     ) -> object:
         if self._lifeline < 0:
             raise DeviceLost("the session is closed; open a new one")
-        self._calls += 1
         try:
-            self._channel.send((self._calls, method, arguments))
+            self._send(method, arguments)
             succeeded, answer = self._await_answer(should_stop)
         except (EOFError, OSError):
             self.close()
@@ -114,6 +128,14 @@ class WorkerSession:
             raise cast(DriverError, answer)
         return answer
 
+    def _send(self, method: str, arguments: tuple[object, ...]) -> None:
+        with self._sending:
+            self._calls += 1
+            self._channel.send((self._calls, method, arguments))
+            self._searching = method == "search"
+            if self._searching and self._stopped:
+                self._channel.send((self._calls, "stop", ()))
+
     def _await_answer(self, should_stop: Callable[[], bool] | None) -> tuple[bool, object]:
         deadline = time.monotonic() + self.deadline_seconds
         while not self._channel.poll(POLL_SECONDS if should_stop else self.deadline_seconds):
@@ -122,8 +144,8 @@ class WorkerSession:
                 raise DeadlineExceeded(
                     f"no answer in {self.deadline_seconds:g} s; the worker was ended"
                 )
-            if should_stop and (self._stopped.is_set() or should_stop()):
-                self._channel.send((self._calls, "stop", ()))
+            if should_stop and should_stop():
+                self.stop()
                 should_stop = None
         return cast(tuple[bool, object], self._channel.recv())
 

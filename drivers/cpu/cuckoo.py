@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from drivers.base import CuckooJob, CuckooSolution
 from drivers.cpu import library
-from drivers.errors import BadArgument, DriverError, NotSupported
+from drivers.errors import BadArgument, DriverError, NotSupported, OutOfMemory
 from drivers.kernels.graphs import Cycle
 from drivers.kernels.jobs import keys_of_job
 
@@ -78,13 +78,13 @@ class Solver:
     """A native solver for one graph size; one search at a time."""
 
     def __init__(self, edge_bits: int, memory_limit_bytes: int) -> None:
-        """Raises `DriverError` when the size cannot be had within the memory."""
+        """Raises `OutOfMemory` when the size cannot be had within the memory."""
         self._library = library.load()
         self.edge_bits = edge_bits
         self._stop = c_int32(0)
         self._handle = self._library.farmcpu_solver_create(edge_bits, memory_limit_bytes)
         if not self._handle:
-            raise DriverError(
+            raise OutOfMemory(
                 f"no solver for {edge_bits} edge bits within {memory_limit_bytes >> 20} MiB; "
                 "allow more memory or choose smaller graphs"
             )
@@ -101,6 +101,8 @@ class Solver:
             return None
         if status == library.Status.NOT_SUPPORTED:
             raise NotSupported(f"no solver here for {job.cycle} with {job.edge_bits} edge bits")
+        if status == library.Status.NO_MEMORY:
+            raise OutOfMemory(f"the memory ran out in a graph of {self.edge_bits} edge bits")
         if status != library.Status.OK:
             raise DriverError(f"the solver failed: {library.Status(status).name.lower()}")
         size = job.proof_size
@@ -175,19 +177,22 @@ class CuckooSearch:
         for solver in self._solvers:
             solver.stop(stopped)
 
-    def close(self) -> None:
-        self.stop()
-        if self._pool:
-            self._pool.shutdown()
+    def release(self) -> None:
+        """Free the solvers' memory; the next search takes it again."""
         for solver in self._solvers:
             solver.close()
         self._solvers = []
 
+    def close(self) -> None:
+        self.stop()
+        if self._pool:
+            self._pool.shutdown()
+        self.release()
+
     def _prepare(self, edge_bits: int) -> None:
         if self._solvers and self._solvers[0].edge_bits == edge_bits:
             return
-        for solver in self._solvers:
-            solver.close()
+        self.release()
         share = self._memory_limit_bytes // self._threads
         self._solvers = [Solver(edge_bits, share) for _ in range(self._threads)]
 
