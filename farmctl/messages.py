@@ -109,6 +109,8 @@ class AssignmentMessage(Message):
     infer_reserve: bool = False
     quarantined: bool = False
     """The device forgets its proofs, and is tested again when this is taken back."""
+    paused: bool = False
+    """Idle for a while: what it did before is held, and goes on when this is taken back."""
     generation: int = 0
     parameters: dict[str, str] = {}
 
@@ -136,11 +138,15 @@ class DeviceAck(Message):
     detail: str = ""
 
 
+#: ``invalid``: the device's solution was wrong, which its rig found out before sending it.
+ShareOutcome = Literal["accepted", "stale", "rejected", "invalid"]
+
+
 class ShareEvent(Message):
     kind: Literal["share"] = "share"
     device: str
     chain: str
-    outcome: Literal["accepted", "stale", "rejected"]
+    outcome: ShareOutcome
     height: int
     detail: str = ""
 

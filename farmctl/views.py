@@ -54,6 +54,7 @@ class Views:
             shares_accepted=shares.accepted,
             shares_stale=shares.stale,
             shares_rejected=shares.rejected,
+            shares_invalid=shares.invalid,
         )
 
     def money(self, tx: Transaction, seen: list[schemas.DeviceView]) -> schemas.MoneyView:
@@ -190,6 +191,7 @@ class Views:
             shares_accepted=record.shares.accepted,
             shares_stale=record.shares.stale,
             shares_rejected=record.shares.rejected,
+            shares_invalid=record.shares.invalid,
         )
 
     def series(self, tx: Transaction, key: str, field: str, seconds: float) -> schemas.SeriesView:

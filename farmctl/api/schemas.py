@@ -77,6 +77,7 @@ class OverviewView(Body):
     shares_accepted: int
     shares_stale: int
     shares_rejected: int
+    shares_invalid: int
 
 
 class FamilyView(Body):
@@ -136,6 +137,7 @@ class DeviceView(Body):
     shares_accepted: int
     shares_stale: int
     shares_rejected: int
+    shares_invalid: int
 
 
 class SeriesView(Body):

@@ -7,7 +7,13 @@ from dataclasses import dataclass
 from sqlalchemy import delete, func, select
 
 from farmctl.domain import Device, Rig, Workload, device_key
-from farmctl.messages import DeviceReport, FamilyReport, InventoryReport, SelfTestReport
+from farmctl.messages import (
+    DeviceReport,
+    FamilyReport,
+    InventoryReport,
+    SelfTestReport,
+    ShareOutcome,
+)
 from farmctl.store.engine import Transaction
 from farmctl.store.schema import DeviceRow, RigRow
 
@@ -22,6 +28,8 @@ class Counts:
     accepted: int
     stale: int
     rejected: int
+    invalid: int
+    """Found wrong by the rig itself, and never sent."""
 
 
 @dataclass(frozen=True)
@@ -132,7 +140,7 @@ def _device(row: DeviceRow) -> DeviceRecord:
         job_id=row.job_id,
         memory_bytes=row.memory_bytes,
     )
-    shares = Counts(row.shares_accepted, row.shares_stale, row.shares_rejected)
+    shares = Counts(row.shares_accepted, row.shares_stale, row.shares_rejected, row.shares_invalid)
     return DeviceRecord(
         device, row.present, tests, row.workload_since, dict(row.rates), row.switch_seconds, shares
     )
@@ -165,7 +173,7 @@ def _smooth(before: float | None, new: float) -> float:
     return new if before is None else before + SMOOTHING * (new - before)
 
 
-def count_share(tx: Transaction, key: str, outcome: str) -> None:
+def count_share(tx: Transaction, key: str, outcome: ShareOutcome) -> None:
     row = tx.get(DeviceRow, key)
     if row is None:
         return
@@ -174,11 +182,18 @@ def count_share(tx: Transaction, key: str, outcome: str) -> None:
             row.shares_accepted += 1
         case "stale":
             row.shares_stale += 1
-        case _:
+        case "rejected":
             row.shares_rejected += 1
+        case "invalid":
+            row.shares_invalid += 1
 
 
 def total_shares(tx: Transaction) -> Counts:
-    columns = (DeviceRow.shares_accepted, DeviceRow.shares_stale, DeviceRow.shares_rejected)
+    columns = (
+        DeviceRow.shares_accepted,
+        DeviceRow.shares_stale,
+        DeviceRow.shares_rejected,
+        DeviceRow.shares_invalid,
+    )
     found = tx.execute(select(*(func.coalesce(func.sum(c), 0) for c in columns))).one()
     return Counts(*(int(value) for value in found))

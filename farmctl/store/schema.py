@@ -71,6 +71,7 @@ class DeviceRow(Table):
     shares_accepted: Mapped[int] = mapped_column(default=0)
     shares_stale: Mapped[int] = mapped_column(default=0)
     shares_rejected: Mapped[int] = mapped_column(default=0)
+    shares_invalid: Mapped[int] = mapped_column(default=0, server_default="0")
 
 
 class ReadingRow(Table):

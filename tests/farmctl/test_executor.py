@@ -255,7 +255,7 @@ async def test_repeated_event_takes_effect_once(farm: Farm) -> None:
         await farm.reports.receive(event(share, "same"))
     await farm.reports.receive(event(share, "other"))
     with farm.store.begin() as tx:
-        assert inventory.total_shares(tx) == inventory.Counts(2, 0, 0)
+        assert inventory.total_shares(tx) == inventory.Counts(2, 0, 0, 0)
     assert farm.reports.repeated == 2
 
 
@@ -264,7 +264,7 @@ async def test_event_of_a_rig_that_speaks_for_another_is_refused(farm: Farm) -> 
     share = ShareEvent(device="cpu:0", chain="farmnet", outcome="accepted", height=1)
     await farm.reports.hear("event.rig-b", event(share))
     with farm.store.begin() as tx:
-        assert inventory.total_shares(tx) == inventory.Counts(0, 0, 0)
+        assert inventory.total_shares(tx) == inventory.Counts(0, 0, 0, 0)
     assert farm.reports.refused == 1
 
 

@@ -34,6 +34,7 @@ const device: Device = {
   shares_accepted: 0,
   shares_stale: 0,
   shares_rejected: 0,
+  shares_invalid: 0,
 };
 
 test("entries of the ledger stand with their transaction, in their order", () => {

@@ -77,4 +77,5 @@ class _Figures(Collector):
             family.add_metric([device.key, "accepted"], device.shares_accepted)
             family.add_metric([device.key, "stale"], device.shares_stale)
             family.add_metric([device.key, "rejected"], device.shares_rejected)
+            family.add_metric([device.key, "invalid"], device.shares_invalid)
         return family

@@ -914,6 +914,8 @@ export interface components {
             self_tests: components["schemas"]["SelfTestView"][];
             /** Shares Accepted */
             shares_accepted: number;
+            /** Shares Invalid */
+            shares_invalid: number;
             /** Shares Rejected */
             shares_rejected: number;
             /** Shares Stale */
@@ -1217,6 +1219,8 @@ export interface components {
             rigs: components["schemas"]["StateCounts"];
             /** Shares Accepted */
             shares_accepted: number;
+            /** Shares Invalid */
+            shares_invalid: number;
             /** Shares Rejected */
             shares_rejected: number;
             /** Shares Stale */
