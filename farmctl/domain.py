@@ -87,6 +87,8 @@ class Assignment:
     """Also answer INFER requests beside the workload."""
     quarantined: bool = False
     """Idle because it computed wrongly: it must prove itself again before any work."""
+    paused: bool = False
+    """Idle for a while: its rig may hold what it did before, with the device's memory free."""
     generation: int = 0
     """Fencing number: grows whenever device or job changes hands."""
     parameters: Mapping[str, str] = field(default_factory=dict)

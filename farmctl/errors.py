@@ -7,6 +7,7 @@ FarmError
 │   ├── Unauthorised   no token, or a wrong one
 │   └── Conflict       the state has moved on
 ├── BadRequest         malformed input; nothing was changed
+│   └── BadWork        work from a node that nobody can search
 ├── BusError           the message bus cannot be reached, or a message is malformed
 ├── StoreError         the database or a file cannot be read or written
 └── Unavailable        a part of the farm is down or still starting; try again
@@ -46,6 +47,10 @@ class Conflict(Refused):
 
 class BadRequest(FarmError):
     """The request is malformed; nothing was changed."""
+
+
+class BadWork(BadRequest):
+    """The node's work cannot be searched; look at the chain that the node serves."""
 
 
 class BusError(FarmError):

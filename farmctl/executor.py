@@ -164,6 +164,7 @@ def _line(assignment: Assignment, checkpoint: str | None) -> AssignmentMessage:
         job_id=assignment.job_id,
         infer_reserve=assignment.infer_reserve,
         quarantined=assignment.quarantined,
+        paused=assignment.paused,
         generation=assignment.generation,
         parameters=parameters,
     )

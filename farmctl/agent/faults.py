@@ -13,6 +13,12 @@ class Step(StrEnum):
     QUARANTINE = "quarantine"
 
 
+def fault_code(error: Exception) -> str:
+    """``DeviceLost`` → ``device_lost``."""
+    name = type(error).__name__
+    return "".join(f"_{c.lower()}" if c.isupper() else c for c in name).lstrip("_")
+
+
 #: Faults within the window that each step answers, in order; then the device is quarantined.
 BUDGET = ((Step.RESTART_SESSION, 2), (Step.RESTART_RUNNER, 2))
 WINDOW_SECONDS = 600.0

@@ -13,18 +13,19 @@ import itertools
 import logging
 import sys
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
 from drivers.errors import DriverError
 from farmctl import config as configuration
 from farmctl.agent.end import end_with_parent
+from farmctl.agent.faults import fault_code
 from farmctl.agent.lines import LINE_BYTES, Assign, Cause, Happened, Line, Rates, State, encode_line
 from farmctl.agent.link import BusLink, nats_link
 from farmctl.domain import Workload
 from farmctl.errors import FarmError, Refused
 from farmctl.messages import AssignmentMessage, FaultEvent, JobProgress, ShareEvent
-from farmctl.workloads.base import Activity, Place, create_activity
+from farmctl.workloads.base import Activity, Pausable, Place, create_activity
 
 log = logging.getLogger(__name__)
 DRAIN_SECONDS = 30.0
@@ -38,7 +39,10 @@ class _Working:
 
     activity: Activity
     key: object
+    command: Assign
+    """The newest that asked for it: failures are reported in its name."""
     task: asyncio.Task[None]
+    paused: bool = False
 
 
 def work_key(assignment: AssignmentMessage) -> object:
@@ -88,14 +92,42 @@ class Runner:
     async def _apply(self, command: Assign) -> None:
         assignment = command.assignment
         try:
-            if self._main is None or self._main.key != work_key(assignment):
-                await self._stop_main()
-                await self._start_main(command)
+            await self._switch_main(command)
         except Exception as error:  # noqa: BLE001 - top of the loop: whatever a workload raises
             self._tell_failure(command, error)
         else:
             self._tell_state(command, "running")
         await self._apply_reserve(assignment)
+
+    async def _switch_main(self, command: Assign) -> None:
+        main = self._main
+        if main is not None and command.assignment.paused and isinstance(main.activity, Pausable):
+            main.command = command
+            await self._pause(main, main.activity)
+        elif main is not None and main.key == work_key(command.assignment):
+            main.command = command
+            await self._resume(main)
+        else:
+            await self._stop_main()
+            await self._start_main(command)
+
+    async def _pause(self, main: _Working, activity: Pausable) -> None:
+        if not main.paused:
+            main.paused = True
+            await self._or_end(activity.pause())
+
+    async def _resume(self, main: _Working) -> None:
+        if main.paused and isinstance(main.activity, Pausable):
+            await self._or_end(main.activity.resume())
+            main.paused = False
+
+    async def _or_end(self, change: Awaitable[None]) -> None:
+        """An activity that cannot be paused or resumed is ended."""
+        try:
+            await change
+        except BaseException:
+            await self._stop_main()
+            raise
 
     async def _start_main(self, command: Assign) -> None:
         assignment = command.assignment
@@ -105,26 +137,27 @@ class Runner:
         except BaseException:
             await activity.stop()
             raise
-        task = asyncio.create_task(self._watch_main(command, activity))
-        self._main = _Working(activity, work_key(assignment), task)
+        task = asyncio.create_task(self._watch_main(activity))
+        self._main = _Working(activity, work_key(assignment), command, task)
 
-    async def _watch_main(self, command: Assign, activity: Activity) -> None:
+    async def _watch_main(self, activity: Activity) -> None:
         try:
             await activity.run()
         except Exception as error:  # noqa: BLE001 - top of the workload's own loop
-            if await self._free(activity):
-                self._tell_failure(command, error)
+            if ended := await self._free(activity):
+                self._tell_failure(ended.command, error)
         else:
-            if await self._free(activity):
-                self._tell_state(command, "ended")
+            if ended := await self._free(activity):
+                self._tell_state(ended.command, "ended")
 
-    async def _free(self, activity: Activity) -> bool:
-        """Whether the activity that ended was still the wanted one; its device is free then."""
-        if self._main is None or self._main.activity is not activity:
-            return False
+    async def _free(self, activity: Activity) -> _Working | None:
+        """The work that ended, with its device free; None where it was no longer wanted."""
+        main = self._main
+        if main is None or main.activity is not activity:
+            return None
         self._main = None
         await activity.stop()
-        return True
+        return main
 
     async def _apply_reserve(self, assignment: AssignmentMessage) -> None:
         wanted = assignment.infer_reserve and assignment.workload is not Workload.INFER
@@ -231,12 +264,6 @@ def failure_cause(error: Exception) -> Cause:
     if isinstance(error, DriverError):
         return "device"
     return "refused" if isinstance(error, Refused | ValueError) else "unavailable"
-
-
-def fault_code(error: Exception) -> str:
-    """``DeviceLost`` → ``device_lost``."""
-    name = type(error).__name__
-    return "".join(f"_{c.lower()}" if c.isupper() else c for c in name).lstrip("_")
 
 
 def _write(line: Line) -> None:

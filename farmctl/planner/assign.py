@@ -113,7 +113,7 @@ def _obey_people(desk: _Desk, planned: PlannedDevice) -> Assignment | None:
     key = planned.device.key
     if key in desk.policy.paused:
         who = desk.policy.paused[key]
-        return Assignment(key, Workload.IDLE, Priority.MANUAL, f"paused by {who}")
+        return Assignment(key, Workload.IDLE, Priority.MANUAL, f"paused by {who}", paused=True)
     wish = desk.wishes.get(key)
     if wish is None or not wish.locked:
         return None

@@ -11,7 +11,7 @@ import importlib.util
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from farmctl.agent.link import BusLink
 from farmctl.domain import Workload, device_key
@@ -56,6 +56,16 @@ class Activity(Protocol):
     def rates(self) -> Mapping[str, float]:
         """Present rates by the names of `farmctl.messages.Reading`."""
         ...
+
+
+@runtime_checkable
+class Pausable(Activity, Protocol):
+    """An activity that can be held without ending its processes. `pause` returns when the
+    device rests and its memory is free; both raise `drivers.errors.DriverError`."""
+
+    async def pause(self) -> None: ...
+
+    async def resume(self) -> None: ...
 
 
 def create_activity(place: Place, workload: Workload, assignment: AssignmentMessage) -> Activity:

@@ -1,52 +1,42 @@
-"""Proof-of-work mining for the farm's own node: Cuckaroo cycles, each verified before it is
-submitted."""
+"""Proof-of-work mining for the farm's own node: graphs searched one after another, until there is
+other work."""
 
 from __future__ import annotations
 
 import asyncio
-import hashlib
+import contextlib
 import logging
 import time
 from collections.abc import Mapping
 
 from drivers.base import Capability, CuckooJob, CuckooSolution
+from drivers.errors import BadArgument, NotSupported, OutOfMemory
 from drivers.worker import WorkerSession, open_session
+from farmctl.agent.faults import fault_code
 from farmctl.agent.rate import Rate
 from farmctl.bus import Bus
-from farmctl.errors import BusError
-from farmctl.messages import (
-    AssignmentMessage,
-    Message,
-    ShareEvent,
-    Submission,
-    SubmissionReply,
-    Work,
-)
+from farmctl.errors import BadWork, BusError
+from farmctl.messages import AssignmentMessage, FaultEvent, Message, Work
+from farmctl.mining.nonces import Stretch
+from farmctl.mining.shares import Shares
+from farmctl.mining.task import Task, read_work
 from farmctl.workloads.base import Place
-from node.spec.cuckoo import solution_hash
 
 log = logging.getLogger(__name__)
-#: A search lasts about this long, so that new work and a switch need not wait.
-SEARCH_SECONDS = 0.5
+#: A search lasts about this long: what it found is sent when it ends.
+SEARCH_SECONDS = 0.25
 #: Work is asked for again after this, in case an announcement was lost.
 POLL_SECONDS = 3.0
-SUBMIT_ATTEMPTS = 3
-SESSION_DEADLINE_SECONDS = 600.0
-BITS_PER_RANGE = 32
-
-
-def first_nonce(device: str, run_id: str, seal_hash: str) -> int:
-    """Start of a device's own range of 2^32 nonces for a piece of work. The upper half is a
-    hash, so that devices need not agree on their ranges."""
-    digest = hashlib.blake2b(f"{device}|{run_id}|{seal_hash}".encode(), digest_size=4).digest()
-    return int.from_bytes(digest, "big") << BITS_PER_RANGE
-
-
-def meets_target(edges: tuple[int, ...], target: str) -> bool:
-    return int.from_bytes(solution_hash(edges), "big") <= int(target, 16)
-
-
+#: A search that takes so much longer than the last one has hung.
+HUNG_FACTOR = 20
+DEADLINE_SECONDS = (30.0, 600.0)
+#: Searches whose solutions wait to be verified and sent; the device waits when there are more.
+WAITING_SEARCHES = 64
+#: How long leaving may take for what was found before.
+SETTLE_SECONDS = 15.0
 OPTIONS = frozenset({"threads"})
+#: What says that the work, not the device, is at fault: it goes on with the next work.
+UNFIT = (BadWork, BadArgument, NotSupported, OutOfMemory)
 
 
 class Mine:
@@ -56,10 +46,21 @@ class Mine:
         self._session: WorkerSession | None = None
         self._work: Work | None = None
         self._changed = asyncio.Event()
+        self._wanted = asyncio.Event()
+        """Not set while paused."""
+        self._wanted.set()
         self._leaving = False
         self._searching = asyncio.Lock()
+        self._found: asyncio.Queue[tuple[Task, list[CuckooSolution]]] = asyncio.Queue(
+            WAITING_SEARCHES
+        )
+        self._fault: Exception | None = None
+        self._refused = ""
         self._graphs = Rate()
+        self._size: object = None
         self._batch = 1
+        self._deadline_seconds = DEADLINE_SECONDS[1]
+        self._shares = Shares(place, lambda: self._work)
 
     async def start(self) -> None:
         self._session = await asyncio.to_thread(
@@ -67,16 +68,40 @@ class Mine:
             self._place.family,
             self._place.device_id,
             Capability.CUCKOO,
-            SESSION_DEADLINE_SECONDS,
+            DEADLINE_SECONDS[1],
             **self._options,
         )
 
     async def stop(self) -> None:
         self._leaving = True
+        self._wanted.set()
+        self._interrupt()
         async with self._searching:
             session, self._session = self._session, None
             if session is not None:
                 await asyncio.to_thread(session.close)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._found.join(), SETTLE_SECONDS)
+
+    async def pause(self) -> None:
+        """Stop searching and free the device's memory. The worker process stays, where the
+        family can free the memory without ending it."""
+        self._wanted.clear()
+        self._interrupt()
+        async with self._searching:
+            if self._session is None:
+                return
+            try:
+                await asyncio.to_thread(self._session.release)
+            except NotSupported:
+                session, self._session = self._session, None
+                await asyncio.to_thread(session.close)
+
+    async def resume(self) -> None:
+        async with self._searching:
+            if self._session is None:
+                await self.start()
+        self._wanted.set()
 
     def rates(self) -> Mapping[str, float]:
         return {"graphs_per_second": self._graphs.per_second()}
@@ -84,102 +109,131 @@ class Mine:
     async def run(self) -> None:
         bus = await self._place.link.wait()
         news = await bus.subscribe("node.work.new", Work, self._hear)
-        polling = asyncio.create_task(self._poll(bus))
+        helpers = [asyncio.create_task(self._poll(bus)), asyncio.create_task(self._settle(bus))]
         try:
             while not self._leaving:
-                await self._mine(bus, await self._next_work())
+                await self._mine(await self._next_work())
         finally:
-            polling.cancel()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._found.join(), SETTLE_SECONDS)
+            for helper in helpers:
+                helper.cancel()
+            await asyncio.gather(*helpers, return_exceptions=True)
             await news.stop()
 
     async def _hear(self, _subject: str, work: Work) -> None:
         self._take(work)
 
     def _take(self, work: Work) -> None:
-        if self._work is not None and work == self._work:
-            return
-        self._work = work
-        self._changed.set()
+        if work != self._work:
+            self._work = work
+            self._changed.set()
+            self._interrupt()
+
+    def _interrupt(self) -> None:
+        """End the search that runs, within a trimming round."""
+        if self._session is not None and self._searching.locked():
+            self._session.stop()
 
     async def _poll(self, bus: Bus) -> None:
         while True:
+            await self._wanted.wait()
             try:
                 self._take(await bus.request("node.work", Message(), Work))
             except BusError as error:
                 log.info("no work from the node: %s", error)
             await asyncio.sleep(POLL_SECONDS)
 
+    async def _settle(self, bus: Bus) -> None:
+        """Verify and send what was found, while the device searches on."""
+        while True:
+            task, solutions = await self._found.get()
+            try:
+                await self._shares.take(bus, task, solutions)
+            except Exception as error:  # noqa: BLE001 - top of the loop: `_check` raises it
+                self._fault = error
+                self._changed.set()
+                self._interrupt()
+            finally:
+                self._found.task_done()
+
     async def _next_work(self) -> Work:
-        while self._work is None or not self._work.available:
+        """The newest work, once it is another than before."""
+        while self._work is None or not (self._changed.is_set() and self._work.available):
+            self._check()
             self._changed.clear()
             await self._changed.wait()
         self._changed.clear()
         return self._work
 
-    async def _mine(self, bus: Bus, work: Work) -> None:
-        """Search the device's range for ``work`` until there is other work."""
-        job = CuckooJob(
-            bytes.fromhex(work.seal_hash),
-            work.edge_bits,
-            (work.compression_rounds, work.finalisation_rounds),
-            work.proof_size,
-        )
-        nonce = first_nonce(self._place.device, self._place.run_id, work.seal_hash)
-        while self._work is work and not self._leaving:
-            done, solutions = await self._search(job, nonce, work)
-            nonce += done
-            for solution in solutions:
-                if meets_target(solution.edges, work.target):
-                    await self.submit(bus, work, solution)
+    async def _mine(self, work: Work) -> None:
+        """Search for ``work`` until there is other work."""
+        try:
+            task, stretch = read_work(work), Stretch()
+            self._fit(task.job)
+            while self._is_current(work):
+                await self._search(task, stretch)
+                self._check()
+                await self._wanted.wait()
+            self._refused = ""
+        except UNFIT as error:
+            self._refuse(work, error)
 
-    async def _search(
-        self, job: CuckooJob, nonce: int, work: Work
-    ) -> tuple[int, list[CuckooSolution]]:
-        """Search one batch, which new work and a switch cut short."""
+    def _fit(self, job: CuckooJob) -> None:
+        """Forget what graphs of another size take."""
+        size = (job.edge_bits, job.rounds)
+        if size != self._size:
+            self._size, self._batch = size, 1
+            self._deadline_seconds = DEADLINE_SECONDS[1]
+
+    def _is_current(self, work: Work) -> bool:
+        return self._work is work and not self._leaving
+
+    def _check(self) -> None:
+        """Raises what was found wrong with what the device found."""
+        if self._fault is not None:
+            raise self._fault
+
+    async def _search(self, task: Task, stretch: Stretch) -> None:
+        """Search one batch, which new work, a pause and a switch cut short."""
 
         def should_stop() -> bool:
-            return self._leaving or self._work is not work
+            return not (self._wanted.is_set() and self._is_current(task.work))
 
         async with self._searching:
-            if self._session is None:
-                return 0, []
+            if self._session is None or should_stop():
+                return
             began = time.monotonic()
+            first, graphs = stretch.take(self._batch)
             search = self._session.search
-            done, solutions = await asyncio.to_thread(search, job, nonce, self._batch, should_stop)
+            self._session.deadline_seconds = self._deadline_seconds
+            done, solutions = await asyncio.to_thread(search, task.job, first, graphs, should_stop)
+            stretch.advance(done)
             self._measure(done, time.monotonic() - began)
-            return done, solutions
+            if solutions:
+                await self._found.put((task, solutions))
 
     def _measure(self, graphs: int, seconds: float) -> None:
-        if graphs:
-            self._graphs.add(graphs, seconds)
-            wanted = int(SEARCH_SECONDS * graphs / max(seconds, 1e-6))
-            self._batch = max(1, min(2 * self._batch, wanted))
+        if not graphs:
+            return
+        self._graphs.add(graphs, seconds)
+        each = max(seconds / graphs, 1e-6)
+        self._batch = max(1, min(2 * self._batch, int(SEARCH_SECONDS / each)))
+        least, most = DEADLINE_SECONDS
+        self._deadline_seconds = min(most, max(least, HUNG_FACTOR * self._batch * each))
 
-    async def submit(self, bus: Bus, work: Work, solution: CuckooSolution) -> None:
-        """Send a verified solution, again where no reply comes, and tell what became of it."""
-        submission = Submission(
-            chain=work.chain,
-            seal_hash=work.seal_hash,
-            nonce=solution.nonce,
-            edges=solution.edges,
-            worker=self._place.device,
-        )
-        reply = SubmissionReply(outcome="stale", detail="the node could not be reached")
-        for attempt in range(SUBMIT_ATTEMPTS):
-            try:
-                reply = await bus.request("node.submit", submission, SubmissionReply)
-                break
-            except BusError as error:
-                log.warning("submission failed: %s", error)
-                await asyncio.sleep(0.5 * (attempt + 1))
-        taken = reply.duplicate and attempt > 0  # Its first reply was lost on the way.
+    def _refuse(self, work: Work, error: Exception) -> None:
+        """Say, once for the same reason, that this work cannot be searched here."""
+        if str(error) == self._refused:
+            return
+        self._refused = str(error)
+        log.error("work at height %d refused: %s", work.height, error)
         self._place.emit(
-            ShareEvent(
+            FaultEvent(
                 device=self._place.device_id,
-                chain=work.chain,
-                outcome="accepted" if taken else reply.outcome,
-                height=work.height,
-                detail=reply.detail,
+                code=fault_code(error),
+                step="wait_for_other_work",
+                detail=str(error),
             )
         )
 

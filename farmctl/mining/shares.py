@@ -1,0 +1,99 @@
+"""What becomes of solutions: each is verified, held against the newest work, and sent.
+
+A solution of older work is sent only where it may still make a whole block: at the height of the
+newest work (a template of the same height with other transactions). One of a lower height is
+dropped and counted as stale, without a message.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from drivers.base import CuckooSolution
+from drivers.errors import WrongAnswer
+from farmctl.bus import Bus
+from farmctl.errors import BusError
+from farmctl.messages import ShareEvent, ShareOutcome, Submission, SubmissionReply, Work
+from farmctl.mining.task import Task, judge
+from farmctl.workloads.base import Place
+from node.spec.cuckoo import Verdict
+
+log = logging.getLogger(__name__)
+SUBMIT_ATTEMPTS = 3
+RETRY_SECONDS = 0.5
+
+
+@dataclass(frozen=True)
+class Shares:
+    """Sends the solutions of one device."""
+
+    place: Place
+    newest: Callable[[], Work | None]
+    """The work that the node offers now."""
+
+    async def take(self, bus: Bus, task: Task, solutions: list[CuckooSolution]) -> None:
+        """Send what meets the target. Raises `WrongAnswer` for a solution that is none.
+
+        Every solution that is to be sent is verified first; of the others one each time, so
+        that a device which computes wrongly is known before its first share."""
+        checked = False
+        for solution in solutions:
+            sound = task.holds(solution.edges)
+            wanted = sound and task.meets_target(solution.edges)
+            if wanted or not sound or not checked:
+                await self._verify(task, solution)
+                checked = True
+            if wanted:
+                await self._deliver(bus, task.work, solution)
+
+    async def _verify(self, task: Task, solution: CuckooSolution) -> None:
+        verdict = await asyncio.to_thread(judge, task, solution)
+        if verdict is not Verdict.OK:
+            detail = f"its solution of graph {solution.nonce} is wrong: {verdict.name.lower()}"
+            self._tell(task.work, "invalid", detail)
+            raise WrongAnswer(f"{self.place.device_id}: {detail}; nothing was sent")
+
+    async def _deliver(self, bus: Bus, work: Work, solution: CuckooSolution) -> None:
+        newest = self.newest()
+        if newest is not None and newest.height > work.height:
+            detail = f"not sent: the work is at height {newest.height} by now"
+            self._tell(work, "stale", detail)
+            return
+        outcome, detail = await self._send(bus, work, solution)
+        self._tell(work, outcome, detail)
+
+    async def _send(
+        self, bus: Bus, work: Work, solution: CuckooSolution
+    ) -> tuple[ShareOutcome, str]:
+        """Send, again where no reply comes."""
+        submission = Submission(
+            chain=work.chain,
+            seal_hash=work.seal_hash,
+            nonce=solution.nonce,
+            edges=solution.edges,
+            worker=self.place.device,
+        )
+        for attempt in range(SUBMIT_ATTEMPTS):
+            try:
+                reply = await bus.request("node.submit", submission, SubmissionReply)
+            except BusError as error:
+                log.warning("submission failed: %s", error)
+                await asyncio.sleep(RETRY_SECONDS * (attempt + 1))
+                continue
+            taken = reply.duplicate and attempt > 0  # Its first reply was lost on the way.
+            return "accepted" if taken else reply.outcome, reply.detail
+        return "stale", "the node could not be reached"
+
+    def _tell(self, work: Work, outcome: ShareOutcome, detail: str) -> None:
+        self.place.emit(
+            ShareEvent(
+                device=self.place.device_id,
+                chain=work.chain,
+                outcome=outcome,
+                height=work.height,
+                detail=detail,
+            )
+        )
