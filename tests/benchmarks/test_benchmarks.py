@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks import __main__ as runner
-from benchmarks import cuckoo, infer
+from benchmarks import infer
 
 
 def test_every_benchmark_is_found() -> None:
@@ -24,7 +24,20 @@ def test_result_is_kept_with_its_machine(tmp_path: Path, monkeypatch: pytest.Mon
     assert record["machine"]["devices"][0]["id"] == "cpu:0"
 
 
-def test_cuckoo_counts_verified_cycles() -> None:
-    row = cuckoo.measure(14, (4, 8), 84)
-    assert row["graphs_per_second"] > 0
-    assert row["cycles"] > 0
+def test_arguments_go_to_the_benchmark_named_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(runner, "RESULTS", tmp_path)
+    runner.main(["cuckoo", "--quick", "--parts", "phases", "--sizes", "19"])
+    record = json.loads((tmp_path / "cuckoo.json").read_text())
+    assert record["phases"][0]["phase"] == "generation"
+    assert "rows" not in record
+    with pytest.raises(SystemExit):
+        runner.main(["infer", "--quick", "--parts", "phases"])
+    assert "--parts" in capsys.readouterr().err
+
+
+def test_unknown_benchmark_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        runner.main(["abacus"])
+    assert "no benchmark abacus" in capsys.readouterr().err
