@@ -62,8 +62,8 @@ async def soak(seconds: float, edge_bits: int, home: Path, keep: Callable[[Any],
 
         jobs = (
             every(SWITCH_SECONDS, farm.change_work),
-            every(min(PAUSE_EVERY_SECONDS, seconds / 4), chaos.pause),
-            every(min(KILL_RUNNER_SECONDS, seconds / 3), chaos.kill_runner),
+            every(min(PAUSE_EVERY_SECONDS, seconds / 2), chaos.pause),
+            every(min(KILL_RUNNER_SECONDS, seconds / 5), chaos.kill_runner),
             every(KILL_WORKER_SECONDS, chaos.kill_worker),
             every(LIMIT_SECONDS, limits.change),
             every(min(SAMPLE_SECONDS, seconds / 20), lambda: processes.sample(farm.agent_pid)),
@@ -105,6 +105,7 @@ class Chaos:
 
     def __init__(self, farm: SoakFarm, processes: ProcessLog, seconds: float) -> None:
         self._farm, self._processes = farm, processes
+        self._pause_seconds = min(PAUSE_SECONDS, seconds / 10)
         self._killing_until = time.monotonic() + KILLING_SHARE * seconds
         self.pauses = self.runner_kills = self.worker_kills = 0
         self.unconfirmed = 0
@@ -117,7 +118,7 @@ class Chaos:
         async with self._still:
             self.pauses += 1
             await self._timed(True, self.pause_seconds)
-            await asyncio.sleep(PAUSE_SECONDS)
+            await asyncio.sleep(self._pause_seconds)
             await self._timed(False, self.resume_seconds)
 
     async def _timed(self, paused: bool, kept: list[float]) -> None:
