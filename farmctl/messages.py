@@ -173,6 +173,9 @@ class JobProgress(Message):
 #: Code of the fault that puts a device into quarantine: its inference differs from the reference.
 INFER_MISMATCH = "infer_mismatch"
 
+#: Code of the fault of a device that found a wrong cycle; its rig has it prove itself again.
+WRONG_ANSWER = "wrong_answer"
+
 
 class FaultEvent(Message):
     kind: Literal["fault"] = "fault"

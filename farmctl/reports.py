@@ -10,6 +10,7 @@ from farmctl.domain import DeviceKey, Event, Workload, device_key
 from farmctl.market import settlement
 from farmctl.messages import (
     INFER_MISMATCH,
+    WRONG_ANSWER,
     DeviceAck,
     FaultEvent,
     JobProgress,
@@ -121,7 +122,7 @@ class Reports:
         wrong = fault.code == INFER_MISMATCH and inventory.find_device(tx, key) is not None
         if wrong:
             policy.quarantine(tx, key, fault.detail or fault.code, self.clock())
-        level = "error" if wrong else "warning"
+        level = "error" if wrong or fault.code == WRONG_ANSWER else "warning"
         return Effect(self._tell(tx, "fault", key, text, level), replan=True)
 
     def _tell(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from ctypes import POINTER, byref, c_int32, c_size_t, c_uint32, c_uint64
@@ -139,15 +140,18 @@ class CuckooSearch:
     """A `drivers.base.CuckooSession` on the CPU.
 
     ``threads`` graphs are searched at once, each within its share of ``memory_limit_bytes``.
+    ``niceness`` is added to that of the process, for the searching threads alone.
     """
 
-    def __init__(self, threads: int, memory_limit_bytes: int) -> None:
+    def __init__(self, threads: int, memory_limit_bytes: int, niceness: int = 0) -> None:
         if threads < 1:
             raise BadArgument("threads must be at least 1")
         self._threads = threads
         self._memory_limit_bytes = memory_limit_bytes
         self._solvers: list[Solver] = []
-        self._pool = ThreadPoolExecutor(threads) if threads > 1 else None
+        # On Linux a niceness is that of a thread, and of those it starts.
+        own = threads > 1 or niceness > 0
+        self._pool = ThreadPoolExecutor(threads, "search", os.nice, (niceness,)) if own else None
         self._stopped = False
 
     def search(

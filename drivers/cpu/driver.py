@@ -67,7 +67,8 @@ class CpuDevice:
 
     def open(self, capability: Capability, **options: Any) -> Session:
         """Options: ``memory_limit_bytes`` for CUCKOO (the solvers) and INFER (one model), and
-        ``threads`` for CUCKOO (by default all but one, which is left to the rest of the rig)."""
+        ``threads`` for CUCKOO (by default all but one, which is left to the rest of the rig)
+        and ``niceness`` (0), by which its threads let others go first."""
         if capability not in self.info.capabilities:
             raise NotSupported(f"{self.info.id} has no capability {capability}")
         try:

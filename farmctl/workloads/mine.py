@@ -35,6 +35,8 @@ WAITING_SEARCHES = 64
 #: How long leaving may take for what was found before.
 SETTLE_SECONDS = 15.0
 OPTIONS = frozenset({"threads"})
+#: Of the processors all else goes first, such as an INFER reserve beside the mining.
+NICENESS = 10
 #: What says that the work, not the device, is at fault: it goes on with the next work.
 UNFIT = (BadWork, BadArgument, NotSupported, OutOfMemory)
 
@@ -243,4 +245,6 @@ def create(place: Place, assignment: AssignmentMessage) -> Mine:
     options = {
         name: int(assignment.parameters[name]) for name in OPTIONS & assignment.parameters.keys()
     }
+    if place.family == "cpu":
+        options["niceness"] = NICENESS
     return Mine(place, options)

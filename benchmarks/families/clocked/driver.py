@@ -17,6 +17,7 @@ from drivers.base import Capability, CuckooJob, CuckooSolution, Session
 from drivers.cpu import driver as cpu
 from drivers.cpu.cuckoo import CuckooSearch
 from drivers.cpu.driver import CpuDevice
+from farmctl.workloads.mine import NICENESS
 
 NOTE = struct.Struct("<8sQ")
 
@@ -34,7 +35,7 @@ class ClockedDevice(CpuDevice):
     def open(self, capability: Capability, **options: Any) -> Session:
         if capability is not Capability.CUCKOO:
             return super().open(capability, **options)
-        return ClockedSearch(1, cpu.default_memory_limit_bytes())
+        return ClockedSearch(1, cpu.default_memory_limit_bytes(), NICENESS)
 
 
 class Driver(cpu.Driver):

@@ -183,3 +183,22 @@ def test_stop_ends_a_running_graph() -> None:
 def test_bad_jobs_are_refused(job: CuckooJob) -> None:
     with pytest.raises(BadArgument):
         CuckooSearch(1, MEMORY).search(job, 0, 1, lambda: False)
+
+
+def test_a_nice_search_leaves_the_process_as_it_is() -> None:
+    search = CuckooSearch(1, MEMORY, niceness=3)
+    before = os.getpriority(os.PRIO_PROCESS, 0)
+    assert search._pool is not None
+    inside = search._pool.submit(os.getpriority, os.PRIO_PROCESS, 0).result()
+    assert inside == min(19, before + 3) and os.getpriority(os.PRIO_PROCESS, 0) == before
+    assert search.search(CuckooJob(HEADER, 12), 0, 3, lambda: False)[0] == 3
+    search.close()
+
+
+def test_released_memory_is_taken_again() -> None:
+    search = CuckooSearch(1, MEMORY)
+    job = CuckooJob(HEADER, 12)
+    first = search.search(job, 0, 42, lambda: False)
+    search.release()
+    assert search.search(job, 0, 42, lambda: False) == first
+    search.close()

@@ -142,6 +142,7 @@ def test_lock_holds_against_everything_but_safety(farm) -> None:  # type: ignore
             assert (got.workload, got.priority) == (Workload.IDLE, Priority.SAFETY)
         elif wish.device in policy.paused:
             assert (got.workload, got.priority) == (Workload.IDLE, Priority.MANUAL)
+            assert got.paused
         elif wish.locked:
             need = NEEDS.get(wish.workload)
             assert got.priority is Priority.MANUAL

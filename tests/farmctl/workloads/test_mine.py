@@ -83,16 +83,21 @@ async def node(bus: MemoryBus) -> Node:
 
 
 def activity(place: Place) -> Mine:
-    return create(
-        place,
-        AssignmentMessage(
-            device=place.device_id,
-            workload=Workload.MINE,
-            priority=Priority.MINING,
-            reason="test",
-            parameters={"threads": "1"} if place.family == "cpu" else {},
-        ),
+    """With as much of the processors as the test itself has."""
+    return Mine(place, {"threads": 1} if place.family == "cpu" else {})
+
+
+def test_mining_on_the_processors_lets_others_go_first(place: Place) -> None:
+    wanted = AssignmentMessage(
+        device="cpu:0",
+        workload=Workload.MINE,
+        priority=Priority.MINING,
+        reason="test",
+        parameters={"threads": "3", "colour": "red"},
     )
+    assert create(place, wanted)._options == {"threads": 3, "niceness": mine.NICENESS}
+    other = create(dataclasses.replace(place, device_id="cuda:0"), wanted)
+    assert other._options == {"threads": 3}
 
 
 @pytest.fixture
