@@ -124,17 +124,22 @@ class Node:
         `StoreError`: then the same solution may be sent again."""
         block = self.desk.seal(seal_hash, nonce, edges)
         try:
+            self.import_sealed(block)
+        except StoreError:
+            self.desk.reopen(seal_hash, nonce)
+            raise
+        return block
+
+    def import_sealed(self, block: Block) -> None:
+        """Import a block made here. Raises `SubmissionRefused` or `StoreError`."""
+        try:
             self.import_block(block)
         except InvalidBlock as error:
             raise SubmissionRefused(
                 SubmissionReason.INVALID, f"the sealed block cannot be imported: {error}"
             ) from error
         except InferRuntimeError:
-            return block  # kept by the importer until an engine answers
-        except StoreError:
-            self.desk.reopen(seal_hash, nonce)
-            raise
-        return block
+            return  # kept by the importer until an engine answers
 
     def status(self) -> NodeState:
         head = self.head()

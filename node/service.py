@@ -85,6 +85,10 @@ class NodeService:
         """Judge and import a miner's solution; raises `SubmissionRefused`."""
         return await self._in(self._writer, lambda: self.node.submit(seal_hash, nonce, edges))
 
+    async def import_sealed(self, block: Block) -> None:
+        """Import a block that a miner sealed; raises `SubmissionRefused` or `StoreError`."""
+        await self._in(self._writer, lambda: self.node.import_sealed(block))
+
     async def _produce(self) -> None:
         while True:
             self._changed.clear()

@@ -15,7 +15,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import lmdb
 
@@ -36,6 +36,7 @@ TABLES = (
     "metas",
     "pending",
     "nodes",
+    *("shares", "candidates", "finds", "balances", "payments"),  # of `node.stratum`
 )
 EMPTY_LIST = b"\xc0"
 MAP_BYTES = 256 * 1024 * 1024
@@ -65,6 +66,28 @@ class Executed:
     """INFER calls by the model's infohash."""
     metas: tuple[bytes, ...] = ()
     """Addresses of model and input accounts created here."""
+
+
+class Records:
+    """The tables within one write transaction."""
+
+    def __init__(self, txn: lmdb.Transaction, tables: Mapping[str, Any]) -> None:
+        self._txn, self._tables = txn, tables
+
+    def get(self, table: str, key: bytes) -> bytes | None:
+        found = self._txn.get(key, db=self._tables[table])
+        return None if found is None else bytes(found)
+
+    def put(self, table: str, key: bytes, value: bytes) -> None:
+        self._txn.put(key, value, db=self._tables[table])
+
+    def keys(self, table: str) -> list[bytes]:
+        """Ascending."""
+        cursor = self._txn.cursor(db=self._tables[table])
+        return [bytes(key) for key in cursor.iternext(values=False)]
+
+    def drop(self, table: str, key: bytes) -> None:
+        self._txn.delete(key, db=self._tables[table])
 
 
 class ChainStore:
@@ -152,6 +175,17 @@ class ChainStore:
 
     def keep_pending(self, transaction: Transaction) -> None:
         self._write(lambda txn: self._set(txn, "pending", transaction.hash(), transaction.encode()))
+
+    def record(self, table: str, key: bytes) -> bytes | None:
+        return self._read(table, key)
+
+    def records(self, table: str) -> list[tuple[bytes, bytes]]:
+        """Key and value of each, ascending by key."""
+        return list(self._scan(table))
+
+    def change(self, work: Callable[[Records], T]) -> T:
+        """Do ``work`` in one write transaction: all of it is kept, or nothing."""
+        return self._write(lambda txn: work(Records(txn, self._tables)))
 
     def drop_pending(self, hashes: Sequence[bytes]) -> None:
         def drop(txn: lmdb.Transaction) -> None:
