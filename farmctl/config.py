@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, get_type_hints
 
 from farmctl.errors import ConfigError
+from node.stratum.settings import StratumSettings
 
 PREFIX = "FARMCTL_"
 #: ``FARMCTL_`` variables that are no settings.
@@ -158,6 +159,7 @@ class Config:
     market: MarketSection = field(default_factory=MarketSection)
     planner: PlannerSection = field(default_factory=PlannerSection)
     store: StoreSection = field(default_factory=StoreSection)
+    stratum: StratumSettings = field(default_factory=StratumSettings)
 
     @property
     def bus_url(self) -> str:
@@ -204,6 +206,7 @@ SECTIONS: dict[str, type[Any]] = {
     "market": MarketSection,
     "planner": PlannerSection,
     "store": StoreSection,
+    "stratum": StratumSettings,
 }
 
 
@@ -321,6 +324,10 @@ def _check(config: Config) -> None:
     for section in (config.bus, config.node, config.api):
         if not 0 < section.port < 65536:
             raise ConfigError(f"port {section.port} is out of range 1 … 65535")
+    try:
+        config.stratum.check()
+    except ValueError as error:
+        raise ConfigError(f"[stratum] {error}") from error
     if not 0 <= config.node.cross_check_ratio <= 1:
         raise ConfigError("[node] cross_check_ratio must be between 0 and 1")
 

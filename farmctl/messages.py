@@ -274,6 +274,25 @@ class KeepReply(Message):
     detail: str = ""
 
 
+class StratumStatus(Message):
+    """The pool at the node; counts are since its process began."""
+
+    connections: int
+    miners: int
+    """Accounts that are connected."""
+    banned: int
+    """Addresses shut out now."""
+    shares: dict[str, int]
+    """By outcome: accepted, stale, duplicate, low_difficulty, invalid."""
+    work: int
+    """Sum of the difficulties of accepted shares."""
+    bad_lines: int
+    refused_connections: int
+    dropped_connections: int
+    bans: int
+    blocks: int
+
+
 class NodeStatus(Message):
     chain: str
     height: int
@@ -288,6 +307,8 @@ class NodeStatus(Message):
     """Of the coinbase, decimal."""
     blocked: str = ""
     """Why block production waits, e.g. no INFER worker; empty when it does not."""
+    stratum: StratumStatus | None = None
+    """None where no miners of others are served."""
 
 
 class ArtifactChunk(Message):

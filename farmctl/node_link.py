@@ -31,6 +31,7 @@ from farmctl.messages import (
     ModelRequest,
     NodeStatus,
     RigEvent,
+    StratumStatus,
     Submission,
     SubmissionReply,
     Work,
@@ -52,6 +53,7 @@ from node.models.storage.directory import CONTENT_BYTES_LIMIT
 from node.service import NodeService
 from node.spec.chain import Chain
 from node.spec.cvm import CvmError, load
+from node.stratum.server import StratumServer
 from node.work import WorkPackage
 
 STATUS_SECONDS = 1.0
@@ -123,6 +125,8 @@ class NodeLink:
         self._loader = loader
         self._bus: Bus | None = None
         self._tasks: set[asyncio.Task[None]] = set()
+        self.stratum: StratumServer | None = None
+        """Where the node serves the miners of others."""
         self._read = lru_cache(maxsize=2)(loader.storage.read)
 
     async def join(self, bus: Bus) -> None:
@@ -168,6 +172,25 @@ class NodeLink:
             coinbase="0x" + self._service.node.coinbase.hex(),
             balance_wei=str(state.balance_wei),
             blocked=state.blocked,
+            stratum=self._stratum_status(),
+        )
+
+    def _stratum_status(self) -> StratumStatus | None:
+        if self.stratum is None:
+            return None
+        status = self.stratum.status()
+        counts = status.counts
+        return StratumStatus(
+            connections=status.connections,
+            miners=status.miners,
+            banned=status.banned,
+            shares={outcome: counts.shares[outcome] for outcome in ("accepted", *SubmissionReason)},
+            work=counts.work,
+            bad_lines=counts.bad_lines,
+            refused_connections=counts.refused_connections,
+            dropped_connections=counts.dropped_connections,
+            bans=counts.bans,
+            blocks=counts.blocks,
         )
 
     async def _give_work(self, _: Message) -> Work:

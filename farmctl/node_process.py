@@ -23,6 +23,8 @@ from node.models.storage.directory import DirectoryStorage
 from node.service import NodeService
 from node.spec.chain import Chain
 from node.spec.crypto import private_address
+from node.stratum.server import StratumServer
+from node.work import WorkPackage
 
 RECONNECT_SECONDS = 1.0
 
@@ -41,6 +43,7 @@ class NodeProcess:
         )
         self._engine = BusEngine(config.node.infer_timeout_seconds)
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._stratum: StratumServer | None = None
         self.link: NodeLink | None = None
 
     async def run(self, stop: asyncio.Event | None = None) -> None:
@@ -61,13 +64,36 @@ class NodeProcess:
         self.link = link
         await service.start()
         log.info("JSON-RPC on port %d", service.rpc_port, extra={"action": "node_started"})
+        try:
+            await self._start_stratum(service, link)
+            await self._work(link, ending)
+        finally:
+            if self._stratum is not None:
+                await self._stratum.stop()
+            await service.stop()
+
+    async def _start_stratum(self, service: NodeService, link: NodeLink) -> None:
+        """Serve the miners of others, where that is configured."""
+        settings = self._config.stratum
+        if not settings.is_on:
+            return
+        secret = load_key(self._home / "key")
+        stratum = StratumServer(settings, service.node, service.import_sealed, verify_cycle, secret)
+        try:
+            await stratum.start()
+        except NodeError as error:
+            raise FarmError(str(error)) from error
+        self._stratum = link.stratum = stratum
+        log.info("miners on ports %s", stratum.ports, extra={"action": "stratum_started"})
+
+    async def _work(self, link: NodeLink, ending: asyncio.Event) -> None:
+        """Until asked to end, or until a part fails."""
         tasks = [asyncio.create_task(self._join(link)), asyncio.create_task(link.run())]
         stopping = asyncio.create_task(ending.wait())
         await asyncio.wait([*tasks, stopping], return_when=asyncio.FIRST_COMPLETED)
         for task in (*tasks, stopping):
             task.cancel()
         ended = await asyncio.gather(*tasks, stopping, return_exceptions=True)
-        await service.stop()
         failures = [e for e in ended if isinstance(e, Exception)]
         if failures:
             raise failures[0]
@@ -86,8 +112,14 @@ class NodeProcess:
             verify_cycle,
             node.host,
             node.port,
-            lambda package: self.link.announce(package) if self.link else None,
+            self._announce,
         )
+
+    def _announce(self, package: WorkPackage) -> None:
+        if self.link is not None:
+            self.link.announce(package)
+        if self._stratum is not None:
+            self._stratum.offer(package.block)
 
     async def _join(self, link: NodeLink) -> None:
         """Connect to the bus, however long it takes; the connection then mends itself."""

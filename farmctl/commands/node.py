@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from decimal import Decimal
 from typing import Any
 
 import httpx
 import typer
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from farmctl.config import load
 from farmctl.errors import Unavailable
 
 TIMEOUT_SECONDS = 5.0
+WEI = 10**18
+SHOWN_BLOCKS = 20
 
 
 def run() -> None:
@@ -43,6 +46,26 @@ def status() -> None:
     Console(markup=False).print(table)
 
 
+def balances() -> None:
+    """Show what the pool owes each miner, and the blocks that miners found."""
+    url = load().node_url
+    owed, found = _ask(url, ("stratum_balances",), ("stratum_blocks",))
+    miners = Table("account", *(Column(n, justify="right") for n in ("due", "paid")), box=None)
+    for row in owed:
+        miners.add_row(row["address"], _coins(row["due"]), _coins(row["paid"]))
+    blocks = Table("block", "finder", "state", Column("coins", justify="right"), box=None)
+    for row in found[:SHOWN_BLOCKS]:
+        number = str(int(row["number"], 16))
+        blocks.add_row(number, row["finder"], row["state"], _coins(row["income"]))
+    console = Console(markup=False)
+    console.print(miners if owed else "no miner has a balance yet")
+    console.print(blocks if found else "no miner has found a block yet")
+
+
+def _coins(wei: str) -> str:
+    return f"{Decimal(int(wei, 16)) / WEI:f}"
+
+
 def _ask(url: str, *calls: tuple[Any, ...]) -> list[Any]:
     """The results of a batch; raises `Unavailable` where the node does not answer."""
     batch = [
@@ -60,4 +83,5 @@ def register(app: typer.Typer) -> None:
     group = typer.Typer(help="The embedded full node.", no_args_is_help=True)
     group.command("run")(run)
     group.command("status")(status)
+    group.command("balances")(balances)
     app.add_typer(group, name="node")

@@ -20,12 +20,15 @@ from drivers.base import CuckooJob
 from drivers.cpu.cuckoo import CuckooSearch
 from farmctl.config import Config
 from farmctl.errors import ConfigError, FarmError, Unavailable
-from farmctl.messages import Message, Work
+from farmctl.messages import Message, NodeStatus, Work
 from farmctl.nats_bus import connect
 from farmctl.node_process import NodeProcess
 from node.spec.state import State
 from node.store import ChainStore
-from tests.farmctl.conftest import BusServer
+from node.stratum.settings import StratumSettings
+from tests.farmctl.conftest import BusServer, free_port
+from tests.node.stratum.miner import ALICE, Miner, search
+from tests.node.stratum.miner import connect as miner_of
 from tests.node.workshop import CHAIN, EDGE_BITS, POOR, Clock, open_node, sign
 
 RUN = """
@@ -195,3 +198,49 @@ def test_an_unknown_chain_is_refused_with_those_there_are(config: Config) -> Non
     wrong = replace(config, node=replace(config.node, chain="moon"))
     with pytest.raises(ConfigError, match="farmnet"):
         NodeProcess(wrong)
+
+
+async def test_it_serves_the_miners_of_others(config: Config, bus_process: BusServer) -> None:
+    """A miner's block at the stratum port is on the chain, and counted in the node's status."""
+    config = replace(config, stratum=StratumSettings(port=free_port()))
+    stop, heard = asyncio.Event(), asyncio.Queue[NodeStatus]()
+    running = asyncio.create_task(NodeProcess(config, CHAIN).run(stop))
+
+    async def hear(_: str, status: NodeStatus) -> None:
+        heard.put_nowait(status)
+
+    async with await connect(config.bus_url, config.bus_seed, "test") as bus:
+        await bus.subscribe("node.status", NodeStatus, hear)
+        miner = await join_pool(config.stratum.port)
+        job = await miner.log_in()
+        assert (await miner.submit(search(job, wanted=lambda d: d < 2**255)))["result"] is True
+        async with asyncio.timeout(30):
+            while (status := await heard.get()).height < 1 or not status.stratum:
+                pass
+        assert status.stratum.blocks == status.stratum.shares["accepted"] == 1
+        assert status.stratum.connections == 1
+    stop.set()
+    await asyncio.wait_for(running, 10)
+
+
+async def join_pool(port: int) -> Miner:
+    """Once it listens and has work."""
+    async with asyncio.timeout(30):
+        while True:
+            try:
+                miner = await miner_of(port)
+                await miner.send("ctxc_submitLogin", ALICE)
+                if (await miner.send("ctxc_getWork"))["result"]:
+                    return miner
+            except OSError:
+                pass
+            await asyncio.sleep(0.05)
+
+
+async def test_a_pool_that_cannot_listen_is_named(config: Config) -> None:
+    server = await asyncio.start_server(lambda r, w: None, "127.0.0.1", 0)
+    taken = server.sockets[0].getsockname()[1]
+    wrong = replace(config, stratum=StratumSettings(port=taken))
+    with pytest.raises(FarmError, match=f"miners cannot be served on 127.0.0.1:{taken}"):
+        await NodeProcess(wrong, CHAIN).run()
+    server.close()

@@ -10,8 +10,11 @@ from prometheus_client.registry import Collector
 
 from farmctl.api import schemas
 from farmctl.api.auth import Reader, find_farm
+from farmctl.messages import StratumStatus
 
 router = APIRouter(tags=["metrics"])
+
+COUNTED = ("work", "bad_lines", "refused_connections", "dropped_connections", "bans", "blocks")
 
 
 class HealthView(schemas.Body):
@@ -31,6 +34,9 @@ async def show_metrics(request: Request, caller: Reader) -> Response:
         overview, devices = farm.views.overview(tx), farm.views.devices(tx)
     registry = CollectorRegistry(auto_describe=False)
     registry.register(_Figures(overview, devices))
+    status = farm.node_status()
+    if status is not None and status.stratum is not None:
+        registry.register(_Pool(status.stratum))
     return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
 
 
@@ -79,3 +85,22 @@ class _Figures(Collector):
             family.add_metric([device.key, "rejected"], device.shares_rejected)
             family.add_metric([device.key, "invalid"], device.shares_invalid)
         return family
+
+
+class _Pool(Collector):
+    """The stratum pool at the node."""
+
+    def __init__(self, status: StratumStatus) -> None:
+        self._status = status
+
+    def collect(self) -> Iterator[Metric]:
+        shares = CounterMetricFamily("farm_pool_shares", "Miners' shares.", labels=["outcome"])
+        for outcome, count in self._status.shares.items():
+            shares.add_metric([outcome], count)
+        yield shares
+        for name in ("connections", "miners", "banned"):
+            value = getattr(self._status, name)
+            yield GaugeMetricFamily(f"farm_pool_{name}", f"Of the pool: {name} now.", value=value)
+        for name in COUNTED:
+            value = getattr(self._status, name)
+            yield CounterMetricFamily(f"farm_pool_{name}", f"Of the pool: {name}.", value=value)

@@ -13,6 +13,7 @@ import pytest
 from farmctl.api.app import build_app
 from farmctl.config import Config
 from farmctl.farm import Farm
+from farmctl.messages import NodeStatus, StratumStatus
 from farmctl.store import audit, tokens
 from tests.farmctl.farms import (
     KEY,
@@ -227,6 +228,39 @@ async def test_metrics_name_devices_and_shares(farm: Farm, admin: httpx.AsyncCli
     text = (await admin.get("/metrics")).text
     assert f'farm_device_graphs_per_second{{device="{KEY}"}} 80.0' in text
     assert f'farm_shares_total{{device="{KEY}",outcome="accepted"}} 0.0' in text
+
+
+async def test_metrics_tell_a_pools_shares_apart(farm: Farm, admin: httpx.AsyncClient) -> None:
+    assert "farm_pool" not in (await admin.get("/metrics")).text
+    pool = StratumStatus(
+        connections=3,
+        miners=2,
+        banned=1,
+        shares={"accepted": 7, "stale": 4},
+        work=70,
+        bad_lines=0,
+        refused_connections=0,
+        dropped_connections=0,
+        bans=5,
+        blocks=1,
+    )
+    status = NodeStatus(
+        chain="tiny",
+        height=1,
+        head="",
+        time=0,
+        difficulty=2,
+        syncing=False,
+        pending_transactions=0,
+        peers=0,
+        coinbase="",
+        balance_wei="0",
+        stratum=pool,
+    )
+    await farm.receive_node_status("node.status", status)
+    text = (await admin.get("/metrics")).text
+    assert 'farm_pool_shares_total{outcome="stale"} 4.0' in text
+    assert "farm_pool_connections 3.0" in text and "farm_pool_bans_total 5.0" in text
 
 
 async def test_pages_of_the_dashboard(farm: Farm, tmp_path: Path) -> None:
