@@ -25,9 +25,7 @@ from node.spec.errors import InvalidBlock
 from node.spec.seal import CycleVerifier
 from node.spec.state import State
 from node.spec.types import Block, Header, Transaction
-from node.spec.vm import fast
 from node.spec.vm.context import InferRuntimeError
-from node.spec.vm.frame import Interpret
 from node.store import ChainStore
 from node.work import Hashrates, WorkDesk, WorkPackage
 
@@ -46,8 +44,7 @@ class NodeState:
 
 
 class Node:
-    """``engine`` computes inferences, ``verify_cycle`` checks Cuckaroo cycles, ``interpret`` runs
-    contracts."""
+    """``engine`` computes inferences; ``verify_cycle`` checks Cuckaroo cycles."""
 
     def __init__(
         self,
@@ -59,7 +56,6 @@ class Node:
         verify_cycle: CycleVerifier,
         clock: Callable[[], float] = time.time,
         limits: PoolLimits | None = None,
-        interpret: Interpret = fast.interpret,
     ) -> None:
         self.chain = chain
         self.coinbase = coinbase
@@ -67,8 +63,7 @@ class Node:
         self.minimum_gas_price_wei = (limits or PoolLimits()).minimum_gas_price_wei
         self.store = ChainStore(home / "chain")
         self.inference = Inference(loader, engine)
-        self.interpret = interpret
-        executor = Executor(chain, self.store, self.inference, verify_cycle, interpret)
+        executor = Executor(chain, self.store, self.inference, verify_cycle)
         self.store.begin(chain.name, executor.genesis())
         self.mempool = Mempool(chain, limits)
         self.importer = Importer(chain, self.store, executor, clock, self._follow)

@@ -1,4 +1,4 @@
-"""Cuckaroo on the CPU: graphs, the verifier and the search session."""
+"""Proof of work on the CPU: graphs, the verifier and the search session."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from drivers.base import CuckooJob, CuckooSolution
 from drivers.cpu import library
-from drivers.errors import BadArgument, DriverError, NotSupported, OutOfMemory
-from drivers.kernels.graphs import Cycle
+from drivers.errors import BadArgument, DriverError, OutOfMemory
+from drivers.kernels.graphs import MIN_EDGE_BITS, Cycle
 from drivers.kernels.jobs import keys_of_job
 
 MAX_CYCLES = 256
@@ -75,19 +75,76 @@ def find_cycles(ends: NDArray[np.uint32], cycle: Cycle, length: int) -> NDArray[
     return cycles[: found.value]
 
 
-class Solver:
-    """A native solver for one graph size; one search at a time."""
+class Method(IntEnum):
+    """How a solver trims: ``farmcpu_method``. MEAN is fast, LEAN takes a sixteenth of the
+    memory."""
 
-    def __init__(self, edge_bits: int, memory_limit_bytes: int) -> None:
+    MEAN = 0
+    LEAN = 1
+
+
+def needed_bytes(method: Method, edge_bits: int, cycle: Cycle, threads: int = 1) -> int | None:
+    """The least memory that a method takes, or None where it has no such graphs."""
+    size = library.load().farmcpu_solver_bytes(edge_bits, cycle.pair, method, threads)
+    return int(size) or None
+
+
+def choose_method(
+    edge_bits: int, cycle: Cycle, memory_limit_bytes: int, threads: int = 1
+) -> Method:
+    """The fastest method within the memory. Raises `OutOfMemory` where none is, naming what it
+    would take and what would fit."""
+    for method in Method:
+        needed = needed_bytes(method, edge_bits, cycle, threads)
+        if needed is not None and needed <= memory_limit_bytes:
+            return method
+    raise OutOfMemory(_refusal(edge_bits, cycle, memory_limit_bytes, threads))
+
+
+def _refusal(edge_bits: int, cycle: Cycle, memory_limit_bytes: int, threads: int) -> str:
+    least = needed_bytes(Method.LEAN, edge_bits, cycle, threads) or 0
+    sizes = range(MIN_EDGE_BITS, edge_bits)
+    fitting = [
+        size
+        for size in sizes
+        if (needed_bytes(Method.LEAN, size, cycle, threads) or 0) <= memory_limit_bytes
+    ]
+    largest = f"graphs of up to {fitting[-1]} edge bits fit" if fitting else "no graph fits"
+    return (
+        f"{cycle} of {edge_bits} edge bits takes {least >> 20} MiB at least, and "
+        f"{memory_limit_bytes >> 20} MiB are allowed; allow more memory ({largest} as it is)"
+    )
+
+
+class Solver:
+    """A native solver for graphs of one size and cycle; one search at a time.
+
+    ``method`` is chosen by the memory unless told. The threads of LEAN work on one graph; MEAN
+    has one.
+    """
+
+    def __init__(
+        self,
+        edge_bits: int,
+        memory_limit_bytes: int,
+        cycle: Cycle = Cycle.CUCKAROO,
+        threads: int = 1,
+        method: Method | None = None,
+    ) -> None:
         """Raises `OutOfMemory` when the size cannot be had within the memory."""
         self._library = library.load()
-        self.edge_bits = edge_bits
+        self.edge_bits, self.cycle = edge_bits, cycle
+        if method is None:
+            method = choose_method(edge_bits, cycle, memory_limit_bytes, threads)
+        self.method = method
         self._stop = c_int32(0)
-        self._handle = self._library.farmcpu_solver_create(edge_bits, memory_limit_bytes)
+        self._handle = self._library.farmcpu_solver_create(
+            edge_bits, cycle.pair, method, threads, memory_limit_bytes
+        )
         if not self._handle:
             raise OutOfMemory(
-                f"no solver for {edge_bits} edge bits within {memory_limit_bytes >> 20} MiB; "
-                "allow more memory or choose smaller graphs"
+                f"no {method.name.lower()} solver for {edge_bits} edge bits of {cycle} within "
+                f"{memory_limit_bytes >> 20} MiB; allow more memory or choose smaller graphs"
             )
 
     def solve(self, job: CuckooJob, nonce: int) -> list[CuckooSolution] | None:
@@ -100,8 +157,6 @@ class Solver:
         )
         if status == library.Status.STOPPED:
             return None
-        if status == library.Status.NOT_SUPPORTED:
-            raise NotSupported(f"no solver here for {job.cycle} with {job.edge_bits} edge bits")
         if status == library.Status.NO_MEMORY:
             raise OutOfMemory(f"the memory ran out in a graph of {self.edge_bits} edge bits")
         if status != library.Status.OK:
@@ -139,7 +194,8 @@ class Solver:
 class CuckooSearch:
     """A `drivers.base.CuckooSession` on the CPU.
 
-    ``threads`` graphs are searched at once, each within its share of ``memory_limit_bytes``.
+    ``threads`` graphs are searched at once, each within its share of ``memory_limit_bytes``;
+    where that share does not do for the fast method, all threads search one graph.
     ``niceness`` is added to that of the process, for the searching threads alone.
     """
 
@@ -159,11 +215,12 @@ class CuckooSearch:
     ) -> tuple[int, list[CuckooSolution]]:
         """See `drivers.base.CuckooSession`. `stop` ends it too, even within a graph."""
         graph_of(job, first_nonce)
-        self._prepare(job.edge_bits)
+        self._prepare(job)
         done = 0
         solutions: list[CuckooSolution] = []
         while done < graphs and not should_stop() and not self._stopped:
-            nonces = range(first_nonce + done, first_nonce + min(graphs, done + self._threads))
+            at_once = min(graphs - done, len(self._solvers))
+            nonces = range(first_nonce + done, first_nonce + done + at_once)
             for found in self._solve_each(job, nonces):
                 if found is None:
                     return done, solutions
@@ -193,12 +250,17 @@ class CuckooSearch:
             self._pool.shutdown()
         self.release()
 
-    def _prepare(self, edge_bits: int) -> None:
-        if self._solvers and self._solvers[0].edge_bits == edge_bits:
+    def _prepare(self, job: CuckooJob) -> None:
+        ready = self._solvers[0] if self._solvers else None
+        if ready and (ready.edge_bits, ready.cycle) == (job.edge_bits, job.cycle):
             return
         self.release()
-        share = self._memory_limit_bytes // self._threads
-        self._solvers = [Solver(edge_bits, share) for _ in range(self._threads)]
+        size, threads, limit = (job.edge_bits, job.cycle), self._threads, self._memory_limit_bytes
+        needed = needed_bytes(Method.MEAN, *size)
+        if needed is not None and needed * threads <= limit:
+            self._solvers = [Solver(size[0], limit // threads, size[1]) for _ in range(threads)]
+        else:
+            self._solvers = [Solver(size[0], limit, size[1], threads)]
 
     def _solve_each(self, job: CuckooJob, nonces: range) -> list[list[CuckooSolution] | None]:
         if self._pool is None:

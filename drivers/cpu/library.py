@@ -16,7 +16,7 @@ from pathlib import Path
 from drivers.errors import DriverMissing
 
 FILE_NAME = "libfarmcpu.so"
-ABI = 3
+ABI = 4
 TIMED_ROUNDS = 8
 
 
@@ -91,7 +91,9 @@ def _declare(library: ctypes.CDLL) -> None:
         c_size_t,
         POINTER(c_size_t),
     )
-    function("farmcpu_solver_create", c_void_p, c_uint32, c_uint64)
+    solver = (c_uint32, c_uint32, c_int32, c_uint32)
+    function("farmcpu_solver_bytes", c_uint64, *solver)
+    function("farmcpu_solver_create", c_void_p, *solver, c_uint64)
     function("farmcpu_solver_free", None, c_void_p)
     function(
         "farmcpu_solve",

@@ -146,8 +146,14 @@ def _hash_ends(job: CuckooJob, keys: list[tuple[int, ...]], edges: Words) -> tup
         words = _hash_edges(job, keys, edges)
         u, v = words, words >> np.uint64(32)
     else:
-        u, v = (_Siphash(job, keys, len(edges)).hash(2 * edges + np.uint64(s)) for s in (0, 1))
+        u, v = (_hash_each(job, keys, 2 * edges + np.uint64(side)) for side in (0, 1))
     return (u & mask).astype(np.uint32), (v & mask).astype(np.uint32)
+
+
+def _hash_each(job: CuckooJob, keys: list[tuple[int, ...]], inputs: Words) -> Words:
+    """Words of ``inputs``, each hashed by itself."""
+    parts = np.array_split(inputs, max(1, inputs.size >> 16))
+    return np.concatenate([_Siphash(job, keys, len(part)).hash(part) for part in parts], axis=1)
 
 
 def _hash_edges(job: CuckooJob, keys: list[tuple[int, ...]], edges: Words) -> Words:

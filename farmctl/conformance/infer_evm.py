@@ -24,9 +24,7 @@ from node.spec.vm import (
     Outcome,
     TransactionContext,
     execute,
-    fast,
 )
-from node.spec.vm.frame import Interpret
 
 COMPANIONS = ("cvm_models",)
 
@@ -70,20 +68,18 @@ class VectorModels(NoModels):
         return self._graphs[model]
 
 
-def run(data: Any, models: Any, interpret: Interpret = fast.interpret) -> Iterable[Case]:
+def run(data: Any, models: Any) -> Iterable[Case]:
     engine = VectorModels(models["cases"])
     for case in data["cases"]:
-        check = partial(_check, case, engine, interpret)
-        yield judge(f"{case['Case']}: {case['Model']}", check)
+        yield judge(f"{case['Case']}: {case['Model']}", partial(_check, case, engine))
 
 
-def _check(case: dict[str, Any], engine: VectorModels, interpret: Interpret) -> Iterator[str]:
+def _check(case: dict[str, Any], engine: VectorModels) -> Iterator[str]:
     gas = integer(case["GasLimit"])
     block = mainnet_block(integer(case["BlockNumber"]))
     message = Message(CALLER, CONTRACT, 0, b"", gas)
     try:
-        transaction = TransactionContext(CALLER, 1)
-        outcome = execute(_state(case), block, transaction, message, engine, interpret)
+        outcome = execute(_state(case), block, TransactionContext(CALLER, 1), message, engine)
     except InferRuntimeError:
         yield from differs("the error", case["Error"], RUNTIME_ERROR)
         return

@@ -14,6 +14,8 @@ namespace farmcpu {
 inline constexpr std::uint32_t kMinEdgeBits = 10, kMaxEdgeBits = 32;
 inline constexpr std::uint32_t kMaxProofSize = 64;
 
+class Stopped {};  // thrown where a search was told to stop
+
 bool is_sound(const farmcpu_graph &graph);
 
 farmcpu_proof verify(const farmcpu_graph &graph, const std::uint32_t *edges, std::size_t count);
@@ -27,5 +29,23 @@ std::vector<std::uint32_t> peel(std::vector<Endpoints> &edges, std::uint32_t pai
 // cycles.
 std::vector<std::vector<std::uint32_t>> find_cycles(const std::vector<Endpoints> &edges,
                                                     std::uint32_t length, std::uint32_t pair = 0);
+
+// What all solvers are. One search at a time.
+class GraphSolver {
+ public:
+  virtual ~GraphSolver() = default;
+
+  // Each cycle as its edges, ascending and verified. Throws Stopped.
+  virtual std::vector<std::vector<std::uint32_t>> solve(const farmcpu_graph &graph,
+                                                        const volatile std::int32_t *stop) = 0;
+
+  // Of the last graph: edges there were, and edges left after each trimming round.
+  const std::vector<std::uint64_t> &survivors() const { return survivors_; }
+  const farmcpu_phases &phases() const { return phases_; }
+
+ protected:
+  std::vector<std::uint64_t> survivors_;
+  farmcpu_phases phases_{};
+};
 
 }  // namespace farmcpu

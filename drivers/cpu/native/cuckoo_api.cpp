@@ -1,13 +1,16 @@
 #include <algorithm>
+#include <memory>
 #include <new>
 
+#include "cuckoo_lean.hpp"
 #include "cuckoo_solver.hpp"
 #include "isa.hpp"
 
 using namespace farmcpu;
 
 struct farmcpu_solver {
-  Solver solver;
+  uint32_t edge_bits, cycle;
+  std::unique_ptr<GraphSolver> solver;
 };
 
 uint32_t farmcpu_abi(void) { return FARMCPU_ABI; }
@@ -26,9 +29,26 @@ farmcpu_status farmcpu_siphash_block(const farmcpu_graph *graph, uint64_t edge,
   return FARMCPU_OK;
 }
 
-farmcpu_solver *farmcpu_solver_create(uint32_t edge_bits, uint64_t memory_limit_bytes) try {
-  if (edge_bits < kMinEdgeBits || edge_bits > kMaxSolverEdgeBits) return nullptr;
-  return new farmcpu_solver{Solver(edge_bits, memory_limit_bytes)};
+uint64_t farmcpu_solver_bytes(uint32_t edge_bits, uint32_t cycle, farmcpu_method method,
+                              uint32_t threads) {
+  const bool mean = method == FARMCPU_MEAN;
+  const uint32_t most = mean ? kMaxSolverEdgeBits : kMaxEdgeBits;
+  if (edge_bits < kMinEdgeBits || edge_bits > most) return 0;
+  if (cycle > (mean ? CUCKOO_CUCKAROO : CUCKOO_CUCKATOO) || !threads) return 0;
+  return mean ? mean_bytes(edge_bits) : least_lean_bytes(edge_bits, cycle, threads);
+}
+
+farmcpu_solver *farmcpu_solver_create(uint32_t edge_bits, uint32_t cycle, farmcpu_method method,
+                                      uint32_t threads, uint64_t memory_limit_bytes) try {
+  const uint64_t needed = farmcpu_solver_bytes(edge_bits, cycle, method, threads);
+  if (!needed || needed > memory_limit_bytes) return nullptr;
+  std::unique_ptr<GraphSolver> solver;
+  if (method == FARMCPU_MEAN)
+    solver = std::make_unique<Solver>(edge_bits);
+  else
+    solver = std::make_unique<LeanSolver>(
+        plan_lean(edge_bits, cycle, threads, memory_limit_bytes));
+  return new farmcpu_solver{edge_bits, cycle, std::move(solver)};
 } catch (const std::bad_alloc &) {
   return nullptr;
 }
@@ -39,10 +59,10 @@ farmcpu_status farmcpu_solve(farmcpu_solver *solver, const farmcpu_graph *graph,
                              const volatile int32_t *stop, uint32_t *cycles, size_t capacity,
                              size_t *found) try {
   *found = 0;
-  if (!is_sound(*graph) || graph->edge_bits != solver->solver.edge_bits())
+  if (!is_sound(*graph) || graph->edge_bits != solver->edge_bits ||
+      graph->cycle != solver->cycle)
     return FARMCPU_BAD_ARGUMENT;
-  if (graph->cycle != CUCKOO_CUCKAROO) return FARMCPU_NOT_SUPPORTED;
-  auto solved = solver->solver.solve(*graph, stop);
+  auto solved = solver->solver->solve(*graph, stop);
   std::sort(solved.begin(), solved.end());
   *found = std::min(capacity, solved.size());
   for (size_t i = 0; i < *found; ++i)
@@ -55,12 +75,12 @@ farmcpu_status farmcpu_solve(farmcpu_solver *solver, const farmcpu_graph *graph,
 }
 
 uint64_t farmcpu_solver_survivors(const farmcpu_solver *solver, uint32_t round) {
-  const auto &left = solver->solver.survivors();
+  const auto &left = solver->solver->survivors();
   return round < left.size() ? left[round] : 0;
 }
 
 void farmcpu_solver_phases(const farmcpu_solver *solver, farmcpu_phases *phases) {
-  *phases = solver->solver.phases();
+  *phases = solver->solver->phases();
 }
 
 farmcpu_status farmcpu_find_cycles(const uint32_t *ends, size_t count, uint32_t cycle,

@@ -12,9 +12,6 @@ namespace farmcpu {
 namespace {
 
 constexpr std::uint64_t kGroupEdges = kLanes * kBlockEdges;
-// Edges left after each round, as a share of all (measured on Cuckaroo graphs, any size).
-constexpr double kLeft[] = {1, .632, .296, .175, .117, .084, .063, .049, .040};
-constexpr std::uint32_t kMaxLeanRounds = 8;
 constexpr std::uint32_t kMaxRounds = 400;
 
 // Hash the whole graph: visit(first_edge, words) for each kLanes blocks, word i of block b at
@@ -31,56 +28,29 @@ void for_each_group(const farmcpu_graph &graph, const volatile std::int32_t *sto
   }
 }
 
-// Two-bit counters that stop at 2, packed by four.
-class Counters {
- public:
-  explicit Counters(std::uint64_t nodes) : bytes_(nodes / 4) {}
-  void clear() { std::fill(bytes_.begin(), bytes_.end(), 0); }
-  void count(std::uint32_t node) {
-    const int shift = node % 4 * 2;
-    std::uint8_t &byte = bytes_[node / 4];
-    const std::uint8_t old = byte >> shift & 3;
-    byte |= (old == 0 ? 1 : 2) << shift;
-  }
-  bool has_two(std::uint32_t node) const { return bytes_[node / 4] >> (node % 4 * 2) & 2; }
+std::uint32_t bucket_bits_of(std::uint32_t edge_bits) {
+  // A bucket's counters (a byte a node) fit the first or second cache.
+  return std::clamp<int>(int(edge_bits) - 14, 0, 10);
+}
 
- private:
-  std::vector<std::uint8_t> bytes_;
-};
-
-std::uint64_t lean_bytes(std::uint64_t edges) { return edges / 8 + edges / 2; }
-
-std::uint64_t chunks_for(double share, std::uint64_t edges, std::uint32_t bucket_bits) {
-  const double slack = share < 1 ? 1.0625 : 1.0;
-  const auto listed = static_cast<std::uint64_t>(std::ceil(share * slack * double(edges)));
-  return listed / Chunk::kEdges + (std::uint64_t{2} << bucket_bits) + 16;
+std::uint64_t chunks_for(std::uint32_t edge_bits) {
+  return (std::uint64_t{1} << edge_bits) / Chunk::kEdges +
+         (std::uint64_t{2} << bucket_bits_of(edge_bits)) + 16;
 }
 
 }  // namespace
 
-struct Solver::Lean {
-  explicit Lean(std::uint64_t edges) : alive(edges / 64), counters{Counters(edges), Counters(edges)} {}
-  std::vector<std::uint64_t> alive;  // a bit an edge
-  Counters counters[2];
-};
+std::uint64_t mean_bytes(std::uint32_t edge_bits) {
+  return chunks_for(edge_bits) * kChunkBytes + (std::uint64_t{1} << (edge_bits - bucket_bits_of(edge_bits)));
+}
 
-Solver::Solver(std::uint32_t edge_bits, std::uint64_t memory_limit_bytes) : edge_bits_(edge_bits) {
-  // A bucket's counters (a byte a node) fit the first or second cache.
-  bucket_bits_ = std::clamp<int>(int(edge_bits) - 14, 0, 10);
-  const auto needed = [&](std::uint32_t rounds) {
-    return chunks_for(kLeft[rounds], edges(), bucket_bits_) * kChunkBytes +
-           (rounds ? lean_bytes(edges()) : 0);
-  };
-  while (needed(lean_rounds_) > memory_limit_bytes)
-    if (++lean_rounds_ > kMaxLeanRounds) throw std::bad_alloc();
-  arena_.emplace(chunks_for(kLeft[lean_rounds_], edges(), bucket_bits_));
+Solver::Solver(std::uint32_t edge_bits)
+    : edge_bits_(edge_bits), bucket_bits_(bucket_bits_of(edge_bits)) {
+  arena_.emplace(chunks_for(edge_bits));
   near_.emplace(*arena_, std::size_t{1} << bucket_bits_);
   far_.emplace(*arena_, std::size_t{1} << bucket_bits_);
   counters_.resize(std::size_t{1} << low_bits());
-  if (lean_rounds_) lean_ = std::make_unique<Lean>(edges());
 }
-
-Solver::~Solver() = default;
 
 void Solver::generate(const farmcpu_graph &graph, const volatile std::int32_t *stop) {
   for_each_group(graph, stop, [&](std::uint64_t, const std::uint64_t *words) {
@@ -89,39 +59,6 @@ void Solver::generate(const farmcpu_graph &graph, const volatile std::int32_t *s
       near_->push_if(true, e.u >> low_bits(), e);
     }
   });
-}
-
-// lean_rounds_ rounds on bitmaps alone: pass r drops the edges that round r condemned and
-// counts the survivors' nodes of the other side for round r+1. The last pass lists them.
-void Solver::generate_lean(const farmcpu_graph &graph, const volatile std::int32_t *stop) {
-  auto &alive = lean_->alive;
-  std::fill(alive.begin(), alive.end(), ~std::uint64_t{0});
-  for (std::uint32_t pass = 0; pass <= lean_rounds_; ++pass) {
-    Counters &counted = lean_->counters[(pass + 1) % 2], &counting = lean_->counters[pass % 2];
-    const bool is_last = pass == lean_rounds_, counts_v = pass % 2;
-    counting.clear();
-    std::uint64_t left = 0;
-    for_each_group(graph, stop, [&](std::uint64_t first, const std::uint64_t *words) {
-      for (std::uint64_t b = 0; b < kLanes; ++b) {
-        std::uint64_t &block = alive[first / 64 + b];
-        for (std::uint64_t rest = block; rest; rest &= rest - 1) {
-          const int i = std::countr_zero(rest);
-          const Endpoints e = endpoints_of(words[i * kLanes + b], edge_bits_);
-          if (pass && !counted.has_two(counts_v ? e.u : e.v)) {
-            block ^= std::uint64_t{1} << i;
-            continue;
-          }
-          ++left;
-          const std::uint32_t node = counts_v ? e.v : e.u;
-          if (is_last)
-            near_->push_if(true, node >> low_bits(), e);
-          else
-            counting.count(node);
-        }
-      }
-    });
-    if (pass) survivors_.push_back(left);
-  }
 }
 
 // One round on the edges in near_, which is sorted by the side looked at; leaves them in
@@ -195,10 +132,10 @@ std::vector<std::vector<std::uint32_t>> Solver::solve(const farmcpu_graph &graph
   survivors_.assign(1, edges());
   phases_ = {};
   Stopwatch watch;
-  lean_ ? generate_lean(graph, stop) : generate(graph, stop);
+  generate(graph, stop);
   phases_.generation = watch.lap();
   const std::uint64_t enough = std::max<std::uint64_t>(edges() >> 9, 64);
-  for (std::uint32_t round = lean_rounds_; round < kMaxRounds; ++round) {
+  for (std::uint32_t round = 0; round < kMaxRounds; ++round) {
     if (survivors_.back() <= enough) break;
     if (stop && *stop) throw Stopped();
     survivors_.push_back(trim(round % 2));

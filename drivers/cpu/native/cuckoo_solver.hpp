@@ -14,25 +14,18 @@ namespace farmcpu {
 
 inline constexpr std::uint32_t kMaxSolverEdgeBits = 30;
 
-class Stopped {};
+// Bytes that it takes.
+std::uint64_t mean_bytes(std::uint32_t edge_bits);
 
-class Solver {
+class Solver final : public GraphSolver {
  public:
-  Solver(std::uint32_t edge_bits, std::uint64_t memory_limit_bytes);
+  explicit Solver(std::uint32_t edge_bits);
 
-  // Each cycle as its edges, ascending and verified. Throws Stopped.
   std::vector<std::vector<std::uint32_t>> solve(const farmcpu_graph &graph,
-                                                const volatile std::int32_t *stop);
-
-  std::uint32_t edge_bits() const { return edge_bits_; }
-  const std::vector<std::uint64_t> &survivors() const { return survivors_; }
-  const farmcpu_phases &phases() const { return phases_; }
+                                                const volatile std::int32_t *stop) override;
 
  private:
-  struct Lean;
-
   void generate(const farmcpu_graph &graph, const volatile std::int32_t *stop);
-  void generate_lean(const farmcpu_graph &graph, const volatile std::int32_t *stop);
   std::uint64_t trim(bool by_v);
   std::vector<Endpoints> collect();
   std::vector<std::uint32_t> recover(const farmcpu_graph &graph,
@@ -43,16 +36,10 @@ class Solver {
   std::uint64_t edges() const { return std::uint64_t{1} << edge_bits_; }
   std::uint32_t low_bits() const { return edge_bits_ - bucket_bits_; }
 
-  std::uint32_t edge_bits_, bucket_bits_, lean_rounds_ = 0;
+  std::uint32_t edge_bits_, bucket_bits_;
   std::optional<ChunkArena> arena_;
   std::optional<Buckets> near_, far_;
   std::vector<std::uint8_t> counters_;
-  std::unique_ptr<Lean> lean_;
-  std::vector<std::uint64_t> survivors_;
-  farmcpu_phases phases_{};
-
- public:
-  ~Solver();
 };
 
 }  // namespace farmcpu

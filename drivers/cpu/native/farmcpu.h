@@ -14,7 +14,7 @@ extern "C" {
 #define FARMCPU_API __attribute__((visibility("default")))
 
 /* Grows whenever a signature below changes; the caller compares it at load. */
-#define FARMCPU_ABI 3
+#define FARMCPU_ABI 4
 FARMCPU_API uint32_t farmcpu_abi(void);
 
 /* Instruction set in use: "baseline", "avx2" or "avx512". */
@@ -63,17 +63,27 @@ FARMCPU_API farmcpu_status farmcpu_siphash_block(const farmcpu_graph *graph, uin
 
 typedef struct farmcpu_solver farmcpu_solver;
 
-/* A solver for graphs of one size. It keeps no more than about memory_limit_bytes: where the
- * edge lists (8 bytes an edge) do not fit, edges are first thinned out by bitmaps alone
- * (5/8 byte an edge), which hashes the graph again each time. NULL if not even that fits. */
-FARMCPU_API farmcpu_solver *farmcpu_solver_create(uint32_t edge_bits, uint64_t memory_limit_bytes);
+/* MEAN sorts lists of all edges: fast, 8 bytes an edge or so, up to 30 edge bits of Cuckaroo.
+ * LEAN thins the edges out with bitmaps first, half a byte an edge, and hashes them again for
+ * each round; its threads share the bitmaps. */
+typedef enum { FARMCPU_MEAN = 0, FARMCPU_LEAN = 1 } farmcpu_method;
+
+/* The least memory of a solver for graphs of one size and cycle; 0 where there is none. */
+FARMCPU_API uint64_t farmcpu_solver_bytes(uint32_t edge_bits, uint32_t cycle,
+                                          farmcpu_method method, uint32_t threads);
+
+/* A solver that keeps to about memory_limit_bytes; what is above the least makes LEAN faster.
+ * NULL if the limit is below the least, or the memory cannot be had. */
+FARMCPU_API farmcpu_solver *farmcpu_solver_create(uint32_t edge_bits, uint32_t cycle,
+                                                  farmcpu_method method, uint32_t threads,
+                                                  uint64_t memory_limit_bytes);
 FARMCPU_API void farmcpu_solver_free(farmcpu_solver *solver);
 
 /* Find every cycle of graph->proof_size edges. Each is written to `cycles` as proof_size
  * ascending edges and has passed farmcpu_cuckoo_verify, the cycles in the order of their edges;
- * *found counts them, and is cut at `capacity` cycles. `stop` (may be NULL) is read between trimming rounds: non-zero
- * ends the search with FARMCPU_STOPPED. One call at a time on one solver.
- * NOT_SUPPORTED for a kind of cycle that the solver is not for. */
+ * *found counts them, and is cut at `capacity` cycles. `stop` (may be
+ * NULL) is read often: non-zero ends the search with FARMCPU_STOPPED. One call at a time on one
+ * solver. */
 FARMCPU_API farmcpu_status farmcpu_solve(farmcpu_solver *solver, const farmcpu_graph *graph,
                                          const volatile int32_t *stop, uint32_t *cycles,
                                          size_t capacity, size_t *found);
@@ -84,7 +94,7 @@ FARMCPU_API uint64_t farmcpu_solver_survivors(const farmcpu_solver *solver, uint
 /* Wall seconds that the last solved graph took, by phase. */
 enum { FARMCPU_TIMED_ROUNDS = 8 };
 typedef struct {
-  double generation;                   /* hash every edge and sort by node */
+  double generation;                   /* hash every edge and sort, or count, by node */
   double rounds[FARMCPU_TIMED_ROUNDS]; /* the first trimming rounds, one by one */
   double tail;                         /* all further rounds */
   double peel;                         /* the exact 2-core and its cycles */

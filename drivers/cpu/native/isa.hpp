@@ -16,6 +16,10 @@ struct Kernels {
   void (*siphash_blocks)(const std::uint64_t keys[4], std::uint32_t compression_rounds,
                          std::uint32_t finalisation_rounds, std::uint64_t first_edge,
                          std::uint64_t *words);
+  // The word of each input, which replaces it; count is a multiple of kLanes.
+  void (*siphash_each)(const std::uint64_t keys[4], std::uint32_t compression_rounds,
+                       std::uint32_t finalisation_rounds, std::uint64_t *words,
+                       std::size_t count);
   // sums[i] += weight * values[i * stride], modulo 2^32.
   void (*multiply_add)(std::int32_t *sums, const std::int32_t *values, std::int32_t weight,
                        std::size_t count, std::size_t stride);

@@ -89,6 +89,29 @@ void siphash_blocks(const uint64_t keys[4], uint32_t compression_rounds,
                words + lane);
 }
 
+void siphash_each(const uint64_t keys[4], uint32_t compression_rounds,
+                  uint32_t finalisation_rounds, uint64_t *words, size_t count) {
+  for (size_t first = 0; first < count; first += kVectors * kWidth) {
+    State s;
+    Vector input[kVectors];
+    __builtin_memcpy(input, words + first, sizeof input);
+    for (size_t k = 0; k < kVectors; ++k) {
+      s.v0[k] = Vector{} + keys[0];
+      s.v1[k] = Vector{} + keys[1];
+      s.v2[k] = Vector{} + keys[2];
+      s.v3[k] = (Vector{} + keys[3]) ^ input[k];
+    }
+    for (uint32_t r = 0; r < compression_rounds; ++r) s.round();
+    for (size_t k = 0; k < kVectors; ++k) {
+      s.v0[k] ^= input[k];
+      s.v2[k] ^= Vector{} + 0xff;
+    }
+    for (uint32_t r = 0; r < finalisation_rounds; ++r) s.round();
+    for (size_t k = 0; k < kVectors; ++k) input[k] = (s.v0[k] ^ s.v1[k]) ^ (s.v2[k] ^ s.v3[k]);
+    __builtin_memcpy(words + first, input, sizeof input);
+  }
+}
+
 void multiply_add(int32_t *sums, const int32_t *values, int32_t weight, size_t count,
                   size_t stride) {
   if (stride == 1) {
@@ -110,7 +133,7 @@ int32_t dot(const int32_t *a, const int32_t *b, size_t count) {
 #define FARMCPU_STRING(x) FARMCPU_STRING_OF(x)
 
 extern const Kernels table;
-const Kernels table = {FARMCPU_STRING(FARMCPU_ISA), siphash_blocks, multiply_add, dot};
+const Kernels table = {FARMCPU_STRING(FARMCPU_ISA), siphash_blocks, siphash_each, multiply_add, dot};
 
 }  // namespace FARMCPU_ISA
 }  // namespace farmcpu

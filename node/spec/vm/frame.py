@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from node.spec.state import State
@@ -21,7 +20,6 @@ class Machine:
     transaction: TransactionContext
     infer: Infer
     schedule: Schedule
-    interpret: Interpret
     logs: list[Log] = field(default_factory=list)
     deleted: dict[bytes, None] = field(default_factory=dict)
     """Accounts that destroyed themselves, in that order."""
@@ -124,10 +122,6 @@ class Frame:
         """Raise `WriteProtection` where the state may not be changed."""
         if self.message.is_static:
             raise WriteProtection
-
-
-#: Runs a frame until it calls (its message is returned) or ends (None); raises `VmError`.
-Interpret = Callable[[Frame], Message | None]
 
 
 def _memory_price(words: int) -> int:

@@ -78,14 +78,6 @@ def test_finds_cycles_in_edges_of_another_device(cycle: Cycle) -> None:
     assert total
 
 
-def test_bitmap_rounds_find_the_same() -> None:
-    job = CuckooJob(HEADER, 16)
-    roomy, tight = Solver(16, MEMORY), Solver(16, 1 << 20)
-    for nonce in range(6, 10):
-        assert roomy.solve(job, nonce) == tight.solve(job, nonce)
-        assert roomy.survivors() == tight.survivors()
-
-
 def test_survivors_follow_the_theory() -> None:
     solver = Solver(18, MEMORY)
     solver.solve(CuckooJob(HEADER, 18), 0)

@@ -194,9 +194,8 @@ class AgentProcess:
 
     def runner(self) -> psutil.Process | None:
         for child in psutil.Process(self.pid).children():
-            with contextlib.suppress(psutil.NoSuchProcess):  # A zombie, or gone just now.
-                if "farmctl.agent.runner" in child.cmdline():
-                    return child
+            if "farmctl.agent.runner" in child.cmdline():
+                return child
         return None
 
     async def stop(self, how: signal.Signals = signal.SIGTERM) -> None:
