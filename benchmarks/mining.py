@@ -74,6 +74,7 @@ def summary(seconds: list[float]) -> dict[str, float]:
     parts = statistics.quantiles(seconds, n=20, method="inclusive")
     return {
         "count": len(seconds),
+        "least_ms": min(seconds) * 1e3,
         "p50_ms": parts[9] * 1e3,
         "p95_ms": parts[18] * 1e3,
         "most_ms": max(seconds) * 1e3,

@@ -26,7 +26,8 @@ from farmctl.config import Config, load
 from farmctl.errors import FarmError
 
 DEVICE = "cpu:0"
-ROUND = ("mine", "idle", "mine", "infer", "idle", "infer", "mine")
+PAUSE = "pause"
+ROUND = ("mine", "idle", "mine", "infer", "idle", "infer", "mine", PAUSE, "mine")
 QUICK_ROUNDS, FULL_ROUNDS = 2, 20
 START_SECONDS = 150.0
 STOP_SECONDS = 60.0
@@ -38,23 +39,31 @@ DWELL_SECONDS = 1.0
 def run(quick: bool) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder, running_farm(Path(folder)) as config:
         client = ApiClient(config)
-        change(client, config, ROUND[0])
+        change(client, config, "", ROUND[0])
         taken: dict[tuple[str, str], list[float]] = defaultdict(list)
         for _ in range(QUICK_ROUNDS if quick else FULL_ROUNDS):
             for before, after in pairwise(ROUND):
                 time.sleep(DWELL_SECONDS)
-                taken[before, after].append(change(client, config, after))
+                taken[before, after].append(change(client, config, before, after))
     return {"device": DEVICE, "rows": [summarise(*pair, found) for pair, found in taken.items()]}
 
 
-def change(client: ApiClient, config: Config, workload: str) -> float:
-    """Switch the device; seconds until its rig's confirmation is in the store."""
-    path = f"{device_path(config, DEVICE)}/switch"
-    asked = client.post(path, {"workload": workload, "lock": True})
-    done = wait_for(client, asked, CONFIRM_SECONDS)
+def change(client: ApiClient, config: Config, before: str, after: str) -> float:
+    """Have the device do something else; seconds until its rig's confirmation is in the store."""
+    done = wait_for(
+        client, ask(client, device_path(config, DEVICE), before, after), CONFIRM_SECONDS
+    )
     if done["state"] != "confirmed":
-        raise RuntimeError(f"{workload} was not confirmed: {done['detail']}")
+        raise RuntimeError(f"{after} was not confirmed: {done['detail']}")
     return float(done["seconds"])
+
+
+def ask(client: ApiClient, path: str, before: str, after: str) -> dict[str, Any]:
+    if PAUSE in (before, after):
+        asked = client.post(f"{path}/{'pause' if after == PAUSE else 'resume'}")
+    else:
+        asked = client.post(f"{path}/switch", {"workload": after, "lock": True})
+    return dict(asked)
 
 
 def summarise(before: str, after: str, seconds: list[float]) -> dict[str, Any]:

@@ -75,6 +75,8 @@ class NodeSection:
     """Share of INFER results computed again by the CVM reference."""
     infer_timeout_seconds: float = 10.0
     """After this a worker is taken not to answer."""
+    interpreter: str = "fast"
+    """What runs contracts: `fast`, or the slow `readable` one that it is checked by."""
     storage_bytes: int = 50 * 1024**3
     """Most that models and inputs may take."""
 

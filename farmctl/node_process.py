@@ -23,6 +23,8 @@ from node.models.storage.directory import DirectoryStorage
 from node.service import NodeService
 from node.spec.chain import Chain
 from node.spec.crypto import private_address
+from node.spec.vm import INTERPRETERS
+from node.spec.vm.frame import Interpret
 from node.stratum.server import StratumServer
 from node.work import WorkPackage
 
@@ -113,6 +115,7 @@ class NodeProcess:
             node.host,
             node.port,
             self._announce,
+            _interpret(self._config),
         )
 
     def _announce(self, package: WorkPackage) -> None:
@@ -146,6 +149,14 @@ class NodeProcess:
         """Called from the threads that execute blocks."""
         if self._loop is not None and self.link is not None:
             self._loop.call_soon_threadsafe(self.link.report_engine, model, device, what)
+
+
+def _interpret(config: Config) -> Interpret:
+    try:
+        return INTERPRETERS[config.node.interpreter]
+    except KeyError as error:
+        names = ", ".join(INTERPRETERS)
+        raise ConfigError(f"[node] interpreter: {error} is none of {names}") from error
 
 
 def _chain(config: Config) -> Chain:

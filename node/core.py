@@ -25,7 +25,9 @@ from node.spec.errors import InvalidBlock
 from node.spec.seal import CycleVerifier
 from node.spec.state import State
 from node.spec.types import Block, Header, Transaction
+from node.spec.vm import fast
 from node.spec.vm.context import InferRuntimeError
+from node.spec.vm.frame import Interpret
 from node.store import ChainStore
 from node.work import Hashrates, WorkDesk, WorkPackage
 
@@ -44,7 +46,8 @@ class NodeState:
 
 
 class Node:
-    """``engine`` computes inferences; ``verify_cycle`` checks Cuckaroo cycles."""
+    """``engine`` computes inferences, ``verify_cycle`` checks Cuckaroo cycles, ``interpret`` runs
+    contracts."""
 
     def __init__(
         self,
@@ -56,6 +59,7 @@ class Node:
         verify_cycle: CycleVerifier,
         clock: Callable[[], float] = time.time,
         limits: PoolLimits | None = None,
+        interpret: Interpret = fast.interpret,
     ) -> None:
         self.chain = chain
         self.coinbase = coinbase
@@ -63,7 +67,8 @@ class Node:
         self.minimum_gas_price_wei = (limits or PoolLimits()).minimum_gas_price_wei
         self.store = ChainStore(home / "chain")
         self.inference = Inference(loader, engine)
-        executor = Executor(chain, self.store, self.inference, verify_cycle)
+        self.interpret = interpret
+        executor = Executor(chain, self.store, self.inference, verify_cycle, interpret)
         self.store.begin(chain.name, executor.genesis())
         self.mempool = Mempool(chain, limits)
         self.importer = Importer(chain, self.store, executor, clock, self._follow)

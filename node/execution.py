@@ -15,7 +15,9 @@ from node.spec.meta import is_input, is_model
 from node.spec.seal import CycleVerifier, is_sealed
 from node.spec.state import State
 from node.spec.types import Block, Header, Receipt
+from node.spec.vm import fast
 from node.spec.vm.context import Infer
+from node.spec.vm.frame import Interpret
 from node.store import ChainStore, Executed
 
 #: BLOCKHASH reaches this far back.
@@ -46,13 +48,21 @@ class Ancestry:
 
 
 class Executor:
+    """``interpret`` runs the code of contracts."""
+
     def __init__(
-        self, chain: Chain, store: ChainStore, infer: Infer, verify_cycle: CycleVerifier
+        self,
+        chain: Chain,
+        store: ChainStore,
+        infer: Infer,
+        verify_cycle: CycleVerifier,
+        interpret: Interpret = fast.interpret,
     ) -> None:
         self.chain = chain
         self.store = store
         self.infer = infer
         self._verify_cycle = verify_cycle
+        self.interpret = interpret
 
     def genesis(self) -> Executed:
         overlay = Overlay(self.store)
@@ -76,7 +86,13 @@ class Executor:
         state = State(overlay, parent.state_root)
         infer = CountedInference(self.infer)
         receipts = apply_block(
-            self.chain, parent, block, state, infer, Ancestry(self.store, parent)
+            self.chain,
+            parent,
+            block,
+            state,
+            infer,
+            Ancestry(self.store, parent),
+            self.interpret,
         )
         total = (self.store.total_difficulty(parent.hash()) or 0) + block.header.difficulty
         metas = find_metas(block, receipts, state)

@@ -122,6 +122,7 @@ class Producer:
             state,
             PatientInference(self._executor.infer),
             quota_to_build(parent, self._chain),
+            self._executor.interpret,
         )
         choice = self._choose(transition, state)
         totals = transition.finish(parent, uncles)

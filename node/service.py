@@ -17,6 +17,8 @@ from node.rpc.server import RpcServer
 from node.spec.chain import Chain
 from node.spec.seal import CycleVerifier, is_cycle
 from node.spec.types import Block
+from node.spec.vm import fast
+from node.spec.vm.frame import Interpret
 from node.work import WorkPackage
 
 RECOMMIT_SECONDS = 3.0
@@ -44,8 +46,9 @@ class NodeService:
         rpc_host: str = "127.0.0.1",
         rpc_port: int = 8545,
         on_work: Callable[[WorkPackage], None] = lambda package: None,
+        interpret: Interpret = fast.interpret,
     ) -> None:
-        self.node = Node(chain, home, loader, engine, coinbase, verify_cycle)
+        self.node = Node(chain, home, loader, engine, coinbase, verify_cycle, interpret=interpret)
         self._rpc = RpcServer(self.node, rpc_host, rpc_port)
         self._on_work = on_work
         self._changed = asyncio.Event()

@@ -16,7 +16,7 @@ SOURCES = sorted(
     for path in (ROOT / package).rglob("*.py")
 )
 SHARED_BY_FAMILIES = {"base", "errors", "kernels", "program", "proofs", "worker"}
-PURE = {"Crypto", "coincurve", "numpy", "py_ecc", "rlp", "sha3"} | {
+PURE = {"Crypto", "blake2b", "coincurve", "numpy", "py_ecc", "rlp", "sha3"} | {
     *("__future__", "collections", "dataclasses", "enum", "functools", "hashlib", "itertools"),
     *("json", "math", "re", "struct", "sys", "types", "typing", "zlib"),
 }

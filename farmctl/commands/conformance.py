@@ -1,38 +1,34 @@
-"""``farmctl conformance DIR``: judge this build by the vector files of a folder."""
+"""``farmctl conformance PATH``: judge this build by vector files and official tests."""
 
 from __future__ import annotations
 
 import importlib
+import inspect
 import json
 import pkgutil
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from farmctl import conformance
-from farmctl.conformance import Case, judge
+from farmctl.conformance import Case, Tally, judge
+from farmctl.conformance._machine import CHECKED
+from farmctl.conformance._official import File, is_archive, judge_files, read_files
 from farmctl.errors import NotFound
+from node.spec.vm.frame import Interpret
 
 #: How many failures of one file are listed; the count covers them all.
 LISTED_FAILURES = 20
 
 
-@dataclass(frozen=True)
-class Outcome:
-    """The verdict on one file; ``cases`` is None where its form is not known."""
-
-    name: str
-    cases: tuple[Case, ...] | None
-
-    @property
-    def passed(self) -> int:
-        return sum(case.passed for case in self.cases or ())
-
-    @property
-    def failed(self) -> int:
-        return len(self.cases or ()) - self.passed
+class Choice(StrEnum):
+    BOTH = "both"
+    FAST = "fast"
+    READABLE = "readable"
 
 
 def known_forms() -> set[str]:
@@ -41,38 +37,63 @@ def known_forms() -> set[str]:
     return {module.name for module in modules if not module.name.startswith("_")}
 
 
-def judge_file(path: Path) -> Outcome:
+def judge_vectors(path: Path, interpreters: Mapping[str, Interpret] = CHECKED) -> Tally:
     """Judge one vector file. One that is malformed, or holds no case, has failed."""
-    name = path.stem
-    if name not in known_forms():
-        return Outcome(name, None)
-    module = importlib.import_module(f"farmctl.conformance.{name}")
-    stems = (name, *getattr(module, "COMPANIONS", ()))
+    module = importlib.import_module(f"farmctl.conformance.{path.stem}")
     cases: list[Case] = []
 
     def read() -> list[str]:
+        stems = (path.stem, *getattr(module, "COMPANIONS", ()))
         files = (path.with_name(f"{stem}.json") for stem in stems)
-        cases.extend(module.run(*[json.loads(file.read_text("utf-8")) for file in files]))
+        contents = [json.loads(file.read_text("utf-8")) for file in files]
+        cases.extend(_run(module, contents, interpreters))
         return [] if cases else ["the file holds no case"]
 
     whole = judge("the file", read)
-    return Outcome(name, tuple(cases if whole.passed else [*cases, whole]))
+    return Tally(path.stem, tuple(cases if whole.passed else [*cases, whole]))
 
 
-def judge_folder(folder: Path) -> list[Outcome]:
-    """Judge every ``.json`` file of a folder, by name; raises `NotFound` where there is none."""
-    paths = sorted(folder.glob("*.json")) if folder.is_dir() else []
-    if not paths:
-        raise NotFound(f"{folder} holds no vector files (*.json); name the folder that does")
-    return [judge_file(path) for path in paths]
-
-
-def report(outcome: Outcome) -> None:
-    if outcome.cases is None:
-        typer.echo(f"{outcome.name}: not a known vector form")
+def _run(module: Any, contents: list[Any], interpreters: Mapping[str, Interpret]) -> Iterator[Case]:
+    if "interpret" not in inspect.signature(module.run).parameters:
+        yield from module.run(*contents)
         return
-    typer.echo(f"{outcome.name}: {outcome.passed} passed, {outcome.failed} failed")
-    failures = [case for case in outcome.cases if not case.passed]
+    for name, interpret in interpreters.items():
+        for case in module.run(*contents, interpret=interpret):
+            yield Case(f"{case.name} ({name})", case.passed, case.reason)
+
+
+def judge_path(path: Path, interpreters: Mapping[str, Interpret] = CHECKED) -> Iterator[Tally]:
+    """Judge a file, an archive, or all there are in a folder and below, by name.
+
+    Raises `NotFound` where there is none.
+    """
+    files = [path] if path.is_file() else sorted(path.rglob("*"))
+    vectors = [file for file in files if file.suffix == ".json" and file.stem in known_forms()]
+    others = [file for file in files if file.suffix == ".json" and file not in vectors]
+    archives = [file for file in files if is_archive(file)]
+    if not (vectors or others or archives):
+        raise NotFound(f"{path} holds no vector files (*.json) and no archive of them (*.tar.xz)")
+    for file in vectors:
+        yield judge_vectors(file, interpreters)
+    yield from judge_files(_read(others), interpreters)
+    for file in archives:
+        yield from judge_files(read_files(file), interpreters)
+
+
+def _read(paths: Iterable[Path]) -> Iterator[File]:
+    return ((str(path), path.read_text("utf-8", "replace")) for path in paths)
+
+
+def report(tally: Tally) -> None:
+    if tally.cases is None:
+        typer.echo(f"{tally.name}: not a known vector form")
+        return
+    for reason, count in tally.inapplicable.items():
+        typer.echo(f"{tally.name}: {count} not applicable: {reason}")
+    if tally.inapplicable:
+        return
+    typer.echo(f"{tally.name}: {tally.passed} passed, {tally.failed} failed")
+    failures = [case for case in tally.cases if not case.passed]
     for case in failures[:LISTED_FAILURES]:
         typer.echo(f"  {case.name}: {case.reason}")
     if len(failures) > LISTED_FAILURES:
@@ -82,12 +103,22 @@ def report(outcome: Outcome) -> None:
 def register(app: typer.Typer) -> None:
     @app.command("conformance")
     def run_vectors(
-        folder: Annotated[Path, typer.Argument(help="Folder of vector files (*.json).")],
+        path: Annotated[
+            Path,
+            typer.Argument(help="Folder, file or archive of vectors, or of Ethereum's tests."),
+        ],
+        interpreter: Annotated[
+            Choice, typer.Option(help="What runs contracts: fast, readable, or both in turn.")
+        ] = Choice.BOTH,
     ) -> None:
         """Check this build against vector files; exit 0 only if none failed."""
-        outcomes = judge_folder(folder)
-        for outcome in outcomes:
-            report(outcome)
-        failed = sum(outcome.failed for outcome in outcomes)
-        typer.echo(f"total: {sum(o.passed for o in outcomes)} passed, {failed} failed")
-        raise typer.Exit(1 if failed else 0)
+        chosen = {n: run for n, run in CHECKED.items() if interpreter in (Choice.BOTH, n)}
+        passed, failed = Counter[str](), Counter[str]()
+        for tally in judge_path(path, chosen):
+            report(tally)
+            passed[tally.group] += tally.passed
+            failed[tally.group] += tally.failed
+        for group in sorted(filter(None, passed)):
+            typer.echo(f"all {group}: {passed[group]} passed, {failed[group]} failed")
+        typer.echo(f"total: {passed.total()} passed, {failed.total()} failed")
+        raise typer.Exit(1 if failed.total() else 0)

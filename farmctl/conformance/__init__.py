@@ -3,12 +3,15 @@
 A file ``NAME.json`` is judged by the module ``NAME`` in this folder, which has
 ``run(data) -> Iterable[Case]``; nothing else is edited to add one. A module whose cases need other
 files of the folder names them in ``COMPANIONS``; ``run`` gets their content as further arguments.
+Where ``run`` has an argument ``interpret``, it is called for each interpreter of contracts.
+
+Ethereum's official tests are known by what is in them, not by name: see ``_official``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 
 #: How much of a value is shown in a reason.
 _SHOWN_CHARACTERS = 80
@@ -21,6 +24,27 @@ class Case:
     name: str
     passed: bool
     reason: str = ""
+
+
+@dataclass(frozen=True)
+class Tally:
+    """The verdict on the cases of one file or folder."""
+
+    name: str
+    cases: tuple[Case, ...] | None
+    """None where the file's form is not known."""
+    group: str = ""
+    """What its counts are also summed up under: a fork and an interpreter."""
+    inapplicable: Mapping[str, int] = field(default_factory=dict)
+    """How many cases do not apply, by the reason."""
+
+    @property
+    def passed(self) -> int:
+        return sum(case.passed for case in self.cases or ())
+
+    @property
+    def failed(self) -> int:
+        return len(self.cases or ()) - self.passed
 
 
 def judge(name: str, check: Callable[[], Iterable[str]]) -> Case:

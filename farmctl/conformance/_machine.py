@@ -5,7 +5,15 @@ from __future__ import annotations
 from node.chains import find_chain
 from node.spec.state import State
 from node.spec.trie import MemoryStore
-from node.spec.vm import BlockContext, InferRuntimeError
+from node.spec.vm import BlockContext, InferRuntimeError, fast, interpreter
+from node.spec.vm.frame import Interpret
+
+#: Interpreters that vectors are run through. The fast one compiles everything here, which it
+#: otherwise does with what runs often.
+CHECKED: dict[str, Interpret] = {
+    "readable": interpreter.interpret,
+    "fast": fast.interpret_compiled,
+}
 
 
 class NoModels:

@@ -8,8 +8,9 @@ from typing import Any
 
 from farmctl.conformance import Case, judge
 from farmctl.conformance._machine import NoModels, mainnet_block, new_state, short_address
-from node.spec.vm import Message, Outcome, TransactionContext, execute
+from node.spec.vm import Message, Outcome, TransactionContext, execute, fast
 from node.spec.vm.errors import InvalidOpcode
+from node.spec.vm.frame import Interpret
 
 #: Blocks that the vectors name.
 BLOCKS = {"mainnet_pre_istanbul": 100, "mainnet_istanbul": 3_230_000, "mainnet_neo": 4_650_000}
@@ -18,15 +19,15 @@ PUSHES = bytes.fromhex("6001" * 17)
 GAS = 10_000_000
 
 
-def run(data: Any) -> Iterable[Case]:
+def run(data: Any, interpret: Interpret = fast.interpret) -> Iterable[Case]:
     for fork, prices in data["gas"].items():
         for row, expected in prices.items():
-            yield judge(f"{fork} {row}", partial(_check, fork, row, expected))
+            yield judge(f"{fork} {row}", partial(_check, fork, row, expected, interpret))
 
 
-def _check(fork: str, row: str, expected: str) -> Iterator[str]:
+def _check(fork: str, row: str, expected: str, interpret: Interpret) -> Iterator[str]:
     opcode = int(row.split()[0], 16)
-    outcome = _execute(BLOCKS[fork], opcode)
+    outcome = _execute(BLOCKS[fork], opcode, interpret)
     if expected.startswith("panic"):
         # The program that made the vectors set no gas price and fell over; ours must not.
         if outcome.error is not None:
@@ -48,10 +49,11 @@ def _check_error(outcome: Outcome, opcode: int, expected: str) -> Iterator[str]:
         yield f"should fail with '{expected}', has '{error}'"
 
 
-def _execute(number: int, opcode: int) -> Outcome:
+def _execute(number: int, opcode: int, interpret: Interpret) -> Outcome:
     state = new_state()
     state.set_code(CONTRACT, PUSHES + bytes((opcode, 0)))
     state.begin_transaction()
     message = Message(CALLER, CONTRACT, 0, b"", GAS)
     transaction = TransactionContext(CALLER, gas_price=1)
-    return execute(state, mainnet_block(number), transaction, message, NoModels())
+    block = mainnet_block(number)
+    return execute(state, block, transaction, message, NoModels(), interpret)

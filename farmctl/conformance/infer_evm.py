@@ -24,7 +24,9 @@ from node.spec.vm import (
     Outcome,
     TransactionContext,
     execute,
+    fast,
 )
+from node.spec.vm.frame import Interpret
 
 COMPANIONS = ("cvm_models",)
 
@@ -68,18 +70,20 @@ class VectorModels(NoModels):
         return self._graphs[model]
 
 
-def run(data: Any, models: Any) -> Iterable[Case]:
+def run(data: Any, models: Any, interpret: Interpret = fast.interpret) -> Iterable[Case]:
     engine = VectorModels(models["cases"])
     for case in data["cases"]:
-        yield judge(f"{case['Case']}: {case['Model']}", partial(_check, case, engine))
+        check = partial(_check, case, engine, interpret)
+        yield judge(f"{case['Case']}: {case['Model']}", check)
 
 
-def _check(case: dict[str, Any], engine: VectorModels) -> Iterator[str]:
+def _check(case: dict[str, Any], engine: VectorModels, interpret: Interpret) -> Iterator[str]:
     gas = integer(case["GasLimit"])
     block = mainnet_block(integer(case["BlockNumber"]))
     message = Message(CALLER, CONTRACT, 0, b"", gas)
     try:
-        outcome = execute(_state(case), block, TransactionContext(CALLER, 1), message, engine)
+        transaction = TransactionContext(CALLER, 1)
+        outcome = execute(_state(case), block, transaction, message, engine, interpret)
     except InferRuntimeError:
         yield from differs("the error", case["Error"], RUNTIME_ERROR)
         return

@@ -8,25 +8,27 @@ from typing import Any
 
 from farmctl.conformance import Case, differs, integer, judge, unhex
 from farmctl.conformance._machine import NoModels, mainnet_block, new_state, short_address
-from node.spec.vm import Message, Outcome, TransactionContext, VmError, execute
+from node.spec.vm import Message, Outcome, TransactionContext, VmError, execute, fast
+from node.spec.vm.frame import Interpret
 
 SENDER, SENDER_NONCE, SENDER_BALANCE = short_address(0xF00D), 5, 1_000
 GAS = 3_000_000
 
 
-def run(data: Any) -> Iterable[Case]:
+def run(data: Any, interpret: Interpret = fast.interpret) -> Iterable[Case]:
     for case in data["cases"]:
-        yield judge(case["Case"], partial(_check, case))
+        yield judge(case["Case"], partial(_check, case, interpret))
 
 
-def _check(case: dict[str, Any]) -> Iterator[str]:
+def _check(case: dict[str, Any], interpret: Interpret) -> Iterator[str]:
     state = new_state()
     state.set_nonce(SENDER, SENDER_NONCE)
     state.set_balance(SENDER, SENDER_BALANCE)
     state.begin_transaction()
     message = Message(SENDER, None, 0, unhex(case["Payload"]), GAS)
     block = mainnet_block(integer(case["BlockNumber"]))
-    outcome = execute(state, block, TransactionContext(SENDER, 1), message, NoModels())
+    transaction = TransactionContext(SENDER, 1)
+    outcome = execute(state, block, transaction, message, NoModels(), interpret)
     state.end_transaction()
 
     address = unhex(case["Address"])

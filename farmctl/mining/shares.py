@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -22,30 +24,33 @@ from farmctl.workloads.base import Place
 from node.spec.cuckoo import Verdict
 
 log = logging.getLogger(__name__)
+#: A solution that is not sent costs a verification, 10 ms, at most this often.
+CHECK_SECONDS = 5.0
 SUBMIT_ATTEMPTS = 3
 RETRY_SECONDS = 0.5
 
 
-@dataclass(frozen=True)
+@dataclass
 class Shares:
     """Sends the solutions of one device."""
 
     place: Place
     newest: Callable[[], Work | None]
     """The work that the node offers now."""
+    clock: Callable[[], float] = time.monotonic
+    _verified: float = -math.inf
+    """When a solution was last verified."""
 
     async def take(self, bus: Bus, task: Task, solutions: list[CuckooSolution]) -> None:
         """Send what meets the target. Raises `WrongAnswer` for a solution that is none.
 
-        Every solution that is to be sent is verified first; of the others one each time, so
-        that a device which computes wrongly is known before its first share."""
-        checked = False
+        Every solution that is to be sent is verified first; of the others one each
+        `CHECK_SECONDS`, so that a device which computes wrongly is known before its first share."""
         for solution in solutions:
             sound = task.holds(solution.edges)
             wanted = sound and task.meets_target(solution.edges)
-            if wanted or not sound or not checked:
+            if wanted or not sound or self.clock() - self._verified >= CHECK_SECONDS:
                 await self._verify(task, solution)
-                checked = True
             if wanted:
                 await self._deliver(bus, task.work, solution)
 
@@ -55,6 +60,7 @@ class Shares:
             detail = f"its solution of graph {solution.nonce} is wrong: {verdict.name.lower()}"
             self._tell(task.work, "invalid", detail)
             raise WrongAnswer(f"{self.place.device_id}: {detail}; nothing was sent")
+        self._verified = self.clock()
 
     async def _deliver(self, bus: Bus, work: Work, solution: CuckooSolution) -> None:
         newest = self.newest()

@@ -13,7 +13,8 @@ from node.spec.transition import (
     transactions_root,
 )
 from node.spec.types import Block, Header, Receipt, uncles_hash
-from node.spec.vm import Infer
+from node.spec.vm import Infer, fast
+from node.spec.vm.frame import Interpret
 
 
 def quota_to_import(header: Header) -> int:
@@ -36,6 +37,7 @@ def apply_block(
     state: State,
     infer: Infer,
     block_hash: BlockHashes,
+    interpret: Interpret = fast.interpret,
 ) -> list[Receipt]:
     """Execute a block on its parent's state and check all that its header says of it.
 
@@ -47,7 +49,7 @@ def apply_block(
     if quota < 0:
         raise InvalidBlock(Reason.BAD_QUOTA, "more is used than there is")
     transition = BlockTransition(
-        block_context(chain, block.header, block_hash), state, infer, quota
+        block_context(chain, block.header, block_hash), state, infer, quota, interpret
     )
     for index, transaction in enumerate(block.transactions):
         try:

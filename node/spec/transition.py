@@ -20,8 +20,9 @@ from node.spec.rewards import share_rewards
 from node.spec.state import State
 from node.spec.trie import ordered_root
 from node.spec.types import Header, Receipt, Transaction
-from node.spec.vm import BlockContext, Infer, Message, Outcome, TransactionContext, execute
+from node.spec.vm import BlockContext, Infer, Message, Outcome, TransactionContext, execute, fast
 from node.spec.vm.errors import OutOfGas
+from node.spec.vm.frame import Interpret
 
 #: How far one upload transaction moves an upload on.
 UPLOAD_STEP_BYTES = 512 * 1024
@@ -80,10 +81,18 @@ def quota_to_build(parent: Header, chain: Chain) -> int:
 class BlockTransition:
     """The transactions of one block, one after another, on a state."""
 
-    def __init__(self, context: BlockContext, state: State, infer: Infer, quota: int) -> None:
+    def __init__(
+        self,
+        context: BlockContext,
+        state: State,
+        infer: Infer,
+        quota: int,
+        interpret: Interpret = fast.interpret,
+    ) -> None:
         self._context = context
         self._state = state
         self._infer = infer
+        self._interpret = interpret
         self._quota_left = quota
         self.receipts: list[Receipt] = []
         self.gas_used = 0
@@ -211,6 +220,7 @@ class BlockTransition:
                 gas=gas,
             ),
             self._infer,
+            self._interpret,
         )
 
     def _advance_upload(self, transaction: Transaction) -> int:

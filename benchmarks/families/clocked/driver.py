@@ -1,4 +1,4 @@
-"""The machine's processors as ``clocked:0``, whose searches note when they begin.
+"""The machine's processors as ``clocked:0``, whose searches note when they begin to hash.
 
 Each note is the job's first eight bytes and the system's monotonic clock in nanoseconds, which
 is one clock for all processes, appended to the file that CLOCKED_FILE names.
@@ -26,6 +26,7 @@ class ClockedSearch(CuckooSearch):
     def search(
         self, job: CuckooJob, first_nonce: int, graphs: int, should_stop: Callable[[], bool]
     ) -> tuple[int, list[CuckooSolution]]:
+        self._prepare(job.edge_bits)  # The solver's memory comes before the first hash.
         with open(os.environ["CLOCKED_FILE"], "ab") as file:
             file.write(NOTE.pack(job.header[:8], time.monotonic_ns()))
         return super().search(job, first_nonce, graphs, should_stop)

@@ -99,6 +99,7 @@ def run_call(node: Node, wanted: Call, header: Header, gas: int) -> Outcome:
             TransactionContext(wanted.sender, wanted.gas_price),
             message,
             node.inference,
+            node.interpret,
         )
     except InferRuntimeError as error:
         raise ServerError(f"inference is not available: {error}") from error

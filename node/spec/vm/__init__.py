@@ -4,6 +4,7 @@
 vectors ``evm_op_gas``, ``infer_evm`` and ``meta_create_evm``.
 """
 
+from node.spec.vm import fast, interpreter
 from node.spec.vm.context import (
     BlockContext,
     Infer,
@@ -15,9 +16,11 @@ from node.spec.vm.context import (
     TransactionContext,
 )
 from node.spec.vm.errors import VmError
-from node.spec.vm.interpreter import execute
+from node.spec.vm.execution import execute
+from node.spec.vm.frame import Interpret
 
 __all__ = [
+    "INTERPRETERS",
     "BlockContext",
     "Infer",
     "InferLogicError",
@@ -29,3 +32,9 @@ __all__ = [
     "VmError",
     "execute",
 ]
+
+#: What can run the code of a frame, by name.
+INTERPRETERS: dict[str, Interpret] = {
+    "fast": fast.interpret,
+    "readable": interpreter.interpret,
+}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from node.spec.state import State
@@ -20,6 +21,7 @@ class Machine:
     transaction: TransactionContext
     infer: Infer
     schedule: Schedule
+    interpret: Interpret
     logs: list[Log] = field(default_factory=list)
     deleted: dict[bytes, None] = field(default_factory=dict)
     """Accounts that destroyed themselves, in that order."""
@@ -122,6 +124,10 @@ class Frame:
         """Raise `WriteProtection` where the state may not be changed."""
         if self.message.is_static:
             raise WriteProtection
+
+
+#: Runs a frame until it calls (its message is returned) or ends (None); raises `VmError`.
+Interpret = Callable[[Frame], Message | None]
 
 
 def _memory_price(words: int) -> int:

@@ -194,8 +194,9 @@ class AgentProcess:
 
     def runner(self) -> psutil.Process | None:
         for child in psutil.Process(self.pid).children():
-            if "farmctl.agent.runner" in child.cmdline():
-                return child
+            with contextlib.suppress(psutil.NoSuchProcess):  # A zombie, or gone just now.
+                if "farmctl.agent.runner" in child.cmdline():
+                    return child
         return None
 
     async def stop(self, how: signal.Signals = signal.SIGTERM) -> None:

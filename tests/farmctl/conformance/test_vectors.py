@@ -11,7 +11,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from farmctl.cli import build_app
-from farmctl.commands.conformance import judge_file, judge_folder, known_forms
+from farmctl.commands.conformance import judge_path, judge_vectors, known_forms
 from farmctl.conformance import blocks, differs, judge
 from farmctl.errors import NotFound
 
@@ -24,7 +24,7 @@ def run_command(folder: Path) -> Result:
 
 @pytest.mark.parametrize("name", KNOWN)
 def test_every_vector_passes(vector_folder: Path, name: str) -> None:
-    outcome = judge_file(vector_folder / f"{name}.json")
+    outcome = judge_vectors(vector_folder / f"{name}.json")
     assert outcome.cases
     assert [case for case in outcome.cases if not case.passed] == []
 
@@ -51,7 +51,7 @@ def test_the_report(vector_folder: Path, tmp_path: Path) -> None:
     assert wrong.exit_code == 1
     assert "rewards: 6 passed, 1 failed" in wrong.output
     assert "case 2, block 100: miner should be 1, is 7437500000000000000" in wrong.output
-    assert "other: not a known vector form" in wrong.output
+    assert "other.json: not a known vector form" in wrong.output
     assert wrong.output.splitlines()[-1] == "total: 12 passed, 1 failed"
 
 
@@ -60,14 +60,14 @@ def test_the_report(vector_folder: Path, tmp_path: Path) -> None:
 def test_a_malformed_file_has_failed(tmp_path: Path, name: str, text: str) -> None:
     path = tmp_path / f"{name}.json"
     path.write_text(text)
-    outcome = judge_file(path)
+    outcome = judge_vectors(path)
     assert outcome.failed > 0
     assert outcome.passed == 0
 
 
 def test_a_folder_without_vectors_is_named(tmp_path: Path) -> None:
     with pytest.raises(NotFound, match=str(tmp_path)):
-        judge_folder(tmp_path)
+        list(judge_path(tmp_path))
 
 
 def test_a_check_that_raises_has_failed() -> None:

@@ -12,7 +12,7 @@ from drivers.selftest import CUCKOO_ANSWER, CUCKOO_JOB
 from farmctl.errors import BusError
 from farmctl.memory_bus import MemoryBus
 from farmctl.messages import Message, Submission, SubmissionReply, Work
-from farmctl.mining.shares import Shares
+from farmctl.mining.shares import CHECK_SECONDS, Shares
 from farmctl.mining.task import read_work
 from farmctl.workloads.base import Place
 from tests.farmctl.rig_bench import Told
@@ -114,6 +114,21 @@ async def test_a_wrong_solution_is_found_out(
         await take(place, bus, WRONG, of=work)
     assert [event.outcome for event in told] == ["invalid"]
     assert not node.seen
+
+
+async def test_what_is_not_sent_is_verified_now_and_then(
+    place: Place, told: Told, bus: MemoryBus, node: Judge
+) -> None:
+    now = 0.0
+    shares = Shares(place, lambda: HARD, lambda: now)
+    await shares.take(bus, read_work(HARD), [CUCKOO_ANSWER, WRONG])
+    now = CHECK_SECONDS - 1
+    await shares.take(bus, read_work(HARD), [WRONG])
+    assert not told
+    now = CHECK_SECONDS
+    with pytest.raises(WrongAnswer):
+        await shares.take(bus, read_work(HARD), [WRONG])
+    assert [event.outcome for event in told] == ["invalid"] and not node.seen
 
 
 async def test_every_solution_that_is_sent_was_verified(

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field, replace
 from node.spec.chain import Chain, Genesis
 from node.spec.state import State
 from node.spec.trie import MemoryStore
-from node.spec.vm import BlockContext, Message, Outcome, TransactionContext, execute
+from node.spec.vm import BlockContext, Message, Outcome, TransactionContext, execute, fast
+from node.spec.vm.frame import Interpret
 
 _GENESIS = Genesis(nonce=bytes(8), extra=b"", difficulty=1, gas_limit=8_000_000, supply=0, alloc={})
 CHAIN = Chain(name="bench", chain_id=7, network_id=7, genesis=_GENESIS)
@@ -42,6 +43,7 @@ class Bench:
     chain: Chain = CHAIN
     models: Models = field(default_factory=Models)
     state: State = field(default_factory=lambda: State(MemoryStore()))
+    interpret: Interpret = fast.interpret
 
     def put(self, code: bytes | str, address: bytes = CONTRACT) -> bytes:
         self.state.set_code(address, bytes.fromhex(code) if isinstance(code, str) else code)
@@ -65,7 +67,8 @@ class Bench:
             gas_limit=8_000_000,
             block_hash=lambda number: number.to_bytes(32, "big"),
         )
-        return execute(self.state, block, TransactionContext(CALLER, 3), message, self.models)
+        transaction = TransactionContext(CALLER, 3)
+        return execute(self.state, block, transaction, message, self.models, self.interpret)
 
 
 def push(number: int, size: int = 0) -> bytes:

@@ -1,19 +1,13 @@
-"""Ethereum's official state tests, run by our transition and machine with Ethereum's parameters.
-
-The archive is looked for in the folder ``FARMCTL_ETHEREUM_TESTS``, else in
-``../shared/data/ethereum-tests`` beside the repository.
-"""
+"""Ethereum's official state tests, run by our transition and machine with Ethereum's parameters."""
 
 from __future__ import annotations
 
-import json
-import os
-import tarfile
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
+from farmctl.conformance import differs
+from farmctl.conformance._machine import NoModels
 from node.spec import rlp
 from node.spec.chain import Chain, Genesis, VmParameters
 from node.spec.crypto import keccak
@@ -22,11 +16,8 @@ from node.spec.state import State
 from node.spec.transaction import Transaction
 from node.spec.transition import BlockTransition
 from node.spec.trie import MemoryStore, Trie
-from node.spec.vm import BlockContext, InferRuntimeError
-
-ROOT = Path(__file__).resolve().parents[3]
-FOLDER = Path(os.environ.get("FARMCTL_ETHEREUM_TESTS", ROOT.parent / "shared/data/ethereum-tests"))
-ARCHIVE = FOLDER / "state-tests.tar.xz"
+from node.spec.vm import BlockContext
+from node.spec.vm.frame import Interpret
 
 NEVER = 2**63
 _GENESIS = Genesis(nonce=bytes(8), extra=b"", difficulty=1, gas_limit=8_000_000, supply=0, alloc={})
@@ -46,11 +37,8 @@ CHAINS = {
     for fork, istanbul in (("ConstantinopleFix", NEVER), ("Istanbul", 0))
 }
 
-#: Folders that do not apply: an account with code may send transactions in Cortex, where Ethereum
-#: came to refuse it (EIP-3607), at all forks.
-DEPARTURES = ("/stEIP3607/",)
-#: 4,294,967,295 rounds of BLAKE2F: hours in Python.
-UNBEARABLE = ("/CALLBlake2f_MaxRounds.json",)
+#: Folders that do not apply, and why.
+DEPARTURES = {"stEIP3607": "an account with code may send transactions in Cortex (EIP-3607)"}
 
 
 @dataclass(frozen=True)
@@ -62,46 +50,24 @@ class StateCase:
     test: dict[str, Any]
     post: dict[str, Any]
 
-    def check(self) -> str | None:
-        """What is wrong, or None."""
+    @property
+    def departure(self) -> str:
+        """Why the case does not apply; empty where it does."""
+        if self.fork not in CHAINS:
+            return f"Cortex never was at {self.fork}"
+        found = (why for folder, why in DEPARTURES.items() if f"/{folder}/" in self.name)
+        return next(found, "")
+
+    def check(self, interpret: Interpret) -> Iterator[str]:
+        """Yield what is wrong."""
         state = _pre_state(self.test["pre"])
-        logs = _apply(state, CHAINS[self.fork], self.test, self.post)
-        if logs != _bytes(self.post["logs"]):
-            return "the logs differ"
-        root = _ethereum_root(state)
-        return None if root == _bytes(self.post["hash"]) else "the state root differs"
+        logs = _apply(state, CHAINS[self.fork], self.test, self.post, interpret)
+        yield from differs("the hash of the logs", _bytes(self.post["logs"]), logs)
+        yield from differs("the state root", _bytes(self.post["hash"]), _ethereum_root(state))
 
 
-class NoModels:
-    """Ethereum has no inference."""
-
-    def operations(self, model: bytes, raw_size: int) -> int:
-        raise InferRuntimeError("no models")
-
-    def input_data(self, infohash: bytes, raw_size: int) -> bytes:
-        raise InferRuntimeError("no models")
-
-    def run(self, model: bytes, data: bytes, raw_size: int) -> bytes:
-        raise InferRuntimeError("no models")
-
-
-def read_cases(every: int = 1, offset: int = 0) -> Iterator[StateCase]:
-    """The cases of each file; of all of them, one in ``every``."""
-    count = 0
-    with tarfile.open(ARCHIVE) as archive:
-        for member in archive:
-            if not member.name.endswith(".json"):
-                continue
-            if any(part in member.name for part in DEPARTURES + UNBEARABLE):
-                continue
-            file = archive.extractfile(member)
-            for case in _file_cases(member.name, json.load(file)) if file else ():
-                if count % every == offset:
-                    yield case
-                count += 1
-
-
-def _file_cases(path: str, tests: dict[str, Any]) -> Iterator[StateCase]:
+def read_cases(path: str, tests: dict[str, Any]) -> Iterator[StateCase]:
+    """The cases of one file, ``path`` within its archive or folder."""
     for name, test in tests.items():
         for fork, posts in test["post"].items():
             for index, post in enumerate(posts):
@@ -131,7 +97,13 @@ def _pre_state(accounts: dict[str, Any]) -> State:
     return state
 
 
-def _apply(state: State, chain: Chain, test: dict[str, Any], post: dict[str, Any]) -> bytes:
+def _apply(
+    state: State,
+    chain: Chain,
+    test: dict[str, Any],
+    post: dict[str, Any],
+    interpret: Interpret,
+) -> bytes:
     """Apply the transaction; return the hash of its logs."""
     env = test["env"]
     context = BlockContext(
@@ -145,11 +117,11 @@ def _apply(state: State, chain: Chain, test: dict[str, Any], post: dict[str, Any
     )
     try:
         transaction = _transaction(test["transaction"], post, chain)
-        applied = BlockTransition(context, state, NoModels(), quota=0).apply(transaction)
+        transition = BlockTransition(context, state, NoModels(), 0, interpret)
+        applied = transition.apply(transaction)
     except (InvalidTransaction, rlp.RlpError):
         return keccak(rlp.encode([]))
-    logs = [[log.address, list(log.topics), log.data] for log in applied.receipt.logs]
-    return keccak(rlp.encode(logs))
+    return keccak(rlp.encode([log.items() for log in applied.receipt.logs]))
 
 
 def _transaction(fields: dict[str, Any], post: dict[str, Any], chain: Chain) -> Transaction:

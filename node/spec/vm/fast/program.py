@@ -1,0 +1,97 @@
+"""A contract's code, the traces compiled from it, and where it has been."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import lru_cache
+
+from node.spec.crypto import keccak
+from node.spec.vm.context import Message
+from node.spec.vm.control import PUSH1, PUSH32, jump_destinations
+from node.spec.vm.errors import InvalidJump, OutOfGas
+from node.spec.vm.fast.tracing import Code, write_trace
+from node.spec.vm.frame import Frame
+from node.spec.vm.interpreter import interpret
+from node.spec.vm.opcodes import operations
+from node.spec.vm.schedule import Schedule
+
+JUMPI = 0x57
+
+#: A position is compiled when it has been entered this often.
+PATIENCE = 12
+#: Contracts kept, the most recently used; and characters of Python that each may become. A
+#: character costs about two bytes once compiled, so all of them together at most 128 MiB.
+MAX_PROGRAMS = 256
+MAX_SOURCE_CHARACTERS = 2**18
+
+#: Runs a path. True: go on at the frame's position. False: only the readable interpreter can do
+#: what comes there. A message: the frame calls.
+Trace = Callable[[Frame], Message | bool]
+
+
+class Program:
+    """``patience`` 0 compiles everything at once, whether it has run before or not."""
+
+    def __init__(self, code: bytes, schedule: Schedule, patience: int) -> None:
+        self._code = Code(code, operations(schedule), jump_destinations(code), self._is_warm)
+        self._names = _names(schedule)
+        self._patience = patience
+        self._starts = self._code.targets | _after_branches(code)
+        self._entered: dict[int, int] = {}
+        self._traces: dict[int, Trace] = {}
+        self._characters_left = MAX_SOURCE_CHARACTERS
+
+    def run(self, frame: Frame) -> Message | None:
+        """Run until the frame calls (its message is returned) or ends (None)."""
+        size, find = len(self._code.code), self._traces.get
+        while frame.pc < size:
+            trace = find(frame.pc) or self._enter(frame.pc)
+            step = trace(frame) if trace else False
+            if step is True:
+                continue
+            message = interpret(frame, self._starts) if step is False else step
+            if message is not None:
+                return message
+        return None
+
+    def _enter(self, pc: int) -> Trace | None:
+        """Note that this position is reached; its trace once that has happened often enough."""
+        count = self._entered[pc] = self._entered.get(pc, 0) + 1
+        if count <= self._patience or self._characters_left <= 0:
+            return None
+        source = write_trace(self._code, pc)
+        self._characters_left -= len(source)
+        scope: dict[str, Callable[[frozenset[int]], Trace]] = {}
+        exec(compile(source, "<trace>", "exec"), self._names, scope)
+        trace = self._traces[pc] = scope["make"](self._code.targets)
+        return trace
+
+    def _is_warm(self, pc: int) -> bool:
+        return not self._patience or pc in self._entered
+
+
+@lru_cache(MAX_PROGRAMS)
+def find_program(code: bytes, schedule: Schedule, patience: int = PATIENCE) -> Program:
+    return Program(code, schedule, patience)
+
+
+@lru_cache(maxsize=64)
+def _names(schedule: Schedule) -> dict[str, object]:
+    """What a trace refers to by name; the functions of the operations among it."""
+    functions = {
+        f"op_{opcode:02x}": operation.execute
+        for opcode, operation in enumerate(operations(schedule))
+        if operation is not None
+    }
+    return {**functions, "keccak": keccak, "InvalidJump": InvalidJump, "OutOfGas": OutOfGas}
+
+
+def _after_branches(code: bytes) -> frozenset[int]:
+    """Where code goes on when a JUMPI does not jump."""
+    found, pc = [], 0
+    while pc < len(code):
+        opcode = code[pc]
+        pc += opcode - PUSH1 + 2 if PUSH1 <= opcode <= PUSH32 else 1
+        if opcode == JUMPI:
+            found.append(pc)
+    return frozenset(found)
