@@ -11,7 +11,7 @@ from enum import IntEnum
 import numpy as np
 from numpy.typing import NDArray
 
-from drivers.base import CuckooJob, CuckooSolution
+from drivers.base import CuckooJob, CuckooSolution, Found, tell
 from drivers.cpu import library
 from drivers.errors import BadArgument, DriverError, OutOfMemory
 from drivers.kernels.graphs import MIN_EDGE_BITS, Cycle
@@ -211,7 +211,12 @@ class CuckooSearch:
         self._stopped = False
 
     def search(
-        self, job: CuckooJob, first_nonce: int, graphs: int, should_stop: Callable[[], bool]
+        self,
+        job: CuckooJob,
+        first_nonce: int,
+        graphs: int,
+        should_stop: Callable[[], bool],
+        found: Found | None = None,
     ) -> tuple[int, list[CuckooSolution]]:
         """See `drivers.base.CuckooSession`. `stop` ends it too, even within a graph."""
         graph_of(job, first_nonce)
@@ -221,11 +226,12 @@ class CuckooSearch:
         while done < graphs and not should_stop() and not self._stopped:
             at_once = min(graphs - done, len(self._solvers))
             nonces = range(first_nonce + done, first_nonce + done + at_once)
-            for found in self._solve_each(job, nonces):
-                if found is None:
+            for cycles in self._solve_each(job, nonces):
+                if cycles is None:
                     return done, solutions
                 done += 1
-                solutions += found
+                solutions += cycles
+                tell(cycles, found)
         return done, solutions
 
     def verify(self, job: CuckooJob, nonce: int, edges: Sequence[int]) -> bool:
