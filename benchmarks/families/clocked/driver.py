@@ -31,7 +31,7 @@ class ClockedSearch(CuckooSearch):
         should_stop: Callable[[], bool],
         found: Found | None = None,
     ) -> tuple[int, list[CuckooSolution]]:
-        self._prepare(job.edge_bits)  # The solver's memory comes before the first hash.
+        self._prepare(job)  # The solver's memory comes before the first hash.
         with open(os.environ["CLOCKED_FILE"], "ab") as file:
             file.write(NOTE.pack(job.header[:8], time.monotonic_ns()))
         return super().search(job, first_nonce, graphs, should_stop, found)
