@@ -162,19 +162,19 @@ class WorkerSession:
     def _await_answer(self, hears: _Hears | None) -> tuple[bool, object]:
         deadline = time.monotonic() + self.deadline_seconds
         while True:
-            while not self._channel.poll(POLL_SECONDS if hears else self.deadline_seconds):
-                if time.monotonic() >= deadline:
-                    self.close()
-                    raise DeadlineExceeded(
-                        f"no answer in {self.deadline_seconds:g} s; the worker was ended"
-                    )
-                if hears and not self._stopped and hears.should_stop():
-                    self.stop()
-            kind, content = self._channel.recv()
-            if kind is not Kind.FOUND:
-                return kind is Kind.SUCCEEDED, content
-            if hears and hears.found:
-                hears.found(content)
+            if self._channel.poll(POLL_SECONDS if hears else self.deadline_seconds):
+                kind, content = self._channel.recv()
+                if kind is not Kind.FOUND:
+                    return kind is Kind.SUCCEEDED, content
+                if hears and hears.found:
+                    hears.found(content)
+            elif time.monotonic() >= deadline:
+                self.close()
+                raise DeadlineExceeded(
+                    f"no answer in {self.deadline_seconds:g} s; the worker was ended"
+                )
+            if hears and not self._stopped and hears.should_stop():
+                self.stop()
 
 
 def open_session(
