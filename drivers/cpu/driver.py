@@ -80,7 +80,9 @@ class CpuDevice:
         """See `drivers.base.Tunable`: how many threads mine."""
         if capability != Capability.CUCKOO:
             return ({},)
-        return ({}, *({"threads": count} for count in thread_counts(psutil.cpu_count() or 1)))
+        processors = psutil.cpu_count() or 1
+        others = (n for n in thread_counts(processors) if n != default_threads(processors))
+        return ({}, *({"threads": count} for count in others))
 
 
 class Driver:
@@ -111,14 +113,19 @@ def _open(capability: Capability, **options: Any) -> Session:
     options.setdefault("memory_limit_bytes", default_memory_limit_bytes())
     if capability == Capability.INFER:
         return InferRuns(**options)
-    options.setdefault("threads", max(1, (psutil.cpu_count() or 1) - 1))
+    options.setdefault("threads", default_threads(psutil.cpu_count() or 1))
     return CuckooSearch(**options)
 
 
 def thread_counts(processors: int) -> list[int]:
     """One thread, two, four …, then all processors but one, and all."""
     doublings = {1 << n for n in range(processors.bit_length())}
-    return sorted(doublings | {max(1, processors - 1), processors})
+    return sorted(doublings | {default_threads(processors), processors})
+
+
+def default_threads(processors: int) -> int:
+    """All but one, which is left to the rest of the rig."""
+    return max(1, processors - 1)
 
 
 def default_memory_limit_bytes() -> int:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drivers import proofs
-from drivers.base import CuckooJob, CuckooSolution, Found, tell
+from drivers.base import CuckooJob, CuckooSolution
 from drivers.errors import BadArgument, OutOfMemory, WrongAnswer
 from drivers.kernels.gpu.launcher import Launcher
 from drivers.kernels.gpu.plan import Plan
@@ -55,12 +55,7 @@ class GpuSearch:
         """Edges for which there was no room, over all searches: lost fidelity."""
 
     def search(
-        self,
-        job: CuckooJob,
-        first_nonce: int,
-        graphs: int,
-        should_stop: Callable[[], bool],
-        found: Found | None = None,
+        self, job: CuckooJob, first_nonce: int, graphs: int, should_stop: Callable[[], bool]
     ) -> tuple[int, list[CuckooSolution]]:
         """See `drivers.base.CuckooSession`. `stop` ends it too, within a round of trimming.
 
@@ -84,8 +79,7 @@ class GpuSearch:
                 trimmed = trimmer.wait()
                 if self._stopped:
                     break
-                solutions += (cycles := self._solve(job, nonce, trimmer, trimmed))
-                tell(cycles, found)
+                solutions += self._solve(job, nonce, trimmer, trimmed)
                 done += 1
                 free.append(trimmer)
                 self._rest()
@@ -103,15 +97,11 @@ class GpuSearch:
         for trimmer in self._trimmers:
             trimmer.stop(stopped)
 
-    def release(self) -> None:
-        """Free the GPU's memory; the next search takes it again."""
+    def close(self) -> None:
+        self._stopped = True
         for trimmer in self._trimmers:
             trimmer.close()
         self._trimmers = []
-
-    def close(self) -> None:
-        self._stopped = True
-        self.release()
 
     def survivors(self, job: CuckooJob, nonce: int) -> Trimmed:
         """Trim one graph and say what is left after each round."""
@@ -127,7 +117,9 @@ class GpuSearch:
     def _prepare(self, graphs: Graphs) -> None:
         if self._trimmers and self._trimmers[0].plan.graphs == graphs:
             return
-        self.release()
+        for trimmer in self._trimmers:
+            trimmer.close()
+        self._trimmers = []
         found = self.plan(graphs)
         fitting = self._gpu.memory_bytes // found.memory_bytes
         count = min(self._options.graphs_at_once or 2, fitting)

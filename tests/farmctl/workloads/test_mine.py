@@ -11,6 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from drivers import registry
 from drivers.errors import DeadlineExceeded, DeviceLost, DriverError, WrongAnswer
 from farmctl.domain import Priority, Workload
 from farmctl.memory_bus import MemoryBus
@@ -23,6 +24,7 @@ from farmctl.messages import (
     SubmissionReply,
     Work,
 )
+from farmctl.tuning.records import Tuned, TuningFile
 from farmctl.workloads import mine
 from farmctl.workloads.base import Pausable, Place
 from farmctl.workloads.mine import Mine, create
@@ -281,8 +283,53 @@ async def test_leaving_sends_what_was_found(place: Place, node: Node, told: Told
     running = asyncio.create_task(made.run())
     await until(lambda: bool(node.taken))
     await made.stop()
-    assert made._found.empty() and len(shares(told, "accepted")) == len(node.taken)
+    assert made._found.empty() and len(told) == len(node.taken)
     with contextlib.suppress(asyncio.CancelledError):
         running.cancel()
         await running
     assert not workers()
+
+
+def keep_tuning(place: Place, options: dict[str, int | str | bool]) -> None:
+    info = registry.find_device("cpu", "cpu:0").info
+    TuningFile(place.folder).put(
+        Tuned(
+            hardware_id=info.hardware_id,
+            driver_version=info.driver_version,
+            algorithm="cuckaroo 4-8",
+            edge_bits=EDGE_BITS,
+            options=options,
+            graphs_per_second=1.0,
+            measured_at=0.0,
+        )
+    )
+
+
+async def test_session_is_opened_as_the_tuner_found_best(place: Place, node: Node) -> None:
+    keep_tuning(place, {"threads": 2})
+    made = Mine(place, {})
+    await made.start()
+    running = asyncio.create_task(made.run())
+    try:
+        await until(lambda: bool(node.taken))
+        assert made._tuned == {"threads": 2}
+        await node.offer(work_of(2, edge_bits=EDGE_BITS + 1))
+        await until(lambda: made._tuned == {})
+    finally:
+        await made.stop()
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+
+
+async def test_tuned_options_that_no_longer_work_are_left(place: Place, node: Node) -> None:
+    keep_tuning(place, {"threads": 0, "colour": "red"})
+    made = Mine(place, {})
+    await made.start()
+    running = asyncio.create_task(made.run())
+    try:
+        await until(lambda: bool(node.taken))
+        assert made._tuned == {}
+    finally:
+        await made.stop()
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
