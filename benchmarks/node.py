@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 import tempfile
 import time
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,8 @@ from node.models.storage.directory import DirectoryStorage
 from node.spec.crypto import private_address
 from node.spec.seal import meets_target
 from node.spec.types import Block, Transaction
+from node.spec.vm import fast
+from node.spec.vm.frame import Interpret
 
 EDGE_BITS = 10
 BLOCK_SECONDS = 4
@@ -47,12 +50,7 @@ def measure(name: str, count: int, transfers: int) -> dict[str, Any]:
         clock = Clock()
         source, sink = (open_node(Path(folder) / name, clock) for name in ("source", "sink"))
         blocks = [make_block(source, clock, number, transfers) for number in range(count)]
-        received = [block.encode() for block in blocks]
-        started = time.perf_counter()
-        for block in map(Block.decode, received):
-            if sink.import_block(block) is not Outcome.HEAD:
-                raise RuntimeError(f"block {block.header.number} did not become the head")
-        seconds = time.perf_counter() - started
+        seconds = import_timed(sink, blocks, time.perf_counter)
         if sink.head() != source.head():
             raise RuntimeError("the nodes do not agree")
         for node in (source, sink):
@@ -66,28 +64,53 @@ def measure(name: str, count: int, transfers: int) -> dict[str, Any]:
     }
 
 
+def import_timed(
+    node: Node, blocks: list[Block], clock: Callable[[], float] = time.process_time
+) -> float:
+    """Seconds that a node takes to import blocks from their bytes."""
+    received = [block.encode() for block in blocks]
+    started = clock()
+    for block in map(Block.decode, received):
+        if node.import_block(block) is not Outcome.HEAD:
+            raise RuntimeError(f"block {block.header.number} did not become the head")
+    return clock() - started
+
+
 class Clock:
     """Each block's time is `BLOCK_SECONDS` after the last, so that the difficulty stays."""
 
-    def __init__(self) -> None:
-        self.now = 1_600_000_000.0
+    def __init__(self, now: float = 1_600_000_000.0) -> None:
+        self.now = now
 
     def __call__(self) -> float:
         return self.now
 
 
-def open_node(home: Path, clock: Clock) -> Node:
+def open_node(home: Path, clock: Clock, interpret: Interpret = fast.interpret) -> Node:
     loader = GraphLoader(DirectoryStorage(home / "models"))
-    return Node(CHAIN, home, loader, ReferenceEngine(loader), bytes(20), verify_cycle, clock)
+    return Node(
+        CHAIN,
+        home,
+        loader,
+        ReferenceEngine(loader),
+        bytes(20),
+        verify_cycle,
+        clock,
+        interpret=interpret,
+    )
 
 
 def make_block(node: Node, clock: Clock, number: int, transfers: int) -> Block:
+    nonces = range(number * transfers, (number + 1) * transfers)
+    unsigned = (Transaction(n, 1, 21_000, (n + 1).to_bytes(20, "big"), 1, b"") for n in nonces)
+    return mine(node, clock, (t.sign(KEY, CHAIN.chain_id) for t in unsigned))
+
+
+def mine(node: Node, clock: Clock, transactions: Iterable[Transaction]) -> Block:
+    """A block of these transactions, in the node that it is mined by."""
     clock.now += BLOCK_SECONDS
-    for index in range(transfers):
-        nonce = number * transfers + index
-        to = (nonce + 1).to_bytes(20, "big")
-        sent = Transaction(nonce, 1, 21_000, to, 1, b"").sign(KEY, CHAIN.chain_id)
-        node.send(sent)
+    for transaction in transactions:
+        node.send(transaction)
     package = node.refresh_work()
     nonce, edges = solve(package.block)
     return node.submit(package.seal_hash, nonce, edges)

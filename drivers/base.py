@@ -193,17 +193,33 @@ class CuckooSolution:
     edges: tuple[int, ...]
 
 
+#: Called with a cycle as soon as it is found.
+Found = Callable[[CuckooSolution], None]
+
+
+def tell(solutions: Sequence[CuckooSolution], found: Found | None) -> None:
+    """Tell each solution to whoever listens."""
+    if found:
+        for solution in solutions:
+            found(solution)
+
+
 class CuckooSession(Session, Protocol):
     """A session may have two methods more: ``stop(stopped: bool)``, from another thread, which
     ends the running search at its next trimming round, and ``release()``, which frees the memory
     held between searches while the session stays open."""
 
     def search(
-        self, job: CuckooJob, first_nonce: int, graphs: int, should_stop: Callable[[], bool]
+        self,
+        job: CuckooJob,
+        first_nonce: int,
+        graphs: int,
+        should_stop: Callable[[], bool],
+        found: Found | None = None,
     ) -> tuple[int, list[CuckooSolution]]:
         """Search ``graphs`` graphs from ``first_nonce`` on; return how many were done (fewer
         if ``should_stop`` said so between two graphs) and every verified cycle found, by nonce
-        and by edges."""
+        and by edges. Each cycle is told to ``found`` as soon as it is there."""
         ...
 
     def verify(self, job: CuckooJob, nonce: int, edges: Sequence[int]) -> bool:

@@ -17,6 +17,8 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import Enum
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, Self, cast
@@ -24,13 +26,30 @@ from typing import Any, Self, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from drivers.base import Capability, CuckooJob, CuckooSolution
+from drivers.base import Capability, CuckooJob, CuckooSolution, Found
 from drivers.errors import DeadlineExceeded, DeviceLost, DriverError
 from drivers.program import Program
 
 START_SECONDS = 60.0
 #: How often ``should_stop`` is asked; `WorkerSession.stop` does not wait for it.
 POLL_SECONDS = 0.05
+
+
+class Kind(Enum):
+    """What a worker says."""
+
+    FOUND = "found"
+    """A cycle, while a search goes on."""
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True)
+class _Hears:
+    """What a search asks of its caller, and tells it, while it lasts."""
+
+    should_stop: Callable[[], bool]
+    found: Found | None
 
 
 class WorkerSession:
@@ -58,10 +77,16 @@ class WorkerSession:
         return self._process.pid
 
     def search(
-        self, job: CuckooJob, first_nonce: int, graphs: int, should_stop: Callable[[], bool]
+        self,
+        job: CuckooJob,
+        first_nonce: int,
+        graphs: int,
+        should_stop: Callable[[], bool],
+        found: Found | None = None,
     ) -> tuple[int, list[CuckooSolution]]:
+        hears = _Hears(should_stop, found)
         try:
-            answer = self._call("search", job, first_nonce, graphs, should_stop=should_stop)
+            answer = self._call("search", job, first_nonce, graphs, hears=hears)
         finally:
             with self._sending:
                 self._searching = self._stopped = False
@@ -112,14 +137,12 @@ class WorkerSession:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _call(
-        self, method: str, *arguments: object, should_stop: Callable[[], bool] | None = None
-    ) -> object:
+    def _call(self, method: str, *arguments: object, hears: _Hears | None = None) -> object:
         if self._lifeline < 0:
             raise DeviceLost("the session is closed; open a new one")
         try:
             self._send(method, arguments)
-            succeeded, answer = self._await_answer(should_stop)
+            succeeded, answer = self._await_answer(hears)
         except (EOFError, OSError):
             self.close()
             status = self._process.returncode
@@ -136,18 +159,22 @@ class WorkerSession:
             if self._searching and self._stopped:
                 self._channel.send((self._calls, "stop", ()))
 
-    def _await_answer(self, should_stop: Callable[[], bool] | None) -> tuple[bool, object]:
+    def _await_answer(self, hears: _Hears | None) -> tuple[bool, object]:
         deadline = time.monotonic() + self.deadline_seconds
-        while not self._channel.poll(POLL_SECONDS if should_stop else self.deadline_seconds):
-            if time.monotonic() >= deadline:
+        while True:
+            if self._channel.poll(POLL_SECONDS if hears else self.deadline_seconds):
+                kind, content = self._channel.recv()
+                if kind is not Kind.FOUND:
+                    return kind is Kind.SUCCEEDED, content
+                if hears and hears.found:
+                    hears.found(content)
+            elif time.monotonic() >= deadline:
                 self.close()
                 raise DeadlineExceeded(
                     f"no answer in {self.deadline_seconds:g} s; the worker was ended"
                 )
-            if should_stop and should_stop():
+            if hears and not self._stopped and hears.should_stop():
                 self.stop()
-                should_stop = None
-        return cast(tuple[bool, object], self._channel.recv())
 
 
 def open_session(

@@ -17,6 +17,7 @@ from typing import Any
 from drivers import registry
 from drivers.base import Capability, CuckooJob, CuckooSolution, Session
 from drivers.errors import BadArgument, DriverError, NotSupported
+from drivers.worker import Kind
 
 
 class Worker:
@@ -45,18 +46,18 @@ class Worker:
             else:
                 self._calls.put((number, method, arguments))
 
-    def _answer(self, number: int, method: str, arguments: tuple[Any, ...]) -> tuple[bool, object]:
+    def _answer(self, number: int, method: str, arguments: tuple[Any, ...]) -> tuple[Kind, object]:
         try:
             if method == "open":
                 self._open(*arguments)
-                return True, None
+                return Kind.SUCCEEDED, None
             if method == "search":
-                return True, self._search(number, *arguments)
-            return True, self._method(method)(*arguments)
+                return Kind.SUCCEEDED, self._search(number, *arguments)
+            return Kind.SUCCEEDED, self._method(method)(*arguments)
         except DriverError as error:
-            return False, error
+            return Kind.FAILED, error
         except Exception as error:  # noqa: BLE001 - top of the loop: the owner decides
-            return False, DriverError(f"{method} failed: {type(error).__name__}: {error}")
+            return Kind.FAILED, DriverError(f"{method} failed: {type(error).__name__}: {error}")
 
     def _open(
         self, family: str, device_id: str, capability: Capability, options: dict[str, Any]
@@ -72,10 +73,13 @@ class Worker:
         with self._lock:
             self._searching = number
             self._interrupt(self._stopped >= number)
-        found: tuple[int, list[CuckooSolution]] = self._method("search")(
-            job, first_nonce, graphs, lambda: self._stopped >= number
+        searched: tuple[int, list[CuckooSolution]] = self._method("search")(
+            job, first_nonce, graphs, lambda: self._stopped >= number, self._tell
         )
-        return found
+        return searched
+
+    def _tell(self, solution: CuckooSolution) -> None:
+        self._channel.send((Kind.FOUND, solution))
 
     def _stop(self, number: int) -> None:
         with self._lock:

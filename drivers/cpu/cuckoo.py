@@ -11,7 +11,7 @@ from enum import IntEnum
 import numpy as np
 from numpy.typing import NDArray
 
-from drivers.base import CuckooJob, CuckooSolution
+from drivers.base import CuckooJob, CuckooSolution, Found, tell
 from drivers.cpu import library
 from drivers.errors import BadArgument, DriverError, OutOfMemory
 from drivers.kernels.graphs import MIN_EDGE_BITS, Cycle
@@ -19,6 +19,13 @@ from drivers.kernels.jobs import keys_of_job
 
 MAX_CYCLES = 256
 """Cycles taken from one graph; beyond any seen (1/42 of graphs has one 42-cycle)."""
+
+
+SHARED_EDGE_BITS = 25
+"""From here on threads share a graph."""
+
+MAX_SHARING_THREADS = 8
+"""Threads in one graph: each has a chunk begun in thousands of lists."""
 
 
 class Proof(IntEnum):
@@ -119,8 +126,7 @@ def _refusal(edge_bits: int, cycle: Cycle, memory_limit_bytes: int, threads: int
 class Solver:
     """A native solver for graphs of one size and cycle; one search at a time.
 
-    ``method`` is chosen by the memory unless told. The threads of LEAN work on one graph; MEAN
-    has one.
+    ``method`` is chosen by the memory unless told. Its threads share each graph.
     """
 
     def __init__(
@@ -191,11 +197,26 @@ class Solver:
             self._handle = None
 
 
+def share_out(
+    threads: int, edge_bits: int, cycle: Cycle, memory_limit_bytes: int
+) -> tuple[int, int]:
+    """Graphs at once, and threads in each. Below `SHARED_EDGE_BITS` a graph's rounds are too
+    short to be worth meeting at their ends; above, two graphs would take twice the memory."""
+    within = min(threads, MAX_SHARING_THREADS) if edge_bits >= SHARED_EDGE_BITS else 1
+    needed = needed_bytes(Method.MEAN, edge_bits, cycle, within)
+    graphs = threads // within
+    if needed is not None and needed * graphs <= memory_limit_bytes:
+        return graphs, within
+    if needed is not None and within > 1 and needed <= memory_limit_bytes:
+        return memory_limit_bytes // needed, within
+    return 1, threads
+
+
 class CuckooSearch:
     """A `drivers.base.CuckooSession` on the CPU.
 
-    ``threads`` graphs are searched at once, each within its share of ``memory_limit_bytes``;
-    where that share does not do for the fast method, all threads search one graph.
+    ``threads`` share large graphs, and search small ones each by itself (`share_out`), all
+    within ``memory_limit_bytes``.
     ``niceness`` is added to that of the process, for the searching threads alone.
     """
 
@@ -211,7 +232,12 @@ class CuckooSearch:
         self._stopped = False
 
     def search(
-        self, job: CuckooJob, first_nonce: int, graphs: int, should_stop: Callable[[], bool]
+        self,
+        job: CuckooJob,
+        first_nonce: int,
+        graphs: int,
+        should_stop: Callable[[], bool],
+        found: Found | None = None,
     ) -> tuple[int, list[CuckooSolution]]:
         """See `drivers.base.CuckooSession`. `stop` ends it too, even within a graph."""
         graph_of(job, first_nonce)
@@ -221,11 +247,12 @@ class CuckooSearch:
         while done < graphs and not should_stop() and not self._stopped:
             at_once = min(graphs - done, len(self._solvers))
             nonces = range(first_nonce + done, first_nonce + done + at_once)
-            for found in self._solve_each(job, nonces):
-                if found is None:
+            for cycles in self._solve_each(job, nonces):
+                if cycles is None:
                     return done, solutions
                 done += 1
-                solutions += found
+                solutions += cycles
+                tell(cycles, found)
         return done, solutions
 
     def verify(self, job: CuckooJob, nonce: int, edges: Sequence[int]) -> bool:
@@ -255,12 +282,11 @@ class CuckooSearch:
         if ready and (ready.edge_bits, ready.cycle) == (job.edge_bits, job.cycle):
             return
         self.release()
-        size, threads, limit = (job.edge_bits, job.cycle), self._threads, self._memory_limit_bytes
-        needed = needed_bytes(Method.MEAN, *size)
-        if needed is not None and needed * threads <= limit:
-            self._solvers = [Solver(size[0], limit // threads, size[1]) for _ in range(threads)]
-        else:
-            self._solvers = [Solver(size[0], limit, size[1], threads)]
+        limit = self._memory_limit_bytes
+        graphs, threads = share_out(self._threads, job.edge_bits, job.cycle, limit)
+        self._solvers = [
+            Solver(job.edge_bits, limit // graphs, job.cycle, threads) for _ in range(graphs)
+        ]
 
     def _solve_each(self, job: CuckooJob, nonces: range) -> list[list[CuckooSolution] | None]:
         if self._pool is None:

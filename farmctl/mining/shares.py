@@ -2,7 +2,7 @@
 
 A solution of older work is sent only where it may still make a whole block: at the height of the
 newest work (a template of the same height with other transactions). One of a lower height is
-dropped and counted as stale, without a message.
+dropped and counted as stale, without a message, and so is a second cycle of one graph.
 """
 
 from __future__ import annotations
@@ -40,19 +40,20 @@ class Shares:
     clock: Callable[[], float] = time.monotonic
     _verified: float = -math.inf
     """When a solution was last verified."""
+    _sent: tuple[str, int] | None = None
+    """Work and nonce of what was sent last: a node takes one cycle of a graph."""
 
-    async def take(self, bus: Bus, task: Task, solutions: list[CuckooSolution]) -> None:
-        """Send what meets the target. Raises `WrongAnswer` for a solution that is none.
+    async def take(self, bus: Bus, task: Task, solution: CuckooSolution) -> None:
+        """Send it if it meets the target. Raises `WrongAnswer` for a solution that is none.
 
         Every solution that is to be sent is verified first; of the others one each
         `CHECK_SECONDS`, so that a device which computes wrongly is known before its first share."""
-        for solution in solutions:
-            sound = task.holds(solution.edges)
-            wanted = sound and task.meets_target(solution.edges)
-            if wanted or not sound or self.clock() - self._verified >= CHECK_SECONDS:
-                await self._verify(task, solution)
-            if wanted:
-                await self._deliver(bus, task.work, solution)
+        sound = task.holds(solution.edges)
+        wanted = sound and task.meets_target(solution.edges)
+        if wanted or not sound or self.clock() - self._verified >= CHECK_SECONDS:
+            await self._verify(task, solution)
+        if wanted:
+            await self._deliver(bus, task.work, solution)
 
     async def _verify(self, task: Task, solution: CuckooSolution) -> None:
         verdict = await asyncio.to_thread(judge, task, solution)
@@ -63,13 +64,21 @@ class Shares:
         self._verified = self.clock()
 
     async def _deliver(self, bus: Bus, work: Work, solution: CuckooSolution) -> None:
-        newest = self.newest()
-        if newest is not None and newest.height > work.height:
-            detail = f"not sent: the work is at height {newest.height} by now"
-            self._tell(work, "stale", detail)
+        if why := self._objection(work, solution):
+            self._tell(work, "stale", f"not sent: {why}")
             return
+        self._sent = (work.seal_hash, solution.nonce)
         outcome, detail = await self._send(bus, work, solution)
         self._tell(work, outcome, detail)
+
+    def _objection(self, work: Work, solution: CuckooSolution) -> str:
+        """Why a right solution is worth nothing, if it is not."""
+        newest = self.newest()
+        if newest is not None and newest.height > work.height:
+            return f"the work is at height {newest.height} by now"
+        if self._sent == (work.seal_hash, solution.nonce):
+            return "another cycle of the same graph was"
+        return ""
 
     async def _send(
         self, bus: Bus, work: Work, solution: CuckooSolution

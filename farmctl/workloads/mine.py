@@ -13,27 +13,27 @@ from drivers.base import Capability, CuckooJob, CuckooSolution
 from drivers.errors import BadArgument, DriverError, NotSupported, OutOfMemory
 from drivers.worker import WorkerSession, open_session
 from farmctl.agent.faults import fault_code
-from farmctl.agent.rate import Rate
 from farmctl.bus import Bus
 from farmctl.errors import BadWork, BusError
 from farmctl.messages import AssignmentMessage, FaultEvent, Message, Work
 from farmctl.mining.nonces import Stretch
 from farmctl.mining.shares import Shares
+from farmctl.mining.speed import Speed
 from farmctl.mining.task import Task, read_work
 from farmctl.mining.tuned import find_options
 from farmctl.tuning.records import Options
 from farmctl.workloads.base import Place
 
 log = logging.getLogger(__name__)
-#: A search lasts about this long: what it found is sent when it ends.
-SEARCH_SECONDS = 0.25
+#: A search lasts about this long; solutions come while it goes on, and new work ends it.
+SEARCH_SECONDS = 2.0
 #: Work is asked for again after this, in case an announcement was lost.
 POLL_SECONDS = 3.0
 #: A search that takes so much longer than the last one has hung.
 HUNG_FACTOR = 20
 DEADLINE_SECONDS = (30.0, 600.0)
-#: Searches whose solutions wait to be verified and sent; the device waits when there are more.
-WAITING_SEARCHES = 64
+#: Solutions that wait to be verified and sent; the device waits when there are more.
+WAITING_SOLUTIONS = 64
 #: How long leaving may take for what was found before.
 SETTLE_SECONDS = 15.0
 OPTIONS = frozenset({"threads"})
@@ -56,12 +56,10 @@ class Mine:
         self._wanted.set()
         self._leaving = False
         self._searching = asyncio.Lock()
-        self._found: asyncio.Queue[tuple[Task, list[CuckooSolution]]] = asyncio.Queue(
-            WAITING_SEARCHES
-        )
+        self._found: asyncio.Queue[tuple[Task, CuckooSolution]] = asyncio.Queue(WAITING_SOLUTIONS)
         self._fault: Exception | None = None
         self._refused = ""
-        self._graphs = Rate()
+        self._speed = Speed()
         self._size: object = None
         self._batch = 1
         self._deadline_seconds = DEADLINE_SECONDS[1]
@@ -92,6 +90,7 @@ class Mine:
         """Stop searching and free the device's memory. The worker process stays, where the
         family can free the memory without ending it."""
         self._wanted.clear()
+        self._speed.forget()
         self._interrupt()
         async with self._searching:
             if self._session is None:
@@ -109,7 +108,7 @@ class Mine:
         self._wanted.set()
 
     def rates(self) -> Mapping[str, float]:
-        return {"graphs_per_second": self._graphs.per_second()}
+        return {"graphs_per_second": self._speed.graphs_per_second()}
 
     async def run(self) -> None:
         bus = await self._place.link.wait()
@@ -152,9 +151,9 @@ class Mine:
     async def _settle(self, bus: Bus) -> None:
         """Verify and send what was found, while the device searches on."""
         while True:
-            task, solutions = await self._found.get()
+            task, solution = await self._found.get()
             try:
-                await self._shares.take(bus, task, solutions)
+                await self._shares.take(bus, task, solution)
             except Exception as error:  # noqa: BLE001 - top of the loop: `_check` raises it
                 self._fault = error
                 self._changed.set()
@@ -189,6 +188,7 @@ class Mine:
         size = (job.edge_bits, job.rounds)
         if size != self._size:
             self._size, self._batch = size, 1
+            self._speed.forget()
             self._deadline_seconds = DEADLINE_SECONDS[1]
             await self._use(await asyncio.to_thread(find_options, self._place, job))
 
@@ -219,29 +219,34 @@ class Mine:
 
     async def _search(self, task: Task, stretch: Stretch) -> None:
         """Search one batch, which new work, a pause and a switch cut short."""
+        loop = asyncio.get_running_loop()
 
         def should_stop() -> bool:
             return not (self._wanted.is_set() and self._is_current(task.work))
 
+        def keep(solution: CuckooSolution) -> None:
+            """From the thread that waits for the device."""
+            asyncio.run_coroutine_threadsafe(self._found.put((task, solution)), loop).result()
+
         async with self._searching:
-            if self._session is None or should_stop():
+            session = self._session
+            if session is None or should_stop():
                 return
+            session.deadline_seconds = self._deadline_seconds
             began = time.monotonic()
             first, graphs = stretch.take(self._batch)
-            search = self._session.search
-            self._session.deadline_seconds = self._deadline_seconds
-            done, solutions = await asyncio.to_thread(search, task.job, first, graphs, should_stop)
+            done, _ = await asyncio.to_thread(
+                session.search, task.job, first, graphs, should_stop, keep
+            )
             stretch.advance(done)
             self._measure(done, time.monotonic() - began)
-            if solutions:
-                await self._found.put((task, solutions))
 
     def _measure(self, graphs: int, seconds: float) -> None:
         if not graphs:
             return
-        self._graphs.add(graphs, seconds)
+        self._speed.add(graphs, seconds)
         each = max(seconds / graphs, 1e-6)
-        self._batch = max(1, min(2 * self._batch, int(SEARCH_SECONDS / each)))
+        self._batch = max(1, min(4 * self._batch, int(SEARCH_SECONDS / each)))
         least, most = DEADLINE_SECONDS
         self._deadline_seconds = min(most, max(least, HUNG_FACTOR * self._batch * each))
 

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 import psutil
 import pytest
 
-from drivers.base import Capability, CuckooJob
+from drivers.base import Capability, CuckooJob, CuckooSolution
 from drivers.errors import BadArgument, DeadlineExceeded, DeviceLost, NotSupported
 from drivers.worker import WorkerSession, open_session
 
@@ -43,6 +43,14 @@ def test_search_is_stopped_within_a_graph(session: WorkerSession) -> None:
     assert session.search(LONG_JOB, 0, 1000, never)[0] < 1000
     assert time.monotonic() - started < 5
     assert session.search(CuckooJob(bytes(32), 12), 0, 3, never)[0] == 3
+
+
+def test_cycles_are_told_while_the_search_goes_on(session: WorkerSession) -> None:
+    told: list[CuckooSolution] = []
+    job = CuckooJob(bytes(32), 12)
+    done, found = session.search(job, 0, 100_000, lambda: len(told) >= 3, told.append)
+    assert 0 < done < 100_000, "the third cycle ended it"
+    assert told == found and len(found) >= 3
 
 
 def test_should_stop_is_heard(session: WorkerSession) -> None:
@@ -88,7 +96,7 @@ def test_killed_worker_is_a_lost_device(session: WorkerSession) -> None:
 
 OWNER = """
 import sys, threading
-from drivers.base import Capability, CuckooJob
+from drivers.base import Capability, CuckooJob, CuckooSolution
 from drivers.worker import open_session
 opened = []
 thread = threading.Thread(

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
-from drivers.base import Capability, CuckooJob, CuckooSolution, Session
+from drivers.base import Capability, CuckooJob, CuckooSolution, Found, Session
 from drivers.cpu import driver as cpu
 from drivers.cpu.cuckoo import CuckooSearch
 from drivers.cpu.driver import CpuDevice
@@ -24,12 +24,17 @@ NOTE = struct.Struct("<8sQ")
 
 class ClockedSearch(CuckooSearch):
     def search(
-        self, job: CuckooJob, first_nonce: int, graphs: int, should_stop: Callable[[], bool]
+        self,
+        job: CuckooJob,
+        first_nonce: int,
+        graphs: int,
+        should_stop: Callable[[], bool],
+        found: Found | None = None,
     ) -> tuple[int, list[CuckooSolution]]:
-        self._prepare(job.edge_bits)  # The solver's memory comes before the first hash.
+        self._prepare(job)  # The solver's memory comes before the first hash.
         with open(os.environ["CLOCKED_FILE"], "ab") as file:
             file.write(NOTE.pack(job.header[:8], time.monotonic_ns()))
-        return super().search(job, first_nonce, graphs, should_stop)
+        return super().search(job, first_nonce, graphs, should_stop, found)
 
 
 class ClockedDevice(CpuDevice):

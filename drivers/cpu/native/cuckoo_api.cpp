@@ -3,7 +3,7 @@
 #include <new>
 
 #include "cuckoo_lean.hpp"
-#include "cuckoo_solver.hpp"
+#include "cuckoo_mean.hpp"
 #include "isa.hpp"
 
 using namespace farmcpu;
@@ -12,6 +12,8 @@ struct farmcpu_solver {
   uint32_t edge_bits, cycle;
   std::unique_ptr<GraphSolver> solver;
 };
+
+constexpr uint32_t kMaxThreads = 256;
 
 uint32_t farmcpu_abi(void) { return FARMCPU_ABI; }
 
@@ -31,11 +33,10 @@ farmcpu_status farmcpu_siphash_block(const farmcpu_graph *graph, uint64_t edge,
 
 uint64_t farmcpu_solver_bytes(uint32_t edge_bits, uint32_t cycle, farmcpu_method method,
                               uint32_t threads) {
-  const bool mean = method == FARMCPU_MEAN;
-  const uint32_t most = mean ? kMaxSolverEdgeBits : kMaxEdgeBits;
-  if (edge_bits < kMinEdgeBits || edge_bits > most) return 0;
-  if (cycle > (mean ? CUCKOO_CUCKAROO : CUCKOO_CUCKATOO) || !threads) return 0;
-  return mean ? mean_bytes(edge_bits) : least_lean_bytes(edge_bits, cycle, threads);
+  if (edge_bits < kMinEdgeBits || edge_bits > kMaxEdgeBits) return 0;
+  if (cycle > CUCKOO_CUCKATOO || !threads || threads > kMaxThreads) return 0;
+  return method == FARMCPU_MEAN ? MeanSolver::bytes(edge_bits, threads)
+                                : least_lean_bytes(edge_bits, cycle, threads);
 }
 
 farmcpu_solver *farmcpu_solver_create(uint32_t edge_bits, uint32_t cycle, farmcpu_method method,
@@ -44,7 +45,7 @@ farmcpu_solver *farmcpu_solver_create(uint32_t edge_bits, uint32_t cycle, farmcp
   if (!needed || needed > memory_limit_bytes) return nullptr;
   std::unique_ptr<GraphSolver> solver;
   if (method == FARMCPU_MEAN)
-    solver = std::make_unique<Solver>(edge_bits);
+    solver = std::make_unique<MeanSolver>(edge_bits, threads);
   else
     solver = std::make_unique<LeanSolver>(
         plan_lean(edge_bits, cycle, threads, memory_limit_bytes));

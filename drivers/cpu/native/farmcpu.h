@@ -17,7 +17,8 @@ extern "C" {
 #define FARMCPU_ABI 4
 FARMCPU_API uint32_t farmcpu_abi(void);
 
-/* Instruction set in use: "baseline", "avx2" or "avx512". */
+/* Instruction set in use: "baseline", "avx2" or "avx512": the best that the processor has, or
+ * the one that the environment's FARMCPU_ISA names if it has that. */
 FARMCPU_API const char *farmcpu_isa(void);
 
 typedef enum {
@@ -63,9 +64,9 @@ FARMCPU_API farmcpu_status farmcpu_siphash_block(const farmcpu_graph *graph, uin
 
 typedef struct farmcpu_solver farmcpu_solver;
 
-/* MEAN sorts lists of all edges: fast, 8 bytes an edge or so, up to 30 edge bits of Cuckaroo.
- * LEAN thins the edges out with bitmaps first, half a byte an edge, and hashes them again for
- * each round; its threads share the bitmaps. */
+/* MEAN sorts lists of all edges: fast, 6 or 7 bytes an edge. LEAN thins the edges out with bitmaps
+ * first, half a byte an edge, and hashes them again for each round. The threads of both (1 ...
+ * 256) share a graph. */
 typedef enum { FARMCPU_MEAN = 0, FARMCPU_LEAN = 1 } farmcpu_method;
 
 /* The least memory of a solver for graphs of one size and cycle; 0 where there is none. */

@@ -27,7 +27,8 @@ struct Kernels {
   std::int32_t (*dot)(const std::int32_t *a, const std::int32_t *b, std::size_t count);
 };
 
-// The best set this machine runs; fixed at first use.
+// The best set this machine runs, or the one that the environment's FARMCPU_ISA names if the
+// machine runs it (the baseline if not); fixed at first use.
 const Kernels &kernels();
 
 }  // namespace farmcpu

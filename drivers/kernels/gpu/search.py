@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drivers import proofs
-from drivers.base import CuckooJob, CuckooSolution
+from drivers.base import CuckooJob, CuckooSolution, Found, tell
 from drivers.errors import BadArgument, OutOfMemory, WrongAnswer
 from drivers.kernels.gpu.launcher import Launcher
 from drivers.kernels.gpu.plan import Plan
@@ -55,7 +55,12 @@ class GpuSearch:
         """Edges for which there was no room, over all searches: lost fidelity."""
 
     def search(
-        self, job: CuckooJob, first_nonce: int, graphs: int, should_stop: Callable[[], bool]
+        self,
+        job: CuckooJob,
+        first_nonce: int,
+        graphs: int,
+        should_stop: Callable[[], bool],
+        found: Found | None = None,
     ) -> tuple[int, list[CuckooSolution]]:
         """See `drivers.base.CuckooSession`. `stop` ends it too, within a round of trimming.
 
@@ -79,7 +84,8 @@ class GpuSearch:
                 trimmed = trimmer.wait()
                 if self._stopped:
                     break
-                solutions += self._solve(job, nonce, trimmer, trimmed)
+                solutions += (cycles := self._solve(job, nonce, trimmer, trimmed))
+                tell(cycles, found)
                 done += 1
                 free.append(trimmer)
                 self._rest()
@@ -97,11 +103,15 @@ class GpuSearch:
         for trimmer in self._trimmers:
             trimmer.stop(stopped)
 
-    def close(self) -> None:
-        self._stopped = True
+    def release(self) -> None:
+        """Free the GPU's memory; the next search takes it again."""
         for trimmer in self._trimmers:
             trimmer.close()
         self._trimmers = []
+
+    def close(self) -> None:
+        self._stopped = True
+        self.release()
 
     def survivors(self, job: CuckooJob, nonce: int) -> Trimmed:
         """Trim one graph and say what is left after each round."""
@@ -117,9 +127,7 @@ class GpuSearch:
     def _prepare(self, graphs: Graphs) -> None:
         if self._trimmers and self._trimmers[0].plan.graphs == graphs:
             return
-        for trimmer in self._trimmers:
-            trimmer.close()
-        self._trimmers = []
+        self.release()
         found = self.plan(graphs)
         fitting = self._gpu.memory_bytes // found.memory_bytes
         count = min(self._options.graphs_at_once or 2, fitting)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -14,7 +16,16 @@ import pytest
 
 from drivers import proofs
 from drivers.base import CuckooJob
-from drivers.cpu.cuckoo import CuckooSearch, Proof, Solver, siphash_block, verify
+from drivers.cpu.cuckoo import (
+    CuckooSearch,
+    Method,
+    Proof,
+    Solver,
+    needed_bytes,
+    share_out,
+    siphash_block,
+    verify,
+)
 from drivers.errors import BadArgument, DriverError
 from drivers.kernels.graphs import Cycle
 from drivers.kernels.reference import hash_graphs
@@ -37,6 +48,7 @@ def job_of(header40: str) -> tuple[CuckooJob, int]:
     return CuckooJob(header[:32], 30), int.from_bytes(header[32:], "little")
 
 
+@pytest.mark.parametrize("cycle", Cycle)
 @pytest.mark.parametrize(
     ("edge_bits", "proof_size", "rounds", "graphs"),
     [
@@ -50,10 +62,10 @@ def job_of(header40: str) -> tuple[CuckooJob, int]:
     ],
 )
 def test_same_cycles_as_reference(
-    edge_bits: int, proof_size: int, rounds: tuple[int, int], graphs: int
+    edge_bits: int, proof_size: int, rounds: tuple[int, int], graphs: int, cycle: Cycle
 ) -> None:
-    job = CuckooJob(HEADER, edge_bits, rounds, proof_size)
-    solver = Solver(edge_bits, MEMORY)
+    job = CuckooJob(HEADER, edge_bits, rounds, proof_size, cycle)
+    solver = Solver(edge_bits, MEMORY, cycle)
     total = 0
     for nonce, graph in enumerate(hash_graphs(job, range(graphs))):
         expected = graph.cycles()
@@ -76,6 +88,50 @@ def test_finds_cycles_in_edges_of_another_device(cycle: Cycle) -> None:
         assert sorted(map(tuple, found.tolist())) == expected, f"nonce {nonce}"
         total += len(expected)
     assert total
+
+
+@pytest.mark.parametrize("cycle", Cycle)
+def test_threads_share_a_graph(cycle: Cycle) -> None:
+    job = CuckooJob(HEADER, 17, (2, 4), 4, cycle)
+    one, three = Solver(17, MEMORY, cycle), Solver(17, MEMORY, cycle, threads=3)
+    cycles = 0
+    for nonce in range(20):
+        found = one.solve(job, nonce)
+        assert found == three.solve(job, nonce)
+        assert one.survivors() == three.survivors()
+        cycles += len(found or [])
+    assert cycles, "too few cycles to mean anything"
+
+
+def test_large_graphs_are_shared_and_small_ones_not() -> None:
+    def needed(threads: int) -> int:
+        return needed_bytes(Method.MEAN, 29, Cycle.CUCKAROO, threads) or 0
+
+    assert share_out(4, 19, Cycle.CUCKAROO, MEMORY) == (4, 1)
+    assert share_out(4, 29, Cycle.CUCKAROO, needed(4)) == (1, 4)
+    assert share_out(16, 29, Cycle.CUCKAROO, 2 * needed(8)) == (2, 8)
+    assert share_out(16, 29, Cycle.CUCKAROO, needed(8)) == (1, 8)
+    assert share_out(4, 29, Cycle.CUCKAROO, needed(4) - 1) == (1, 4), "lean"
+
+
+@pytest.mark.parametrize("isa", ["baseline", "avx2", "avx512"])
+def test_every_instruction_set_leaves_the_same(isa: str) -> None:
+    script = (
+        "import sys; from drivers.base import CuckooJob; from drivers.cpu import cuckoo, library\n"
+        "if library.isa() != sys.argv[1]: sys.exit(f'runs {library.isa()}')\n"
+        "solver = cuckoo.Solver(20, 1 << 30)\n"
+        "found = solver.solve(CuckooJob(bytes(range(32)), 20, (2, 4), 4), 7)\n"
+        "print(solver.survivors(), [s.edges for s in found])"
+    )
+    command = [sys.executable, "-c", script, isa]
+    environment = os.environ | {"FARMCPU_ISA": isa, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
+    if done.returncode and "runs " in done.stderr:
+        pytest.skip(f"this processor has no {isa}: {done.stderr.strip()}")
+    assert done.returncode == 0, done.stderr
+    solver = Solver(20, MEMORY)
+    found = solver.solve(CuckooJob(HEADER, 20, (2, 4), 4), 7) or []
+    assert done.stdout.strip() == f"{solver.survivors()} {[s.edges for s in found]}"
 
 
 def test_survivors_follow_the_theory() -> None:

@@ -53,10 +53,22 @@ async def node(bus: MemoryBus) -> Judge:
 async def take(
     place: Place, bus: MemoryBus, *solutions: CuckooSolution, of: Work = WORK, now: Work = WORK
 ) -> None:
-    await Shares(place, lambda: now).take(bus, read_work(of), list(solutions))
+    shares, task = Shares(place, lambda: now), read_work(of)
+    for solution in solutions:
+        await shares.take(bus, task, solution)
 
 
-async def test_a_share_is_sent_once(place: Place, told: Told, bus: MemoryBus, node: Judge) -> None:
+async def test_one_share_of_a_graph_is_sent(
+    place: Place, told: Told, bus: MemoryBus, node: Judge
+) -> None:
+    await take(place, bus, CUCKOO_ANSWER, CUCKOO_ANSWER)
+    assert [event.outcome for event in told] == ["accepted", "stale"]
+    assert node.seen == [CUCKOO_ANSWER.nonce]
+
+
+async def test_what_the_node_rejects_is_told(
+    place: Place, told: Told, bus: MemoryBus, node: Judge
+) -> None:
     await take(place, bus, CUCKOO_ANSWER)
     await take(place, bus, CUCKOO_ANSWER)
     assert [event.outcome for event in told] == ["accepted", "rejected"]
@@ -121,13 +133,14 @@ async def test_what_is_not_sent_is_verified_now_and_then(
 ) -> None:
     now = 0.0
     shares = Shares(place, lambda: HARD, lambda: now)
-    await shares.take(bus, read_work(HARD), [CUCKOO_ANSWER, WRONG])
+    for solution in (CUCKOO_ANSWER, WRONG):
+        await shares.take(bus, read_work(HARD), solution)
     now = CHECK_SECONDS - 1
-    await shares.take(bus, read_work(HARD), [WRONG])
+    await shares.take(bus, read_work(HARD), WRONG)
     assert not told
     now = CHECK_SECONDS
     with pytest.raises(WrongAnswer):
-        await shares.take(bus, read_work(HARD), [WRONG])
+        await shares.take(bus, read_work(HARD), WRONG)
     assert [event.outcome for event in told] == ["invalid"] and not node.seen
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import lru_cache
 
-from node.spec.crypto import keccak
+from sha3 import keccak_256
+
 from node.spec.vm.context import Message
 from node.spec.vm.control import PUSH1, PUSH32, jump_destinations
 from node.spec.vm.errors import InvalidJump, OutOfGas
@@ -83,7 +84,7 @@ def _names(schedule: Schedule) -> dict[str, object]:
         for opcode, operation in enumerate(operations(schedule))
         if operation is not None
     }
-    return {**functions, "keccak": keccak, "InvalidJump": InvalidJump, "OutOfGas": OutOfGas}
+    return {**functions, "keccak_256": keccak_256, "InvalidJump": InvalidJump, "OutOfGas": OutOfGas}
 
 
 def _after_branches(code: bytes) -> frozenset[int]:

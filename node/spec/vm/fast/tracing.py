@@ -15,6 +15,7 @@ from node.spec.vm.control import JUMPDEST, PUSH1, PUSH32
 from node.spec.vm.fast import forms
 from node.spec.vm.fast.script import Script, Stretch
 from node.spec.vm.fast.symbols import Bounds, Condition, Item, Stack, entry_name, text
+from node.spec.vm.frame import word_count
 from node.spec.vm.opcodes import Operation
 from node.spec.vm.schedule import KECCAK_WORD_GAS, STACK_LIMIT
 
@@ -310,11 +311,15 @@ class TraceWriter:
         return True
 
     def _write_hash(self, path: Path, *_: object) -> bool:
-        offset, size = (self._name(path, path.stack.pop()) for _ in range(2))
-        self._script.write(path.margin, f"gas -= {KECCAK_WORD_GAS} * (({size} + 31) >> 5)")
-        self._script.write(path.margin, "if gas < 0: raise OutOfGas")
+        offset, item = self._name(path, path.stack.pop()), path.stack.pop()
+        size = self._name(path, item)
+        if isinstance(item, int):
+            path.stretch.gas += KECCAK_WORD_GAS * word_count(item)
+        else:
+            self._script.write(path.margin, f"gas -= {KECCAK_WORD_GAS} * (({size} + 31) >> 5)")
+            self._script.write(path.margin, "if gas < 0: raise OutOfGas")
         self._extend(path, offset, size)
-        form = f"from_bytes(keccak(memory[{offset}:{offset} + {size}]))"
+        form = f"from_bytes(keccak_256(memory[{offset}:{offset} + {size}]).digest())"
         path.stack.push(self._script.assign(path.margin, form))
         return True
 

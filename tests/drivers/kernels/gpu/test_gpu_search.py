@@ -67,6 +67,23 @@ def test_passes_the_self_test(kernels: ctypes.CDLL) -> None:
     assert session.search(CUCKOO_JOB, 0, 1, never) == (0, [])
 
 
+def test_cycles_are_told_at_once_and_memory_is_released(kernels: ctypes.CDLL) -> None:
+    told: list[CuckooSolution] = []
+    launchers: list[HostLauncher] = []
+
+    def launch(library: ctypes.CDLL) -> HostLauncher:
+        launchers.append(HostLauncher(library))
+        return launchers[-1]
+
+    session = open_search(kernels, launch)
+    searched = session.search(CUCKOO_JOB, 0, CUCKOO_GRAPHS, never, told.append)
+    assert searched == (CUCKOO_GRAPHS, [CUCKOO_ANSWER]) and told == [CUCKOO_ANSWER]
+    opened = len(launchers)
+    session.release()
+    assert session.search(CUCKOO_JOB, 8, 1, never) == (1, [CUCKOO_ANSWER])
+    assert len(launchers) == 2 * opened, "the memory was given back and taken again"
+
+
 def test_one_graph_at_once_and_with_rests(kernels: ctypes.CDLL) -> None:
     session = open_search(kernels, options=Options(graphs_at_once=1, yield_seconds=1e-4))
     done, found = session.search(CUCKOO_JOB, 0, CUCKOO_GRAPHS, never)

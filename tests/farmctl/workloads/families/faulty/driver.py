@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
-from drivers.base import Capability, CuckooJob, CuckooSolution, Session
+from drivers.base import Capability, CuckooJob, CuckooSolution, Found, Session, tell
 from drivers.cpu import driver as cpu
 from drivers.cpu.cuckoo import CuckooSearch
 from drivers.cpu.driver import CpuDevice
@@ -17,15 +17,22 @@ from drivers.errors import DeviceLost
 
 class FaultySearch(CuckooSearch):
     def search(
-        self, job: CuckooJob, first_nonce: int, graphs: int, should_stop: Callable[[], bool]
+        self,
+        job: CuckooJob,
+        first_nonce: int,
+        graphs: int,
+        should_stop: Callable[[], bool],
+        found: Found | None = None,
     ) -> tuple[int, list[CuckooSolution]]:
         way = os.environ["FAULTY_WAY"]
         if way == "lost":
             raise DeviceLost("it fell off the bus in the middle of a graph")
         if way == "hangs":
             time.sleep(3600)
-        done, found = super().search(job, first_nonce, graphs, should_stop)
-        return done, [replace(one, edges=spoil(way, one.edges)) for one in found]
+        done, right = super().search(job, first_nonce, graphs, should_stop)
+        wrong = [replace(one, edges=spoil(way, one.edges)) for one in right]
+        tell(wrong, found)
+        return done, wrong
 
 
 def spoil(way: str, edges: tuple[int, ...]) -> tuple[int, ...]:
