@@ -27,7 +27,7 @@ OWNERS = {
     "sqlalchemy": ("farmctl/store/",),
     "alembic": ("farmctl/store/",),
     "pynvml": ("drivers/cuda/",),
-    "cupy": ("drivers/cuda/", "drivers/rocm/"),
+    "cupy": ("drivers/kernels/gpu/cupy_launcher.py",),
     "serial": ("drivers/usbstick/",),
     "pyopencl": ("drivers/fpga/", "drivers/rocm/"),
     "pynq": ("drivers/fpga/",),

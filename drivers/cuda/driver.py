@@ -1,7 +1,5 @@
-"""Family ``cuda``: NVIDIA GPUs, found, read and limited through NVML.
-
-They compute nothing here yet, so no capability is declared.
-"""
+"""Family ``cuda``: NVIDIA GPUs, found, read and limited through NVML. Those that CuPy sees
+search for cycles (capability CUCKOO)."""
 
 from __future__ import annotations
 
@@ -28,6 +26,7 @@ from drivers.base import (
 from drivers.cuda import nvml, telemetry
 from drivers.cuda.xid import CRITICAL, XidLog
 from drivers.errors import DeviceLost, DriverError, DriverMissing, NotSupported
+from drivers.kernels.gpu import session
 
 POWER_LIMIT = "power_limit_watts"
 THERMAL_BITS = (
@@ -98,7 +97,14 @@ class CudaDevice:
         self.apply(POWER_LIMIT, self._original_limit_watts)
 
     def open(self, capability: Capability, **options: Any) -> Session:
-        raise NotSupported(f"{self.info.id}: CUDA devices do not compute {capability} yet")
+        """Options of CUCKOO: see `drivers.kernels.gpu.session.open_search`."""
+        if capability not in self.info.capabilities:
+            reason = self.info.details.get(str(capability), "CUDA devices do not compute that yet")
+            raise NotSupported(f"{self.info.id} has no capability {capability}: {reason}")
+        return session.open_search(self.info.parent, **options)
+
+    def variants(self, capability: Capability, edge_bits: int) -> Sequence[Mapping[str, Any]]:
+        return session.variants(edge_bits) if capability == Capability.CUCKOO else ({},)
 
     @property
     def _uuid(self) -> str:
@@ -220,20 +226,24 @@ def _describe(index: int, handle: Any) -> DeviceInfo:
     name, uuid = pynvml.nvmlDeviceGetName(handle), pynvml.nvmlDeviceGetUUID(handle)
     pci = pynvml.nvmlDeviceGetPciInfo(handle)
     bus, ids = pci.busId, int(pci.pciDeviceId)
+    bus = bus.decode() if isinstance(bus, bytes) else bus
     major, minor = pynvml.nvmlDeviceGetCudaComputeCapability(handle)
+    details = {
+        "compute_capability": f"{major}.{minor}",
+        "pci_id": f"{ids & 0xFFFF:04x}:{ids >> 16:04x}",
+    }
+    if reason := session.why_not(bus):
+        details[str(Capability.CUCKOO)] = f"{reason}; `pip install 'farmctl[cuda]'` adds CuPy"
     return DeviceInfo(
         id=f"cuda:{index}",
         hardware_id=uuid,
         family="cuda",
         model=name,
-        capabilities=frozenset(),
+        capabilities=frozenset() if reason else frozenset({Capability.CUCKOO}),
         memory_bytes=pynvml.nvmlDeviceGetMemoryInfo(handle).total,
         driver_version=pynvml.nvmlSystemGetDriverVersion(),
-        parent=bus.decode() if isinstance(bus, bytes) else bus,
-        details={
-            "compute_capability": f"{major}.{minor}",
-            "pci_id": f"{ids & 0xFFFF:04x}:{ids >> 16:04x}",
-        },
+        parent=bus,
+        details=details,
     )
 
 

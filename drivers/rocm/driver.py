@@ -1,7 +1,5 @@
 """Family ``rocm``: AMD GPUs, found, read and limited through the amdgpu driver's sysfs files.
-
-They compute nothing here yet, so no capability is declared.
-"""
+Those that CuPy for ROCm sees search for cycles (capability CUCKOO)."""
 
 from __future__ import annotations
 
@@ -23,6 +21,7 @@ from drivers.base import (
     read_telemetry,
 )
 from drivers.errors import DeviceLost, NotSupported, PermissionDenied
+from drivers.kernels.gpu import session
 from drivers.rocm import sysfs
 from drivers.rocm.sysfs import GpuFiles
 
@@ -87,7 +86,14 @@ class RocmDevice:
             self.apply(POWER_LIMIT, original)
 
     def open(self, capability: Capability, **options: Any) -> Session:
-        raise NotSupported(f"{self.info.id}: ROCm devices do not compute {capability} yet")
+        """Options of CUCKOO: see `drivers.kernels.gpu.session.open_search`."""
+        if capability not in self.info.capabilities:
+            reason = self.info.details.get(str(capability), "ROCm devices do not compute that yet")
+            raise NotSupported(f"{self.info.id} has no capability {capability}: {reason}")
+        return session.open_search(self.info.parent, **options)
+
+    def variants(self, capability: Capability, edge_bits: int) -> Sequence[Mapping[str, Any]]:
+        return session.variants(edge_bits) if capability == Capability.CUCKOO else ({},)
 
 
 class Driver:
@@ -119,19 +125,22 @@ class Driver:
     def _describe(self, index: int, gpu: GpuFiles) -> RocmDevice:
         identity = _text_or(lambda: gpu.read("unique_id"), gpu.slot)
         memory = _read_or_none(lambda: float(gpu.read("mem_info_vram_total")))
+        details = {
+            "pci_id": ":".join(gpu.read(n)[2:] for n in ("vendor", "device", "revision")),
+            "vbios": _text_or(lambda: gpu.read("vbios_version"), "unknown"),
+        }
+        if reason := session.why_not(gpu.slot):
+            details[str(Capability.CUCKOO)] = f"{reason}; CuPy for ROCm has to be installed"
         info = DeviceInfo(
             id=f"rocm:{index}",
             hardware_id=f"amd-{identity}",
             family="rocm",
             model=self._model(gpu),
-            capabilities=frozenset(),
+            capabilities=frozenset() if reason else frozenset({Capability.CUCKOO}),
             memory_bytes=None if memory is None else int(memory),
             driver_version=self._driver_version(),
             parent=gpu.slot,
-            details={
-                "pci_id": ":".join(gpu.read(n)[2:] for n in ("vendor", "device", "revision")),
-                "vbios": _text_or(lambda: gpu.read("vbios_version"), "unknown"),
-            },
+            details=details,
         )
         if identity not in self._original_limits_watts:
             self._original_limits_watts[identity] = _read_or_none(

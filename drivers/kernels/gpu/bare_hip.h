@@ -1,6 +1,6 @@
-/* HIP by clang alone, for compiling offline where HIP's own headers are not installed. */
-#ifndef CUCKOO_BARE_HIP
-#define CUCKOO_BARE_HIP 1
+/* HIP by clang alone (-DCUCKOO_BARE_HIP), to compile offline without HIP's own headers. */
+#ifndef CUCKOO_BARE_HIP_H
+#define CUCKOO_BARE_HIP_H
 
 #define __device__ __attribute__((device))
 #define __host__ __attribute__((host))

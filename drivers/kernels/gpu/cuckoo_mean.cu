@@ -6,8 +6,8 @@
 
 namespace {
 
-constexpr u32 kHashThreads = 384, kTrimThreads = 512, kTailThreads = 256;
-constexpr u32 kTileEdges = 16;  // held by a lane between the two steps of a scatter
+constexpr u32 kHashThreads = 384, kTrimThreads = 1024, kTailThreads = 256;
+constexpr u32 kTileEdges = 8;  // held by a lane between the two steps of a scatter
 
 // Hash one block a lane and write those edges that lie in the step's buckets.
 template <u32 cycle, u32 compression, u32 finalisation>
@@ -16,7 +16,7 @@ DEVICE void generate(Job *job, u32 number, u32 *shared) {
   const Step &step = job->steps[number];
   u64 *words = (u64 *)(shared + HEADER_WORDS) + LANE;
   u32 *slots = shared + HEADER_WORDS + LANES * CUCKOO_BLOCK_EDGES * 2;
-  Scatter out = Scatter::into(job, step.output, step.side, slots);
+  Scatter out = Scatter::into(job, step, step.side, slots);
   out.begin();
   const u64 first = ((u64)GROUP * LANES + LANE) * CUCKOO_BLOCK_EDGES;
   const bool is_here = first >> job->edge_bits == 0;
@@ -51,7 +51,7 @@ DEVICE void trim_bucket(Job *job, u32 number, u32 *shared) {
     for (u32 i = LANE; i < in.count; i += LANES) counters.count(nodes.low(in.edges[i]));
   }
   synchronise();
-  Scatter out = Scatter::into(job, step.output, step.side ^ 1, counters.words + counter_words);
+  Scatter out = Scatter::into(job, step, step.side ^ 1, counters.words + counter_words);
   for (u32 s = 0; s < step.inputs; ++s) {
     const Bucket in = Bucket::of(job, step.input + s, bucket);
     for (u32 start = LANE; start - LANE < in.count; start += LANES * kTileEdges) {

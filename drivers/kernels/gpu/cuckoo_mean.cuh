@@ -55,15 +55,15 @@ struct Scatter {
   bool aggregate;
   u32 kept, lost;
 
-  DEVICE Scatter into(const Job *job, u32 segment, u32 side, u32 *slots) {
-    const Segment &place = job->segments[segment];
+  DEVICE Scatter into(const Job *job, const Step &step, u32 side, u32 *slots) {
+    const Segment &place = job->segments[step.output];
     return {job->arena + place.offset,
-            job->counts + ((u64)segment << job->bucket_bits),
+            job->counts + ((u64)step.output << job->bucket_bits),
             slots,
             place.capacity,
             Nodes::of(job, side),
             1u << job->bucket_bits,
-            job->aggregate != 0,
+            step.aggregate != 0,
             0,
             0};
   }

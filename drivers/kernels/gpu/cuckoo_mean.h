@@ -19,7 +19,8 @@ typedef struct {
   u32 first_bucket;     /* buckets from here on: one a group in `trim` and `collect` */
   u32 buckets;          /* how many */
   u32 input, inputs;    /* segments read: `inputs` of them, from number `input` on */
-  u32 output, reserved; /* segment written */
+  u32 output;           /* segment written */
+  u32 aggregate;        /* 1: one global atomic a bucket and tile, 0: one an edge */
 } Step;
 
 typedef struct {
@@ -33,8 +34,7 @@ typedef struct {
   u32 edge_bits;
   u32 bucket_bits; /* at least 1 */
   u32 pair;        /* what a node is xored with to give the one it meets: Cuckatoo 1, else 0 */
-  u32 aggregate;   /* 1: one global atomic a bucket and tile, 0: one an edge */
-  u32 wanted_count, found_capacity, reserved;
+  u32 wanted_count, found_capacity;
   u64 *arena;
   const Segment *segments;
   const Step *steps;

@@ -33,6 +33,7 @@ class Step:
     input: int = 0
     inputs: int = 0
     output: int = 0
+    aggregate: bool = False
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from drivers.errors import NotSupported, OutOfMemory
 from drivers.kernels.gpu.arena import Arena
@@ -144,7 +144,8 @@ class _Builder:
             return None
         threads = self._shape.hash_threads
         groups = -(-self._graphs.edges // (BLOCK_EDGES * threads))
-        step = Step(0, 0, number * buckets, buckets, output=output)
+        aggregate = self._shape.aggregate_hash
+        step = Step(0, 0, number * buckets, buckets, output=output, aggregate=aggregate)
         kernel = f"generate_{self._graphs.kernel}"
         self._launch(kernel, groups, threads, hash_shared_bytes(self._shape), step)
         return range(output, output + 1)
@@ -175,7 +176,10 @@ class _Builder:
             if output is None:
                 return None
             outputs.append(output)
-            step = Step(number, (number - 1) % 2, first, buckets, inputs.start, len(inputs), output)
+            step = Step(
+                *(number, (number - 1) % 2, first, buckets, inputs.start, len(inputs), output),
+                aggregate=self._shape.aggregate_trim,
+            )
             shared_bytes = trim_shared_bytes(self._graphs, self._shape)
             self._launch("trim", buckets, self._shape.trim_threads, shared_bytes, step)
             for segment in inputs:
@@ -189,12 +193,7 @@ class _Builder:
         place = {old: new for new, old in enumerate(order)}
         self._segments = [self._segments[old] for old in order]
         self._steps = [
-            Step(
-                *(s.round, s.side, s.first_bucket, s.buckets),
-                place[s.input] if s.inputs else 0,
-                s.inputs,
-                place[s.output],
-            )
+            replace(s, input=place[s.input] if s.inputs else 0, output=place[s.output])
             for s in self._steps
         ]
         return range(len(order) - len(outputs), len(order))

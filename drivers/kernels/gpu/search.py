@@ -5,8 +5,8 @@ from __future__ import annotations
 import logging
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +17,7 @@ from drivers.errors import BadArgument, OutOfMemory, WrongAnswer
 from drivers.kernels.gpu.launcher import Launcher
 from drivers.kernels.gpu.plan import Plan
 from drivers.kernels.gpu.planner import plan
-from drivers.kernels.gpu.shape import Gpu, Graphs, Shape
+from drivers.kernels.gpu.shape import Gpu, Graphs, choose_shape
 from drivers.kernels.gpu.trimmer import Entries, Trimmed, Trimmer
 from drivers.kernels.jobs import keys_of_job
 
@@ -33,8 +33,8 @@ class Options:
     """Graphs in flight, each with memory of its own; 0: two where the memory lets, else one."""
     yield_seconds: float = 0.0
     """Rest after each graph, so that others get their turn on a shared card."""
-    shape: Callable[[Graphs, Gpu], Shape] | None = None
-    """How plans are shaped, in place of the driver's own choice."""
+    shape: Mapping[str, float] = field(default_factory=dict)
+    """Fields of `Shape`, in place of the driver's own choice."""
 
 
 class GpuSearch:
@@ -121,8 +121,7 @@ class GpuSearch:
 
     def plan(self, graphs: Graphs) -> Plan:
         """How such graphs are trimmed here. Raises `NotSupported` or `OutOfMemory`."""
-        shape = self._options.shape(graphs, self._gpu) if self._options.shape else None
-        return plan(graphs, self._gpu, shape)
+        return plan(graphs, self._gpu, choose_shape(graphs, self._gpu, **self._options.shape))
 
     def _prepare(self, graphs: Graphs) -> None:
         if self._trimmers and self._trimmers[0].plan.graphs == graphs:

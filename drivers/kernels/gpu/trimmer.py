@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,11 +48,7 @@ class Trimmer:
         self._job = self._base + plan.places["job"]
         launcher.write(self._job, self._describe())
         self._write("segments", [(s.offset % 2**64, s.capacity) for s in plan.segments], SEGMENT)
-        steps = [
-            (s.round, s.side, s.first_bucket, s.buckets, s.input, s.inputs, s.output, 0)
-            for s in plan.steps
-        ]
-        self._write("steps", steps, STEP)
+        self._write("steps", [astuple(step) for step in plan.steps], STEP)
         self._trim = launcher.prepare(plan.launches, self._job)
         self._recover = launcher.prepare([plan.recovery], self._job)
 
@@ -117,7 +113,7 @@ class Trimmer:
     def _describe(self) -> NDArray[np.void]:
         plan, job = self.plan, np.zeros(1, JOB)
         job["edge_bits"], job["pair"] = plan.graphs.edge_bits, plan.graphs.cycle.pair
-        job["bucket_bits"], job["aggregate"] = plan.shape.bucket_bits, plan.shape.aggregate
+        job["bucket_bits"] = plan.shape.bucket_bits
         job["found_capacity"] = MAX_FOUND
         for name in ("arena", "segments", "steps", "counters", "counts", "wanted", "found"):
             job[name] = self._base + plan.places[name]

@@ -4,7 +4,12 @@
 #ifndef CUCKOO_VENDOR_H
 #define CUCKOO_VENDOR_H
 
-#if defined(__CUDACC__) || defined(__HIPCC__) || defined(__HIPCC_RTC__)
+#if defined(CUCKOO_BARE_HIP)
+#include "bare_hip.h"
+#elif defined(__CUDACC__) || defined(__HIPCC__) || defined(__HIPCC_RTC__)
+#if defined(__HIPCC__) && !defined(__HIPCC_RTC__)
+#include <hip/hip_runtime.h>
+#endif
 #define DEVICE static __device__ __forceinline__
 #define KERNEL(threads) extern "C" __global__ void __launch_bounds__(threads)
 #define SHARED_MEMORY(name) extern __shared__ unsigned int name[]
@@ -12,8 +17,6 @@
 #define LANES blockDim.x
 #define GROUP blockIdx.x
 #define GROUPS gridDim.x
-#elif defined(__HIP__)
-#include "bare_hip.h"
 #else
 #include "host.hpp"
 #endif

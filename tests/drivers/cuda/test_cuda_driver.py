@@ -12,7 +12,7 @@ import pynvml
 import pytest
 from fake_nvml import Machine, create_machine
 
-from drivers.base import TELEMETRY_FIELDS, HealthStatus, ProbeStatus
+from drivers.base import TELEMETRY_FIELDS, Capability, HealthStatus, ProbeStatus
 from drivers.cuda.driver import CudaDevice, Driver
 from drivers.errors import DeviceLost, NotSupported, PermissionDenied
 
@@ -55,6 +55,17 @@ def test_finds_both(devices: list[CudaDevice], machine: Machine) -> None:
     assert devices[1].info.driver_version == "580.65.06"
     assert not devices[1].info.capabilities
     assert Driver().probe().status is ProbeStatus.PASS
+
+
+def test_says_why_it_cannot_search(devices: list[CudaDevice]) -> None:
+    """No CUDA driver is below CuPy here, or CuPy itself is absent."""
+    device = devices[0]
+    assert not device.info.capabilities
+    assert "CuPy" in device.info.details["cuckoo"]
+    with pytest.raises(NotSupported, match="cuda:0 has no capability cuckoo: CuPy"):
+        device.open(Capability.CUCKOO)
+    assert device.variants(Capability.CUCKOO, 29)[0] == {}
+    assert device.variants(Capability.INFER, 29) == ({},)
 
 
 def test_reads_in_si_units(devices: list[CudaDevice]) -> None:

@@ -16,7 +16,7 @@ from drivers.base import Capability, CuckooJob, CuckooSolution
 from drivers.errors import BadArgument, DeviceLost, NotSupported, OutOfMemory, WrongAnswer
 from drivers.kernels.gpu.plan import Launch
 from drivers.kernels.gpu.search import GpuSearch, Options
-from drivers.kernels.gpu.shape import Gpu, Graphs, Shape, choose_shape
+from drivers.kernels.gpu.shape import Gpu
 from drivers.kernels.graphs import Cycle, NonceForm
 from drivers.kernels.reference import hash_graphs
 from drivers.selftest import CUCKOO_ANSWER, CUCKOO_GRAPHS, CUCKOO_JOB, check
@@ -25,9 +25,10 @@ GPU = Gpu(1 << 28, 48 << 10, 96 << 10)
 HEADER = bytes(range(32))
 
 
-def shape(graphs: Graphs, gpu: Gpu) -> Shape:
-    lanes = {"hash_threads": 1, "trim_threads": 1, "tail_threads": 1, "tail_groups": 2}
-    return dataclasses.replace(choose_shape(graphs, gpu), bucket_rounds=4, **lanes)
+SHAPE = {
+    **{"hash_threads": 1, "trim_threads": 1, "tail_threads": 1, "tail_groups": 2},
+    "bucket_rounds": 4,
+}
 
 
 def open_search(
@@ -36,7 +37,7 @@ def open_search(
     gpu: Gpu = GPU,
     options: Options | None = None,
 ) -> GpuSearch:
-    options = dataclasses.replace(options or Options(), shape=shape)
+    options = dataclasses.replace(options or Options(), shape=SHAPE)
     return GpuSearch(lambda: launcher(kernels), gpu, options)
 
 
@@ -111,7 +112,7 @@ def test_stops_between_graphs(kernels: ctypes.CDLL) -> None:
 def test_stops_within_a_round(kernels: ctypes.CDLL) -> None:
     """A stop before round 3 begins makes it and the later rounds do nothing."""
     launcher = HostLauncher(kernels)
-    options = Options(graphs_at_once=1, shape=shape)
+    options = Options(graphs_at_once=1, shape=SHAPE)
     session = GpuSearch(lambda: launcher, GPU, options)
 
     def stop_in_time(launch: Launch) -> None:
@@ -129,9 +130,7 @@ def test_stops_within_a_round(kernels: ctypes.CDLL) -> None:
 
 
 def test_lost_edges_are_told(kernels: ctypes.CDLL, caplog: pytest.LogCaptureFixture) -> None:
-    def tight(graphs: Graphs, gpu: Gpu) -> Shape:
-        return dataclasses.replace(shape(graphs, gpu), slack=0.0, deviations=0.0)
-
+    tight = {**SHAPE, "slack": 0.0, "deviations": 0.0}
     session = GpuSearch(lambda: HostLauncher(kernels), GPU, Options(shape=tight))
     with caplog.at_level(logging.WARNING):
         session.search(CuckooJob(HEADER, 12), 0, 2, never)
@@ -209,6 +208,12 @@ def test_jobs_are_checked(
 def test_options_are_checked(kernels: ctypes.CDLL) -> None:
     with pytest.raises(BadArgument, match="at once"):
         open_search(kernels, options=Options(graphs_at_once=99))
+    job = CuckooJob(HEADER, 12)
+    for wrong in ({"threads": 3}, {"bucket_bits": 30}, {"rounds": 4, "bucket_rounds": 5}):
+        with pytest.raises(BadArgument):
+            GpuSearch(lambda: HostLauncher(kernels), GPU, Options(shape=wrong)).search(
+                job, 0, 1, never
+            )
 
 
 @pytest.mark.slow

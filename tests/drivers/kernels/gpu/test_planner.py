@@ -96,7 +96,7 @@ def test_less_memory_takes_more_passes_and_parts() -> None:
 def test_lists_in_use_never_overlap(edge_bits: int, share: float) -> None:
     graphs = Graphs(edge_bits, (4, 8), Cycle.CUCKAROO)
     gpu = Gpu(1 << 30, 48 << 10, 96 << 10)
-    shape = dataclasses.replace(choose_shape(graphs, gpu), bucket_bits=4, slack=0.0, deviations=2.0)
+    shape = choose_shape(graphs, gpu, bucket_bits=4, slack=0.0, deviations=2.0)
     ample = plan(graphs, gpu, shape).memory_bytes
     floor = least_memory_bytes(graphs, shape)
     gpu = dataclasses.replace(gpu, memory_bytes=max(int(ample * share), floor))
@@ -122,7 +122,7 @@ def test_shapes_suit_the_card() -> None:
         shape = choose_shape(CORTEX, gpu)
         assert shape.hash_threads % gpu.warp_threads == 0
         assert 32 <= shape.hash_threads <= MAX_HASH_THREADS
-    assert choose_shape(CORTEX, HOPPER).aggregate
+    assert choose_shape(CORTEX, HOPPER).aggregate_hash
     assert choose_shape(CORTEX, HOPPER).bucket_bits < choose_shape(CORTEX, TURING_11).bucket_bits
 
 

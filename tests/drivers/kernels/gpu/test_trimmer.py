@@ -32,7 +32,7 @@ def job_of(edge_bits: int, member: tuple[tuple[int, int], Cycle]) -> CuckooJob:
 
 
 def shape_for(graphs: Graphs, **chosen: object) -> Shape:
-    return dataclasses.replace(choose_shape(graphs, GPU), **{**ONE_LANE, **chosen})  # type: ignore[arg-type]
+    return choose_shape(graphs, GPU, **{**ONE_LANE, **chosen})  # type: ignore[arg-type]
 
 
 def trim(
@@ -79,13 +79,14 @@ def test_survivors_of_every_round(
     [
         {"bucket_bits": 1},
         {"bucket_bits": 9},
-        {"bucket_bits": 3, "aggregate": False},
+        {"bucket_bits": 3, "aggregate_hash": True, "aggregate_trim": True},
+        {"aggregate_hash": False, "aggregate_trim": True},
         {"bucket_rounds": 1},
         {"bucket_rounds": 16},
         {"memory_share": 0.7},
         {"memory_share": 0.0, "bucket_bits": 5, "slack": 0.0, "deviations": 5.0},
+        {**LANES, "bucket_bits": 3, "aggregate_hash": True, "aggregate_trim": True},
         {**LANES, "bucket_bits": 3},
-        {**LANES, "bucket_bits": 3, "aggregate": False},
     ],
     ids=str,
 )
@@ -101,7 +102,7 @@ def test_survivors_do_not_depend_on_the_plan(
 @pytest.mark.parametrize("aggregate", [True, False])
 def test_what_finds_no_room_is_counted(kernels: ctypes.CDLL, aggregate: bool) -> None:
     job = job_of(14, CORTEX)
-    tiny = {"slack": 0.0, "deviations": 0.0, "aggregate": aggregate}
+    tiny = {"slack": 0.0, "deviations": 0.0, "aggregate_hash": aggregate}
     found = trim(kernels, job, 0, rounds=8, bucket_rounds=1, bucket_bits=6, **tiny)
     lost = 2**14 - found.survivors[0]
     assert 0 < lost < 2**14 // 10
