@@ -1,5 +1,6 @@
 #!/bin/sh
-# Installs the system packages that some tests need: a browser, an SSH server, a sandbox.
+# Installs the system packages that some tests need: a browser, an SSH server, a sandbox, a
+# compiler for AMD's GPUs.
 # As root on Debian or Ubuntu it installs what is missing; elsewhere it only names it, and those
 # tests report that they were not run, and why.
 set -eu
@@ -31,6 +32,7 @@ PATH="$PATH:/usr/sbin:/sbin"
 add_if_absent chromium chromium
 add_if_absent sshd openssh-server
 add_if_absent bwrap bubblewrap
+add_if_absent clang-19 "clang-19 lld-19"
 [ -n "$missing" ] || exit 0
 
 if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then

@@ -38,8 +38,8 @@ def run_script(machine: Path, script: Path = SCRIPT) -> subprocess.CompletedProc
 
 def test_it_names_what_is_missing_where_it_cannot_install(machine: Path) -> None:
     write_command(machine, "id", "echo 1000")
-    write_command(machine, "sshd", "")
-    write_command(machine, "bwrap", "")
+    for name in ("sshd", "bwrap", "clang-19"):
+        write_command(machine, name, "")
     done = run_script(machine)
     assert done.returncode == 0
     assert done.stderr.strip().endswith("not run: chromium")
@@ -47,8 +47,8 @@ def test_it_names_what_is_missing_where_it_cannot_install(machine: Path) -> None
 
 def test_as_root_it_installs_only_what_is_missing(machine: Path, tmp_path: Path) -> None:
     write_command(machine, "id", "echo 0")
-    write_command(machine, "sshd", "")
-    write_command(machine, "bwrap", "")
+    for name in ("sshd", "bwrap", "clang-19"):
+        write_command(machine, name, "")
     calls = tmp_path / "calls"
     write_command(machine, "apt-get", f'[ -x "$POLICY" ] && echo "$@" >>{calls}')
     done = run_script(machine)
@@ -65,11 +65,11 @@ def test_a_failed_installation_does_not_stop_the_other_tests(machine: Path) -> N
     write_command(machine, "apt-get", "exit 100")
     done = run_script(machine)
     assert done.returncode == 0
-    assert done.stderr.strip().endswith("not run: chromium bubblewrap")
+    assert done.stderr.strip().endswith("not run: chromium bubblewrap clang-19 lld-19")
 
 
 def test_it_says_nothing_where_all_is_there(machine: Path) -> None:
-    for name in ("chromium", "sshd", "bwrap"):
+    for name in ("chromium", "sshd", "bwrap", "clang-19"):
         write_command(machine, name, "")
     done = run_script(machine)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")

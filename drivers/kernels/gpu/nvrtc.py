@@ -37,6 +37,13 @@ def architectures() -> list[int]:
     return list(numbers)
 
 
+def version() -> str:
+    """Raises `DriverMissing`."""
+    major, minor = c_int(), c_int()
+    _check(_load().nvrtcVersion(byref(major), byref(minor)))
+    return f"NVRTC {major.value}.{minor.value}"
+
+
 def compile_cuda(source: str, architecture: int) -> Compiled:
     """Raises `DriverMissing` without the compiler, and `DriverError` with its log where it
     refuses the source or the architecture."""

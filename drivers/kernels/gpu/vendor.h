@@ -11,7 +11,7 @@
 #include <hip/hip_runtime.h>
 #endif
 #define DEVICE static __device__ __forceinline__
-#define KERNEL(threads) extern "C" __global__ void __launch_bounds__(threads)
+#define KERNEL(threads) extern "C" __global__ void __launch_bounds__(threads, 1)
 #define SHARED_MEMORY(name) extern __shared__ unsigned int name[]
 #define LANE threadIdx.x
 #define LANES blockDim.x
