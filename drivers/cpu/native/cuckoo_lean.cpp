@@ -95,35 +95,38 @@ void LeanSolver::count_all() {
   run_parallel(plan_.threads, [&](std::uint32_t thread) {
     auto nodes = counting<Set>(thread);
     for (std::uint64_t window; windows.take(window);)
-      for_each_group(window, true, [&](std::uint64_t, const GroupEnds &ends) {
-        for (std::size_t i = 0; i < ends.count; ++i) nodes.push_if(true, ends.u[i]);
+      for_each_group(window, true, [to = nodes.writer()](std::uint64_t, const GroupEnds &ends) {
+        for (std::size_t i = 0; i < ends.count; ++i) to.push_if(true, ends.u[i]);
       });
     nodes.drain();
   });
 }
 
 // Tests the window's edges by one side; those that pass are alive again. Calls
-// sink(passes, node, other node) for each.
+// sink(passes, node, other node) for each, and returns how many pass.
 template <typename Sink>
-void LeanSolver::test_window(std::uint64_t window, std::uint32_t round, TestingBuckets &waiting,
-                             Sink sink) {
+std::uint64_t LeanSolver::test_window(std::uint64_t window, std::uint32_t round,
+                                      TestingBuckets &waiting, Sink sink) {
   std::uint8_t *const alive = alive_.data() + window * window_edges_ / 8;
-  const auto tested = [&](bool passes, std::uint32_t node, std::uint32_t other,
-                          std::uint64_t number) {
+  const auto tested = [alive, sink](bool passes, std::uint32_t node, std::uint32_t other,
+                                    std::uint64_t number) {
     alive[number / 8] |= static_cast<std::uint8_t>(passes << number % 8);
     sink(passes, node, other);
   };
   if (round == 0) std::memset(alive, 0, window_edges_ / 8);
-  for_each_group(window, round == 0, [&](std::uint64_t first, const GroupEnds &ends) {
+  std::uint64_t passed = 0;
+  const auto visit = [&, to = waiting.writer()](std::uint64_t first, const GroupEnds &ends) {
     const std::uint32_t *nodes = round % 2 ? ends.v : ends.u;
     const std::uint32_t *others = round % 2 ? ends.u : ends.v;
     for (std::size_t i = 0; i < ends.count; ++i) {
-      const std::size_t bucket = waiting.push(nodes[i], others[i], first + ends.at[i]);
-      if (waiting.is_full(bucket)) [[unlikely]]
-        waiting.drain(bucket, tested);
+      const std::size_t full = to.push(nodes[i], others[i], first + ends.at[i]);
+      if (full != TestingBuckets::kNone) [[unlikely]]
+        passed += waiting.drain(full, tested);
     }
-  });
-  for (std::size_t bucket = 0; bucket < waiting.count(); ++bucket) waiting.drain(bucket, tested);
+  };
+  for_each_group(window, round == 0, visit);
+  for (std::size_t b = 0; b < waiting.count(); ++b) passed += waiting.drain(b, tested);
+  return passed;
 }
 
 // Test by the side of `round`, and count the survivors' nodes of the other side.
@@ -137,10 +140,9 @@ void LeanSolver::test_and_count(std::uint32_t round) {
     auto waiting = testing(thread);
     std::uint64_t passed = 0;
     for (std::uint64_t window; windows.take(window);)
-      test_window(window, round, waiting, [&](bool passes, std::uint32_t, std::uint32_t other) {
-        nodes.push_if(passes, other);
-        passed += passes;
-      });
+      passed += test_window(window, round, waiting,
+                            [to = nodes.writer()](bool passes, std::uint32_t,
+                                                  std::uint32_t other) { to.push_if(passes, other); });
     nodes.drain();
     left += passed;
   });
@@ -168,12 +170,13 @@ void LeanSolver::test_and_list(std::uint32_t round) {
     auto waiting = testing(thread);
     std::uint64_t passed = 0;
     for (std::uint64_t window; windows.take(window);) {
-      test_window(window, round, waiting,
-                  [&](bool passes, std::uint32_t node, std::uint32_t other) {
-                    const Endpoints e = round % 2 ? Endpoints{other, node} : Endpoints{node, other};
-                    near_[thread].push_if(passes, other >> plan_.list_slice_bits, e);
-                    passed += passes;
-                  });
+      passed += test_window(
+          window, round, waiting,
+          [=, &lists = near_[thread], slice_bits = plan_.list_slice_bits](
+              bool passes, std::uint32_t node, std::uint32_t other) {
+            const Endpoints e = round % 2 ? Endpoints{other, node} : Endpoints{node, other};
+            lists.push_if(passes, std::uint64_t{other} >> slice_bits, e);
+          });
       alive_.release(window * window_edges_ / 8, (window + 1) * window_edges_ / 8);
     }
     left += passed;

@@ -68,7 +68,8 @@ class LeanSolver final : public GraphSolver {
   template <typename Visit>
   void for_each_group(std::uint64_t window, bool all, Visit visit);
   template <typename Sink>
-  void test_window(std::uint64_t window, std::uint32_t round, TestingBuckets &waiting, Sink sink);
+  std::uint64_t test_window(std::uint64_t window, std::uint32_t round, TestingBuckets &waiting,
+                            Sink sink);
   template <typename Set>
   CountingBuckets<Set> counting(std::uint32_t thread);
   TestingBuckets testing(std::uint32_t thread);

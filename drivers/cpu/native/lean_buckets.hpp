@@ -21,6 +21,9 @@ inline void fetch_slice(const std::uint8_t *slice, std::size_t bytes, std::size_
 }
 
 // Buckets of entries of `entry_bytes`, each of the same capacity.
+//
+// Entries are written as bytes, which as far as the compiler knows may change anything in memory.
+// What writes or reads them in a loop is therefore held by value, in registers.
 class WaitingBuckets {
  public:
   static constexpr std::size_t kSlackBytes = 16;  // an entry may be written with a wider store
@@ -41,7 +44,8 @@ class WaitingBuckets {
   }
 
   std::size_t count() const { return buckets_.size(); }
-  Bucket &operator[](std::size_t b) { return buckets_[b]; }
+  Bucket *data() { return buckets_.data(); }
+  const std::uint8_t *end(std::size_t b) const { return buckets_[b].next; }
   std::uint8_t *start(std::size_t b) const { return memory_ + b * stride_; }
   void empty(std::size_t b) { buckets_[b].next = start(b); }
 
@@ -64,19 +68,32 @@ class CountingBuckets {
 
   CountingBuckets(WaitingBuckets buckets, std::uint8_t *counters, std::uint32_t slice_bits,
                   std::vector<std::mutex> &locks)
-      : buckets_(std::move(buckets)), counters_(counters), slice_bits_(slice_bits),
-        slice_mask_((std::uint32_t{1} << slice_bits) - 1), locks_(locks) {}
+      : buckets_(std::move(buckets)), counters_(counters), slice_bits_(slice_bits), locks_(locks) {}
 
-  // Without a branch on `keep`, which nobody could predict.
-  void push_if(bool keep, std::uint32_t node) {
-    const std::size_t b = std::uint64_t{node} >> slice_bits_;
-    auto &bucket = buckets_[b];
-    const std::uint32_t low = node & slice_mask_;
-    std::memcpy(bucket.next, &low, sizeof low);
-    bucket.next += keep ? kEntryBytes : 0;
-    if (bucket.next == bucket.end) [[unlikely]]
-      drain(b);
-  }
+  class Writer {
+   public:
+    explicit Writer(CountingBuckets &to)
+        : to_(to), buckets_(to.buckets_.data()), slice_bits_(to.slice_bits_),
+          slice_mask_((std::uint32_t{1} << to.slice_bits_) - 1) {}
+
+    // Without a branch on `keep`, which nobody could predict.
+    void push_if(bool keep, std::uint32_t node) const {
+      auto &bucket = buckets_[std::uint64_t{node} >> slice_bits_];
+      const std::uint32_t low = node & slice_mask_;
+      std::uint8_t *next = bucket.next;
+      std::memcpy(next, &low, sizeof low);
+      bucket.next = next += keep ? kEntryBytes : 0;
+      if (next == bucket.end) [[unlikely]]
+        to_.drain(&bucket - buckets_);
+    }
+
+   private:
+    CountingBuckets &to_;
+    WaitingBuckets::Bucket *buckets_;
+    std::uint32_t slice_bits_, slice_mask_;
+  };
+
+  Writer writer() { return Writer(*this); }
 
   void drain() {
     for (std::size_t b = 0; b < buckets_.count(); ++b) drain(b);
@@ -86,9 +103,9 @@ class CountingBuckets {
   void drain(std::size_t b) {
     std::uint8_t *slice = counters_ + b * Set::slice_bytes(slice_bits_);
     const std::lock_guard lock(locks_[b]);
-    fetch_slice(slice, Set::slice_bytes(slice_bits_),
-                (buckets_[b].next - buckets_.start(b)) / kEntryBytes);
-    for (const std::uint8_t *at = buckets_.start(b); at != buckets_[b].next; at += kEntryBytes) {
+    const std::uint8_t *at = buckets_.start(b), *const end = buckets_.end(b);
+    fetch_slice(slice, Set::slice_bytes(slice_bits_), (end - at) / kEntryBytes);
+    for (; at != end; at += kEntryBytes) {
       std::uint32_t low;
       std::memcpy(&low, at, sizeof low);
       Set::count(slice, low & 0xffffff);
@@ -98,7 +115,7 @@ class CountingBuckets {
 
   WaitingBuckets buckets_;
   std::uint8_t *counters_;
-  std::uint32_t slice_bits_, slice_mask_;
+  std::uint32_t slice_bits_;
   std::vector<std::mutex> &locks_;
 };
 
@@ -107,7 +124,7 @@ class CountingBuckets {
 class TestingBuckets {
  public:
   static constexpr std::size_t kEntryBytes = 10;
-  static constexpr std::uint32_t kMaxSliceBits = 22;
+  static constexpr std::uint32_t kMaxSliceBits = 21;
 
   // Numbers within a window take the bits that are left.
   static std::uint32_t window_bits(std::uint32_t node_bits, std::uint32_t slice_bits) {
@@ -119,43 +136,60 @@ class TestingBuckets {
       : buckets_(std::move(buckets)), passing_(passing), node_bits_(node_bits),
         slice_bits_(slice_bits) {}
 
-  bool is_full(std::size_t b) { return buckets_[b].next == buckets_[b].end; }
+  class Writer {
+   public:
+    explicit Writer(TestingBuckets &to)
+        : buckets_(to.buckets_.data()), slice_bits_(to.slice_bits_),
+          used_bits_(to.slice_bits_ + to.node_bits_) {}
 
-  // Returns the bucket.
-  std::size_t push(std::uint32_t node, std::uint32_t other, std::uint64_t number) {
-    const std::size_t b = std::uint64_t{node} >> slice_bits_;
-    auto &bucket = buckets_[b];
-    const std::uint64_t low = node & ((std::uint64_t{1} << slice_bits_) - 1);
-    const std::uint64_t first = low | std::uint64_t{other} << slice_bits_ |
-                                number << (slice_bits_ + node_bits_);
-    const auto last =
-        static_cast<std::uint16_t>(number >> (64 - slice_bits_ - node_bits_));
-    std::memcpy(bucket.next, &first, sizeof first);
-    std::memcpy(bucket.next + sizeof first, &last, sizeof last);
-    bucket.next += kEntryBytes;
-    return b;
-  }
+    // Returns the bucket where it is full now, or else none.
+    std::size_t push(std::uint32_t node, std::uint32_t other, std::uint64_t number) const {
+      auto &bucket = buckets_[std::uint64_t{node} >> slice_bits_];
+      const std::uint64_t low = node & ((std::uint64_t{1} << slice_bits_) - 1);
+      const std::uint64_t first =
+          low | std::uint64_t{other} << slice_bits_ | number << used_bits_;
+      const auto last = static_cast<std::uint16_t>(number >> (64 - used_bits_));
+      std::uint8_t *next = bucket.next;
+      std::memcpy(next, &first, sizeof first);
+      std::memcpy(next + sizeof first, &last, sizeof last);
+      bucket.next = next += kEntryBytes;
+      return next == bucket.end ? &bucket - buckets_ : kNone;
+    }
+
+   private:
+    WaitingBuckets::Bucket *buckets_;
+    std::uint32_t slice_bits_, used_bits_;
+  };
+
+  static constexpr std::size_t kNone = ~std::size_t{0};
+  Writer writer() { return Writer(*this); }
 
   // Calls tested(passes, node, other, number) for each entry of the bucket, and empties it.
+  // Returns how many pass.
   template <typename Tested>
-  void drain(std::size_t b, Tested tested) {
+  std::uint64_t drain(std::size_t b, Tested tested) {
     const std::uint64_t first_node = std::uint64_t{b} << slice_bits_;
-    const std::uint8_t *slice = passing_ + first_node / 8;
+    const std::uint8_t *const slice = passing_ + first_node / 8;
     const std::uint64_t low_mask = (std::uint64_t{1} << slice_bits_) - 1;
     const std::uint64_t node_mask = (std::uint64_t{1} << node_bits_) - 1;
-    const std::uint32_t used = slice_bits_ + node_bits_;
-    fetch_slice(slice, (low_mask + 1) / 8, (buckets_[b].next - buckets_.start(b)) / kEntryBytes);
-    for (const std::uint8_t *at = buckets_.start(b); at != buckets_[b].next; at += kEntryBytes) {
+    const std::uint32_t slice_bits = slice_bits_, used = slice_bits_ + node_bits_;
+    const std::uint8_t *at = buckets_.start(b), *const end = buckets_.end(b);
+    fetch_slice(slice, (low_mask + 1) / 8, (end - at) / kEntryBytes);
+    std::uint64_t passed = 0;
+    for (; at != end; at += kEntryBytes) {
       std::uint64_t first;
       std::uint16_t last;
       std::memcpy(&first, at, sizeof first);
       std::memcpy(&last, at + sizeof first, sizeof last);
       const std::uint64_t low = first & low_mask;
-      tested(slice[low / 8] >> low % 8 & 1, static_cast<std::uint32_t>(first_node + low),
-             static_cast<std::uint32_t>(first >> slice_bits_ & node_mask),
+      const bool passes = slice[low / 8] >> low % 8 & 1;
+      tested(passes, static_cast<std::uint32_t>(first_node + low),
+             static_cast<std::uint32_t>(first >> slice_bits & node_mask),
              first >> used | std::uint64_t{last} << (64 - used));
+      passed += passes;
     }
     buckets_.empty(b);
+    return passed;
   }
 
   std::size_t count() const { return buckets_.count(); }

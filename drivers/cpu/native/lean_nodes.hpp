@@ -61,7 +61,7 @@ struct TimesSeen {
 
 // Cuckatoo: a node is there or not, and edges meet where its partner is.
 struct Seen {
-  static constexpr std::uint32_t kSliceBits = 22;
+  static constexpr std::uint32_t kSliceBits = 21;
 
   static constexpr std::size_t slice_bytes(std::uint32_t node_bits) {
     return ((std::size_t{1} << node_bits) / 8 + 63) / 64 * 64;

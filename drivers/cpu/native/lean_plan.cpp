@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <cmath>
 #include <new>
+#include <optional>
 
 #include "cuckoo_lean.hpp"
 #include "lean_nodes.hpp"
@@ -18,6 +19,17 @@ constexpr double kListSlack = 1.03;
 double left_after(std::uint32_t rounds) {
   constexpr double kLeft[] = {1, .632, .296, .175, .117, .084, .063, .049, .040};
   return rounds < std::size(kLeft) ? kLeft[rounds] : 3.4 / ((rounds + 1.) * (rounds + 1.));
+}
+
+// Nanoseconds an edge, roughly: a round hashes all edges of Cuckaroo again, and each visit to a
+// slice reads it once, or to count, reads and writes it.
+double cost(const LeanPlan &plan) {
+  constexpr double kHash = 3, kBytes = 25, kVisits = 2.3;  // sum of all shares left
+  const double test = double(std::size_t{1} << plan.test_slice_bits) / 8;
+  const double count = double(plan.counter_bytes()) / double(plan.buckets(plan.count_slice_bits));
+  const double rounds = plan.cycle == CUCKOO_CUCKAROO ? kHash * plan.bitmap_rounds : 0;
+  return rounds + kVisits / kBytes * (test / double(plan.test_capacity) +
+                                      2 * count / double(plan.count_capacity));
 }
 
 }  // namespace
@@ -62,15 +74,17 @@ LeanPlan plan_lean(std::uint32_t edge_bits, std::uint32_t cycle, std::uint32_t t
                 .test_capacity = kMostWaiting,
                 .count_capacity = kMostWaiting,
                 .bitmap_rounds = 1};
-  // Short buckets cost less than another round of hashing, down to a point.
-  for (std::size_t waiting = kMostWaiting; waiting >= kLeastWaiting; waiting -= kLeastWaiting) {
+  std::optional<LeanPlan> best;
+  for (std::size_t waiting = kLeastWaiting; waiting <= kMostWaiting; waiting += kLeastWaiting) {
     plan.test_capacity = plan.count_capacity = waiting;
     plan.bitmap_rounds = 1;
     while (plan.bitmap_rounds < kMostBitmapRounds && plan.peak_bytes() > memory_limit_bytes)
       ++plan.bitmap_rounds;
-    if (plan.peak_bytes() <= memory_limit_bytes) return plan;
+    const bool fits = plan.peak_bytes() <= memory_limit_bytes;
+    if (fits && (!best || cost(plan) < cost(*best))) best = plan;
   }
-  throw std::bad_alloc();
+  if (!best) throw std::bad_alloc();
+  return *best;
 }
 
 std::uint64_t least_lean_bytes(std::uint32_t edge_bits, std::uint32_t cycle,

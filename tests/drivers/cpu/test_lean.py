@@ -59,7 +59,7 @@ def test_same_as_reference(
     assert found >= graphs / proof_size / 4, "too few cycles to mean anything"
 
 
-@pytest.mark.parametrize(("edge_bits", "cycle"), [(21, CUCKAROO), (23, CUCKATOO)])
+@pytest.mark.parametrize(("edge_bits", "cycle"), [(22, CUCKAROO), (22, CUCKATOO)])
 def test_several_slices_and_threads(edge_bits: int, cycle: Cycle) -> None:
     """Graphs whose bitmaps are more than one slice, with short and with long buckets."""
     job = CuckooJob(HEADER, edge_bits, (2, 4), 42, cycle)
