@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <atomic>
 #include <cstring>
-#include <unordered_map>
 
+#include "cuckoo_recovery.hpp"
 #include "lean_nodes.hpp"
 #include "parallel.hpp"
 
@@ -30,8 +30,6 @@ class Tickets {
   std::atomic<std::uint64_t> next_{0};
   std::uint64_t count_;
 };
-
-std::uint64_t key_of(Endpoints e) { return std::uint64_t{e.v} << 32 | e.u; }
 
 }  // namespace
 
@@ -245,37 +243,6 @@ std::vector<Endpoints> LeanSolver::collect() {
   return edges;
 }
 
-// Numbers of the wanted edges, by hashing the graph again. Several edges between the same two
-// nodes get theirs in turn.
-std::vector<std::uint32_t> LeanSolver::recover(const std::vector<Endpoints> &wanted) {
-  constexpr std::uint32_t kSieve = 0xffff;
-  std::unordered_map<std::uint64_t, std::vector<std::uint32_t>> places;
-  std::vector<std::uint8_t> sieve(kSieve + 1);
-  for (std::uint32_t i = 0; i < wanted.size(); ++i) {
-    places[key_of(wanted[i])].push_back(i);
-    sieve[wanted[i].u & kSieve] = 1;
-  }
-  std::vector<std::uint32_t> numbers(wanted.size());
-  std::mutex lock;
-  Tickets windows(plan_.edges() / window_edges_);
-  run_parallel(plan_.threads, [&](std::uint32_t) {
-    for (std::uint64_t window; windows.take(window);)
-      for_each_group(window, true, [&](std::uint64_t first, const GroupEnds &ends) {
-        for (std::size_t i = 0; i < ends.count; ++i) {
-          if (!sieve[ends.u[i] & kSieve]) [[likely]]
-            continue;
-          const std::lock_guard hold(lock);
-          const auto place = places.find(key_of({ends.u[i], ends.v[i]}));
-          if (place == places.end() || place->second.empty()) continue;
-          numbers[place->second.back()] =
-              static_cast<std::uint32_t>(window * window_edges_ + first + ends.at[i]);
-          place->second.pop_back();
-        }
-      });
-  });
-  return numbers;
-}
-
 std::vector<std::vector<std::uint32_t>> LeanSolver::solve(const farmcpu_graph &graph,
                                                           const volatile std::int32_t *stop) {
   graph_ = &graph;
@@ -293,37 +260,11 @@ std::vector<std::vector<std::uint32_t>> LeanSolver::solve(const farmcpu_graph &g
     trim(round);
     lap(round);
   }
-  std::vector<Endpoints> edges = collect();
-  peel(edges, plan_.cycle);
-  auto cycles = find_cycles(edges, graph.proof_size, plan_.cycle);
-  phases_.peel = watch_.lap();
-  if (!cycles.empty()) number(cycles, edges);
-  phases_.recovery = watch_.lap();
-  return cycles;
+  return cycles_among(graph, stop, plan_.threads, collect(), phases_);
 }
 
 void LeanSolver::lap(std::uint32_t round) {
   (round < FARMCPU_TIMED_ROUNDS ? phases_.rounds[round] : phases_.tail) += watch_.lap();
-}
-
-// Make cycles of places in `edges` cycles of edge numbers, verified.
-void LeanSolver::number(std::vector<std::vector<std::uint32_t>> &cycles,
-                        const std::vector<Endpoints> &edges) {
-  std::vector<std::uint32_t> places;
-  for (const auto &cycle : cycles) places.insert(places.end(), cycle.begin(), cycle.end());
-  std::sort(places.begin(), places.end());
-  places.erase(std::unique(places.begin(), places.end()), places.end());
-  std::vector<Endpoints> wanted;
-  for (std::uint32_t place : places) wanted.push_back(edges[place]);
-  const auto numbers = recover(wanted);
-  for (auto &cycle : cycles) {
-    for (std::uint32_t &e : cycle)
-      e = numbers[std::lower_bound(places.begin(), places.end(), e) - places.begin()];
-    std::sort(cycle.begin(), cycle.end());
-  }
-  std::erase_if(cycles, [&](const auto &cycle) {
-    return verify(*graph_, cycle.data(), cycle.size()) != FARMCPU_PROOF_OK;
-  });
 }
 
 }  // namespace farmcpu

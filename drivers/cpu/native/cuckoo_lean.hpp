@@ -60,10 +60,7 @@ class LeanSolver final : public GraphSolver {
   std::uint64_t trim_bucket(std::uint32_t round, std::size_t bucket,
                             std::vector<std::uint8_t> &seen, EdgeLists &kept);
   std::vector<Endpoints> collect();
-  void number(std::vector<std::vector<std::uint32_t>> &cycles,
-              const std::vector<Endpoints> &edges);
   void lap(std::uint32_t round);
-  std::vector<std::uint32_t> recover(const std::vector<Endpoints> &wanted);
 
   template <typename Visit>
   void for_each_group(std::uint64_t window, bool all, Visit visit);
