@@ -9,6 +9,43 @@ namespace {
 constexpr u32 kHashThreads = 384, kTrimThreads = 1024, kTailThreads = 256;
 constexpr u32 kTileEdges = 8;  // held by a lane between the two steps of a scatter
 
+// Some of a lane's edges, in registers, with a bit for each that is wanted.
+struct Tile {
+  u64 entries[kTileEdges];
+  u32 wanted;
+
+  template <typename Visit>
+  __device__ __forceinline__ void for_each(Visit visit) const {
+#pragma unroll
+    for (u32 k = 0; k < kTileEdges; ++k)
+      if (wanted >> k & 1) visit(k);
+  }
+
+  __device__ __forceinline__ void offer(Scatter &out) const {
+    if (out.aggregate) for_each([&](u32 k) { out.offer(entries[k]); });
+  }
+
+  __device__ __forceinline__ void store(Scatter &out) const {
+    u32 at[kTileEdges];
+    for_each([&](u32 k) { at[k] = out.place(entries[k]); });
+    for_each([&](u32 k) { out.store(entries[k], at[k]); });
+  }
+};
+
+// A lane's next edges of a bucket, all asked for before the first is used.
+DEVICE Tile load_tile(const Bucket &in, u32 start) {
+  Tile tile;
+  tile.wanted = 0;
+#pragma unroll
+  for (u32 k = 0; k < kTileEdges; ++k) {
+    const u32 i = start + k * LANES;
+    if (i >= in.count) continue;
+    tile.entries[k] = in.edges[i];
+    tile.wanted |= 1u << k;
+  }
+  return tile;
+}
+
 // Hash one block a lane and write those edges that lie in the step's buckets.
 template <u32 cycle, u32 compression, u32 finalisation>
 DEVICE void generate(Job *job, u32 number, u32 *shared) {
@@ -23,15 +60,22 @@ DEVICE void generate(Job *job, u32 number, u32 *shared) {
   if (is_here) hash_block<cycle, compression, finalisation>(job, first, words, LANES);
   const Block<cycle> block = Block<cycle>::of(job, words, LANES);
   const u32 edges = is_here ? CUCKOO_BLOCK_EDGES : 0;
-  const auto for_each = [&](auto visit) {
-    for (u32 i = 0; i < edges; ++i) {
-      const u64 entry = block.entry(i);
-      if (out.nodes.bucket(entry) - step.first_bucket < step.buckets) visit(entry);
+  const auto for_each_tile = [&](auto visit) {
+    for (u32 i = 0; i < edges; i += kTileEdges) {
+      Tile tile;
+      tile.wanted = 0;
+#pragma unroll
+      for (u32 k = 0; k < kTileEdges; ++k) {
+        tile.entries[k] = block.entry(i + k);
+        const bool is_in = out.nodes.bucket(tile.entries[k]) - step.first_bucket < step.buckets;
+        tile.wanted |= u32(is_in) << k;
+      }
+      visit(tile);
     }
   };
-  if (out.aggregate) for_each([&](u64 entry) { out.offer(entry); });
+  for_each_tile([&](const Tile &tile) { tile.offer(out); });
   out.reserve();
-  for_each([&](u64 entry) { out.store(entry); });
+  for_each_tile([&](const Tile &tile) { tile.store(out); });
   out.report(job, step.round, shared);
 }
 
@@ -47,30 +91,26 @@ DEVICE void trim_bucket(Job *job, u32 number, u32 *shared) {
   synchronise();
   for (u32 s = 0; s < step.inputs; ++s) {
     const Bucket in = Bucket::of(job, step.input + s, bucket);
-#pragma unroll 4
-    for (u32 i = LANE; i < in.count; i += LANES) counters.count(nodes.low(in.edges[i]));
+    for (u32 start = LANE; start < in.count; start += LANES * kTileEdges) {
+      const Tile tile = load_tile(in, start);
+      tile.for_each([&](u32 k) { counters.count(nodes.low(tile.entries[k])); });
+    }
   }
   synchronise();
   Scatter out = Scatter::into(job, step, step.side ^ 1, counters.words + counter_words);
   for (u32 s = 0; s < step.inputs; ++s) {
     const Bucket in = Bucket::of(job, step.input + s, bucket);
     for (u32 start = LANE; start - LANE < in.count; start += LANES * kTileEdges) {
-      u64 tile[kTileEdges];
+      Tile tile = load_tile(in, start);
       u32 kept = 0;
+      tile.for_each([&](u32 k) {
+        kept |= u32(counters.meets(nodes.low(tile.entries[k]))) << k;
+      });
+      tile.wanted = kept;
       out.begin();
-#pragma unroll
-      for (u32 k = 0; k < kTileEdges; ++k) {
-        const u32 i = start + k * LANES;
-        if (i >= in.count) continue;
-        tile[k] = in.edges[i];
-        if (!counters.meets(nodes.low(tile[k]))) continue;
-        kept |= 1u << k;
-        out.offer(tile[k]);
-      }
+      tile.offer(out);
       out.reserve();
-#pragma unroll
-      for (u32 k = 0; k < kTileEdges; ++k)
-        if (kept >> k & 1) out.store(tile[k]);
+      tile.store(out);
     }
   }
   out.report(job, step.round, shared);

@@ -45,11 +45,12 @@ struct Bucket {
 };
 
 // Writes edges into the buckets of a segment. A tile of edges is placed in two steps: every lane
-// offers its edges, then `reserve`, then every lane stores the same ones.
+// offers its edges, then `reserve`, then every lane finds the places of the same ones and stores
+// them. Several places are asked for before the first is used, so that the atomics overlap.
 struct Scatter {
   u64 *edges;
   u32 *counts, *slots;
-  u64 capacity;
+  u32 capacity;
   Nodes nodes;
   u32 buckets;
   bool aggregate;
@@ -60,7 +61,7 @@ struct Scatter {
     return {job->arena + place.offset,
             job->counts + ((u64)step.output << job->bucket_bits),
             slots,
-            place.capacity,
+            (u32)place.capacity,
             Nodes::of(job, side),
             1u << job->bucket_bits,
             step.aggregate != 0,
@@ -81,11 +82,14 @@ struct Scatter {
     synchronise();
   }
 
-  __device__ __forceinline__ void store(u64 entry) {
-    const u32 bucket = nodes.bucket(entry);
-    const u32 at = add(aggregate ? &slots[bucket] : &counts[bucket], 1u);
+  // Its number in its bucket; there may be no room for it.
+  __device__ __forceinline__ u32 place(u64 entry) const {
+    return add((aggregate ? slots : counts) + nodes.bucket(entry), 1u);
+  }
+
+  __device__ __forceinline__ void store(u64 entry, u32 at) {
     if (at < capacity) {
-      edges[bucket * capacity + at] = entry;
+      edges[(u64)nodes.bucket(entry) * capacity + at] = entry;
       ++kept;
     } else {
       ++lost;

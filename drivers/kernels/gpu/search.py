@@ -32,7 +32,8 @@ class Options:
     graphs_at_once: int = 0
     """Graphs in flight, each with memory of its own; 0: two where the memory lets, else one."""
     yield_seconds: float = 0.0
-    """Rest after each graph, so that others get their turn on a shared card."""
+    """Rest after each graph, so that others get their turn on a shared card. One graph at once
+    is the default then, lest another keep the card busy meanwhile."""
     shape: Mapping[str, float] = field(default_factory=dict)
     """Fields of `Shape`, in place of the driver's own choice."""
 
@@ -129,7 +130,8 @@ class GpuSearch:
         self.release()
         found = self.plan(graphs)
         fitting = self._gpu.memory_bytes // found.memory_bytes
-        count = min(self._options.graphs_at_once or 2, fitting)
+        default = 1 if self._options.yield_seconds > 0 else 2
+        count = min(self._options.graphs_at_once or default, fitting)
         if count < self._options.graphs_at_once:
             needed = self._options.graphs_at_once * found.memory_bytes >> 20
             raise OutOfMemory(
