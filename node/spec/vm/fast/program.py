@@ -10,13 +10,11 @@ from sha3 import keccak_256
 from node.spec.vm.context import Message
 from node.spec.vm.control import PUSH1, PUSH32, jump_destinations
 from node.spec.vm.errors import InvalidJump, OutOfGas
-from node.spec.vm.fast.tracing import Code, write_trace
+from node.spec.vm.fast.tracing import JUMPI, Code, write_trace
 from node.spec.vm.frame import Frame
 from node.spec.vm.interpreter import interpret
 from node.spec.vm.opcodes import operations
 from node.spec.vm.schedule import Schedule
-
-JUMPI = 0x57
 
 #: A position is compiled when it has been entered this often.
 PATIENCE = 12

@@ -8,14 +8,17 @@ from itertools import count
 
 @dataclass
 class Stretch:
-    """Operations that pay together, at line ``line``; ``leave`` is what to do if they cannot."""
+    """Operations that pay together, at line ``line``.
+
+    None but the last can see the gas that is left, or fail for another reason than its want: where
+    they cannot pay for all, one after another they would run out of it just as well.
+    """
 
     line: int
     margin: str
-    leave: str
     gas: int = 0
     waiting: list[tuple[int, str, int]] = field(default_factory=list)
-    """Lines to be filled in with the gas that is still to be spent after them: number, form, gas
+    """Lines to be filled in with the gas that has been paid too early there: number, form, gas
     spent before."""
 
 
@@ -33,9 +36,9 @@ class Script:
         self.write(margin, f"{name} = {expression}")
         return name
 
-    def open(self, margin: str, leave: str) -> Stretch:
+    def open(self, margin: str) -> Stretch:
         self.write("", "")
-        return Stretch(len(self.lines) - 1, margin, leave)
+        return Stretch(len(self.lines) - 1, margin)
 
     def assign_gas(self, stretch: Stretch) -> str:
         """Name the gas that is left where the stretch has come to."""
@@ -47,7 +50,6 @@ class Script:
     def close(self, stretch: Stretch) -> None:
         gas, margin = stretch.gas, stretch.margin
         if gas:
-            refuse = f"{margin}if gas < 0: gas += {gas}; {stretch.leave}"
-            self.lines[stretch.line] = f"{margin}gas -= {gas}\n{refuse}"
+            self.lines[stretch.line] = f"{margin}gas -= {gas}\n{margin}if gas < 0: raise OutOfGas"
         for number, form, before in stretch.waiting:
             self.lines[number] = form.format(gas - before)

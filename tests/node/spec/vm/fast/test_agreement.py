@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import product
+from random import Random
 
 import pytest
 from hypothesis import given, settings
@@ -13,9 +15,11 @@ from node.spec.vm.context import InferRuntimeError
 from node.spec.vm.fast.program import find_program
 from node.spec.vm.frame import Frame, Interpret
 from tests.node.spec.vm.bench import CALLER, CONTRACT, Bench, push
+from tests.node.spec.vm.fast.programs import OTHER, PURE, make_program
 
-OTHER = b"\x0e" * 20
 GAS = 300_000
+#: Endings of a program that ran to its end.
+GOOD = ("NoneType", "Reverted")
 
 
 def interpret_warily(frame: Frame) -> Message | None:
@@ -122,6 +126,36 @@ cases = st.builds(
 )
 
 
+working = st.builds(
+    Case,
+    code=st.randoms(use_true_random=False).map(make_program),
+    other=st.one_of(st.just(b""), st.randoms(use_true_random=False).map(make_program)),
+    data=st.binary(max_size=70),
+    gas=st.one_of(st.just(GAS), st.integers(0, 20_000)),
+    is_static=st.sampled_from([False, False, False, True]),
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(case=working)
+def test_programs_that_work(case: Case) -> None:
+    check(case)
+
+
+def test_most_of_them_do_work() -> None:
+    runs = [check(Case(make_program(Random(seed)))) for seed in range(60)]
+    assert sum(run.outcome is not None and run.error.startswith(GOOD) for run in runs) > 40
+    assert sum(bool(run.outcome and any(run.outcome.output)) for run in runs) > 25
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(7200)
+@settings(max_examples=30_000, deadline=None)
+@given(case=working)
+def test_many_programs_that_work(case: Case) -> None:
+    check(case)
+
+
 @settings(max_examples=250, deadline=None)
 @given(case=cases)
 def test_generated_code(case: Case) -> None:
@@ -134,6 +168,46 @@ def test_generated_code(case: Case) -> None:
 @given(case=cases)
 def test_much_generated_code(case: Case) -> None:
     check(case)
+
+
+EDGES = (0, 1, 2, 31, 255, 256, 2**255 - 1, 2**255, 2**256 - 1)
+RETURN = bytes.fromhex("60005260206000f3")
+
+
+@pytest.mark.parametrize(
+    ("opcode", "pops"), [(o, pops) for pops, row in PURE.items() for o in (*row, 0x0A) if o != 0x35]
+)
+def test_operations_at_their_edges(opcode: int, pops: int) -> None:
+    """With operands that are not known when it is compiled, and with such that are."""
+    pops = 2 if opcode == 0x0A else pops
+    loads = b"".join(push(32 * index) + b"\x35" for index in reversed(range(pops)))
+    for operands in product(EDGES if pops < 3 else EDGES[1::2], repeat=pops):
+        data = b"".join(operand.to_bytes(32, "big") for operand in operands)
+        pushes = b"".join(map(push, reversed(operands)))
+        end = bytes((opcode,)) + RETURN
+        for case in (Case(loads + end, data=data), Case(pushes + end)):
+            assert case.run(interpreter.interpret) == case.run(fast.interpret_compiled)
+
+
+@pytest.mark.parametrize(
+    "first",
+    [
+        "60016000600060003e",  # RETURNDATACOPY beyond its end
+        "600160005560005450",  # SSTORE, which a static frame refuses
+        "60006000a0",  # LOG0, which a static frame refuses
+        "6001600060003e",
+        "5a5a015a0160005250",  # GAS in the middle of a stretch
+        "60ff60005260206000205060005150",
+        "60ff56",
+        "600160ff57",
+    ],
+)
+def test_which_error_comes_first(first: str) -> None:
+    """Gas runs out before, in and after each operation of a stretch."""
+    code = bytes.fromhex(first) + push(1) * 9 + b"\x01" * 8 + RETURN
+    for gas in (*range(0, 120, 2), *range(20, 60, 2), *range(800, 880, 7), 20_100):
+        for is_static in (False, True):
+            check(Case(code, gas=gas, is_static=is_static))
 
 
 @pytest.mark.parametrize("gas", [*range(0, 400, 7), *range(400, 60_000, 997)])
