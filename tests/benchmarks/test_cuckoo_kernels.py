@@ -25,7 +25,7 @@ from drivers.kernels.gpu.source import source_hash
 UPDATE = "`python -m benchmarks cuckoo_kernels --keep` writes the report anew"
 KERNELS = 11
 #: So that two groups of 512 lanes of `trim` share a multiprocessor's 65,536 registers. Of the
-#: others the shared memory lets no more than 384 lanes share one.
+#: others the shared memory lets no more than 384 lanes share one. AMD has several times as many.
 MOST_REGISTERS, MOST_OF_TRIM = 80, 64
 
 
@@ -40,7 +40,8 @@ def check(found: list[Resources], kept: list[dict[str, Any]], same_compiler: boo
     assert len(found) == KERNELS
     for kernel in found:
         assert (kernel.spilled, kernel.stack_bytes) == (0, 0), kernel
-        most = MOST_OF_TRIM if kernel.kernel == "trim" else MOST_REGISTERS
+        is_tight = kernel.kernel == "trim" and kernel.target.startswith("sm_")
+        most = MOST_OF_TRIM if is_tight else MOST_REGISTERS
         assert 0 < kernel.registers <= most, kernel
     if same_compiler:
         assert [asdict(kernel) for kernel in found] == kept, UPDATE

@@ -7,7 +7,7 @@
 namespace {
 
 constexpr u32 kHashThreads = 384, kTrimThreads = 1024, kTailThreads = 256;
-constexpr u32 kTileEdges = 8;  // held by a lane between the two steps of a scatter
+constexpr u32 kTileEdges = 4;  // in a lane's registers at once
 
 // Some of a lane's edges, in registers, with a bit for each that is wanted.
 struct Tile {

@@ -32,7 +32,7 @@ EDGE_BYTES = 8
 #: Shared memory that every group has for itself as a whole, and the tail's besides.
 HEADER_BYTES = 16
 TAIL_SHARED_BYTES = HEADER_BYTES + 8
-TILE_EDGES = 8
+TILE_EDGES = 4
 """Edges that a lane of ``trim`` holds between the two steps of writing them."""
 BLOCK_BYTES = 64 * EDGE_BYTES
 """A hashed block of edges, kept in shared memory by the lane that hashed it."""
