@@ -14,6 +14,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -132,7 +133,7 @@ class ChainStore:
 
     def header(self, block_hash: bytes) -> Header | None:
         raw = self._read("headers", block_hash)
-        return None if raw is None else Header.decode(raw)
+        return None if raw is None else _decode_header(raw)
 
     def block(self, block_hash: bytes) -> Block | None:
         with self._gate, self._env.begin() as txn:
@@ -295,10 +296,16 @@ class ChainStore:
             self._env.set_mapsize(wanted)
 
 
+@lru_cache(maxsize=256)
+def _decode_header(raw: bytes) -> Header:
+    """Importing a block asks for its parent's header again and again."""
+    return Header.decode(raw)
+
+
 def _join(header: bytes, body: bytes) -> Block:
     transactions, uncles = rlp.decode_list(rlp.decode(body), 2)
     return Block(
-        Header.decode(header),
+        _decode_header(header),
         tuple(Transaction.from_items(t) for t in rlp.decode_list(transactions)),
         tuple(Header.from_items(u) for u in rlp.decode_list(uncles)),
     )
