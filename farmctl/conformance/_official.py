@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import tarfile
+import zlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from itertools import groupby
+from lzma import LZMAError
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -15,6 +17,7 @@ from farmctl.conformance import Tally, judge
 from farmctl.conformance._encoding_tests import check_rlp, check_trie
 from farmctl.conformance._machine import CHECKED
 from farmctl.conformance._state_tests import StateCase, read_cases
+from farmctl.errors import BadRequest, NotFound
 from node.spec.vm.frame import Interpret
 
 ARCHIVES = (".tar", ".tar.xz", ".tar.gz", ".tgz", ".tar.bz2")
@@ -29,12 +32,22 @@ def is_archive(path: Path) -> bool:
 
 
 def read_files(path: Path) -> Iterator[File]:
-    """The JSON files of an archive, one after another, as they lie in it."""
-    with tarfile.open(path) as archive:
-        for member in archive:
-            file = archive.extractfile(member) if member.name.endswith(".json") else None
-            if file is not None:
-                yield member.name, file.read().decode("utf-8", "replace")
+    """The JSON files of an archive, one after another, as they lie in it.
+
+    Raises `BadRequest` where it cannot be read, and `NotFound` where it holds none.
+    """
+    count = 0
+    try:
+        with tarfile.open(path) as archive:
+            for member in archive:
+                file = archive.extractfile(member) if member.name.endswith(".json") else None
+                if file is not None:
+                    yield member.name, file.read().decode("utf-8", "replace")
+                    count += 1
+    except (tarfile.TarError, OSError, EOFError, LZMAError, zlib.error) as error:
+        raise BadRequest(f"{path} cannot be read: {error}") from error
+    if not count:
+        raise NotFound(f"{path} holds no vector files (*.json)")
 
 
 def judge_files(
@@ -96,4 +109,4 @@ def _judge_states(
             cases = (judge(case.name, partial(case.check, interpret)) for case in applicable)
             yield Tally(f"{folder}, {fork}, {name}", tuple(cases), f"{fork}, {name}")
         if reasons:
-            yield Tally(f"{folder}, {fork}", (), f"{fork}", reasons)
+            yield Tally(f"{folder}, {fork}", (), inapplicable=reasons)
