@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 
@@ -12,6 +16,7 @@ from drivers.errors import OutOfMemory
 from drivers.kernels.graphs import MAX_EDGE_BITS, MIN_EDGE_BITS, VARIANTS, Cycle
 from drivers.kernels.reference import hash_graph, hash_graphs
 
+ROOT = Path(__file__).parents[3]
 HEADER = bytes(range(32))
 ROOMY = 1 << 30
 CUCKAROO, CUCKATOO = Cycle.CUCKAROO, Cycle.CUCKATOO
@@ -71,6 +76,26 @@ def test_several_slices_and_threads(edge_bits: int, cycle: Cycle) -> None:
         solver.close()
     assert answers[0][1][:3] == expected
     assert answers[1] == answers[2] == answers[0]
+
+
+@pytest.mark.parametrize("isa", ["baseline", "avx2", "avx512"])
+def test_every_instruction_set_solves_the_same(isa: str) -> None:
+    script = (
+        "import sys; from drivers.base import CuckooJob; from drivers.cpu import cuckoo, library\n"
+        "if library.isa() != sys.argv[1]: sys.exit(f'runs {library.isa()}')\n"
+        "for cycle in cuckoo.Cycle:\n"
+        "    job = CuckooJob(bytes(range(32)), 16, (2, 4), 4, cycle)\n"
+        "    solver = cuckoo.Solver(16, 1 << 30, cycle, 1, cuckoo.Method.LEAN)\n"
+        "    print([s.edges for s in solver.solve(job, 7)], solver.survivors()[:5])"
+    )
+    environment = os.environ | {"FARMCPU_ISA": isa, "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-c", script, isa]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
+    if done.returncode and "runs " in done.stderr:
+        pytest.skip(f"this processor has no {isa}: {done.stderr.strip()}")
+    assert done.returncode == 0, done.stderr
+    graphs = [hash_graph(CuckooJob(HEADER, 16, (2, 4), 4, cycle), 7) for cycle in Cycle]
+    assert done.stdout.splitlines() == [f"{g.cycles()} {g.survivors(4)}" for g in graphs]
 
 
 def test_the_same_solver_again_and_after_a_stop() -> None:
