@@ -24,6 +24,11 @@ def why_not(pci_address: str) -> str:
     return ""
 
 
+def open_launcher(pci_address: str) -> CupyLauncher:
+    """A queue on the GPU. Raises `DriverMissing` and `NotSupported`."""
+    return CupyLauncher(CupyDevice(find_device(pci_address)))
+
+
 def open_search(pci_address: str, **options: Any) -> GpuSearch:
     """A session on the GPU. Options: ``memory_limit_bytes`` (else what is free now),
     ``graphs_at_once``, ``yield_seconds``, and fields of `shape.Shape`.

@@ -45,12 +45,12 @@ class Trimmer:
         self.plan = plan
         self._launcher = launcher
         self._base = launcher.allocate(plan.memory_bytes)
-        self._job = self._base + plan.places["job"]
-        launcher.write(self._job, self._describe())
+        self.job = self._base + plan.places["job"]
+        launcher.write(self.job, self._describe())
         self._write("segments", [(s.offset % 2**64, s.capacity) for s in plan.segments], SEGMENT)
         self._write("steps", [astuple(step) for step in plan.steps], STEP)
-        self._trim = launcher.prepare(plan.launches, self._job)
-        self._recover = launcher.prepare([plan.recovery], self._job)
+        self._trim = launcher.prepare(plan.launches, self.job)
+        self._recover = launcher.prepare([plan.recovery], self.job)
 
     def start(self, keys: Sequence[int]) -> None:
         """Queue a graph, and do not wait for it."""
@@ -79,7 +79,7 @@ class Trimmer:
 
     def stop(self, stopped: bool) -> None:
         """From any thread: end the launches that are queued, each as soon as it starts."""
-        address = self._job + JOB.fields["stop"][1]  # type: ignore[index]
+        address = self.job + JOB.fields["stop"][1]  # type: ignore[index]
         self._launcher.write_at_once(address, np.array([stopped], np.uint32))
 
     def close(self) -> None:
@@ -105,7 +105,7 @@ class Trimmer:
     def _set(self, field: str, value: object) -> None:
         """Set one field of the job when what was queued before is done."""
         kind, offset = JOB.fields[field][:2]  # type: ignore[index]
-        self._launcher.write(self._job + offset, np.array(value, kind.base))
+        self._launcher.write(self.job + offset, np.array(value, kind.base))
 
     def _write(self, place: str, rows: Sequence[tuple[int, ...]], kind: np.dtype[np.void]) -> None:
         self._launcher.write(self._base + self.plan.places[place], np.array(list(rows), kind))
