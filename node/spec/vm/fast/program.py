@@ -10,7 +10,7 @@ from sha3 import keccak_256
 from node.spec.vm.context import Message
 from node.spec.vm.control import PUSH1, PUSH32, jump_destinations
 from node.spec.vm.errors import InvalidJump, OutOfGas
-from node.spec.vm.fast.tracing import JUMPI, Code, write_trace
+from node.spec.vm.fast.tracing import JUMPI, MAX_OPERATIONS, Code, write_trace
 from node.spec.vm.frame import Frame
 from node.spec.vm.interpreter import interpret
 from node.spec.vm.opcodes import operations
@@ -18,6 +18,9 @@ from node.spec.vm.schedule import Schedule
 
 #: A position is compiled when it has been entered this often.
 PATIENCE = 12
+#: Compiling an operation takes as long as interpreting this many entries of the shortest kind, and
+#: must not take longer than what was interpreted before: code could be made to waste that time.
+ENTRIES_PER_OPERATION = 2
 #: Contracts kept, the most recently used; and characters of Python that each may become. A
 #: character costs about two bytes once compiled, so all of them together at most 128 MiB.
 MAX_PROGRAMS = 256
@@ -39,6 +42,9 @@ class Program:
         self._entered: dict[int, int] = {}
         self._traces: dict[int, Trace] = {}
         self._characters_left = MAX_SOURCE_CHARACTERS
+        self._credit = 0
+        """Entries that no compiled operation stands for yet."""
+        self._credit_needed = 0
 
     def run(self, frame: Frame) -> Message | None:
         """Run until the frame calls (its message is returned) or ends (None)."""
@@ -56,12 +62,31 @@ class Program:
     def _enter(self, pc: int) -> Trace | None:
         """Note that this position is reached; its trace once that has happened often enough."""
         count = self._entered[pc] = self._entered.get(pc, 0) + 1
+        self._credit += 1
         if count <= self._patience or self._characters_left <= 0:
             return None
-        source = write_trace(self._code, pc)
-        self._characters_left -= len(source)
+        return self._compile(pc, MAX_OPERATIONS) if not self._patience else self._try(pc)
+
+    def _try(self, pc: int) -> Trace | None:
+        """Compile as much as has been earned; where that is too little, wait for twice as much."""
+        if self._credit < self._credit_needed:
+            return None
+        most = min(MAX_OPERATIONS, self._credit // ENTRIES_PER_OPERATION)
+        trace = self._compile(pc, most)
+        if trace is None:
+            self._credit_needed = 2 * self._credit
+        return trace
+
+    def _compile(self, pc: int, most: int) -> Trace | None:
+        """The trace from a position; None if it needs more operations, and may have more."""
+        draft = write_trace(self._code, pc, most)
+        if draft.is_cut and most < MAX_OPERATIONS:
+            return None
+        self._credit -= ENTRIES_PER_OPERATION * draft.operations
+        self._credit_needed = 0
+        self._characters_left -= len(draft.source)
         scope: dict[str, Callable[[frozenset[int]], Trace]] = {}
-        exec(compile(source, "<trace>", "exec"), self._names, scope)
+        exec(compile(draft.source, "<trace>", "exec"), self._names, scope)
         trace = self._traces[pc] = scope["make"](self._code.targets)
         return trace
 

@@ -37,29 +37,47 @@ class Code:
     """Whether a path to this position is worth following."""
 
 
-def write_trace(code: Code, head: int) -> str:
-    """Python source of ``make(targets)``, which returns the trace from position ``head``."""
-    first = TraceWriter(code, head)
+@dataclass(frozen=True)
+class Draft:
+    """A trace, written."""
+
+    source: str
+    """Python of ``make(targets)``, which returns the trace."""
+    operations: int
+    is_cut: bool
+    """Whether it would have had more operations."""
+
+
+def write_trace(code: Code, head: int, most: int = MAX_OPERATIONS) -> Draft:
+    """The trace from position ``head``, of at most so many operations."""
+    first = TraceWriter(code, head, most)
     if not first.changed:
-        return first.source()
+        return first.draft()
     # A loop assigns to entry items: wherever it is left they have to be written back.
-    return TraceWriter(code, head, frozenset(first.changed)).source()
+    return TraceWriter(code, head, most, frozenset(first.changed)).draft()
 
 
 class TraceWriter:
-    def __init__(self, code: Code, head: int, loop_items: frozenset[int] = frozenset()) -> None:
+    def __init__(
+        self, code: Code, head: int, most: int, loop_items: frozenset[int] = frozenset()
+    ) -> None:
         self._code = code
         self._head = head
         self._loop_items = loop_items
         self._bounds = Bounds()
         self._script = Script()
-        self._operations_left = MAX_OPERATIONS
+        self._operations = 0
+        self._most = most
+        self._is_cut = False
         self._loops = False
         self.changed: set[int] = set()
         """Depths of the entry items that a loop assigns to."""
         self._walk(self._start())
 
-    def source(self) -> str:
+    def draft(self) -> Draft:
+        return Draft(self._source(), self._operations, self._is_cut)
+
+    def _source(self) -> str:
         body = "\n".join(self._script.lines)
         setup = [
             f"  {name} = {value}"
@@ -95,7 +113,7 @@ class TraceWriter:
 
     def _walk(self, path: Path) -> None:
         while self._write_operation(path):
-            self._operations_left -= 1
+            self._operations += 1
 
     def _write_operation(self, path: Path) -> bool:
         """Write the next operation; False if the path ends with it."""
@@ -107,7 +125,7 @@ class TraceWriter:
             return self._end(path, self._leaving(path.stack, pc, False))
         if opcode == JUMPDEST:
             return self._go_to(path, pc)
-        if self._operations_left <= 0:
+        if self._is_full():
             return self._end(path, self._leaving(path.stack, pc))
         path.stretch.gas += operation.gas
         path.pc += 1
@@ -130,11 +148,15 @@ class TraceWriter:
         """Follow the path to a JUMPDEST, and past it."""
         if target == self._head and not path.stack.height:
             return self._end(path, self._looping(path.stack))
-        is_done = self._operations_left <= 0 or len(path.margin) > MAX_BRANCH_DEPTH
-        if is_done or target in path.passed or not self._code.is_warm(target):
+        is_deep = len(path.margin) > MAX_BRANCH_DEPTH
+        if is_deep or self._is_full() or target in path.passed or not self._code.is_warm(target):
             return self._end(path, self._leaving(path.stack, target))
         self._pass(path, target)
         return True
+
+    def _is_full(self) -> bool:
+        self._is_cut |= self._operations >= self._most
+        return self._operations >= self._most
 
     def _pass(self, path: Path, target: int) -> None:
         path.passed |= {target}

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
+
 from node.spec.vm.context import Message
 from node.spec.vm.fast import program
 from node.spec.vm.fast.program import PATIENCE, Program
-from node.spec.vm.fast.tracing import Code, write_trace
+from node.spec.vm.fast.tracing import Code, Draft, write_trace
 from node.spec.vm.frame import Frame
 from node.spec.vm.interpreter import interpret
 from node.spec.vm.opcodes import operations
@@ -22,7 +24,7 @@ def schedule_of(bench: Bench):
 
 def source(code: bytes, head: int, targets: set[int], warm: bool = True) -> str:
     table = operations(schedule_of(Bench()))
-    return write_trace(Code(code, table, frozenset(targets), lambda pc: warm), head)
+    return write_trace(Code(code, table, frozenset(targets), lambda pc: warm), head).source
 
 
 def test_a_loop_stays_in_its_function():
@@ -38,19 +40,36 @@ def test_a_path_not_taken_yet_is_left_out():
     assert "op_55" not in source(code, 0, {8}, warm=False)
 
 
-def test_code_is_compiled_when_it_has_run_often(monkeypatch):
-    compiled: list[int] = []
-    write = program.write_trace
-    monkeypatch.setattr(
-        program, "write_trace", lambda code, head: compiled.append(head) or write(code, head)
-    )
+@pytest.fixture
+def drafts(monkeypatch) -> list[tuple[int, Draft]]:
+    """Every trace that is written, with its position."""
+    found: list[tuple[int, Draft]] = []
+
+    def note(code: Code, head: int, most: int) -> Draft:
+        found.append((head, write_trace(code, head, most)))
+        return found[-1][1]
+
+    monkeypatch.setattr(program, "write_trace", note)
+    return found
+
+
+def test_a_loop_is_compiled_while_it_runs(drafts):
     bench = Bench()
-    found = Program(LOOP, schedule_of(bench), PATIENCE)
-    bench.interpret = found.run
-    for _ in range(PATIENCE + 1):
-        assert bench.run(LOOP).gas_left == 1_000_000 - 3 - 29 * 1_000
-        assert compiled[0] == 2
-    assert compiled == [2, 0, 14]
+    bench.interpret = Program(LOOP, schedule_of(bench), PATIENCE).run
+    assert bench.run(LOOP).gas_left == 1_000_000 - 3 - 29 * 1_000
+    assert [head for head, draft in drafts if not draft.is_cut] == [2]
+
+
+def test_code_without_a_loop_is_compiled_when_it_has_run_often(drafts):
+    code = push(1) * 4 + b"\x01" * 3 + b"\x00"
+    bench = Bench()
+    bench.interpret = Program(code, schedule_of(bench), PATIENCE).run
+    for _ in range(PATIENCE):
+        bench.run(code)
+    assert not drafts
+    for _ in range(4 * PATIENCE):
+        assert bench.run(code).gas_left == 1_000_000 - 7 * 3
+    assert [head for head, draft in drafts if not draft.is_cut] == [0]
 
 
 def test_most_of_a_loop_runs_compiled(monkeypatch):
@@ -64,7 +83,24 @@ def test_most_of_a_loop_runs_compiled(monkeypatch):
     bench = Bench()
     bench.interpret = Program(LOOP, schedule_of(bench), PATIENCE).run
     bench.run(LOOP)
-    assert 0 < len(steps) <= PATIENCE + 2
+    assert PATIENCE < len(steps) <= 4 * PATIENCE
+
+
+def test_compiling_is_paid_for_by_what_ran_before(drafts):
+    """Many positions lead to one long tail, which would be compiled for each of them."""
+    heads, tail = 40, b"\x5b" + (push(1) + b"\x50") * 250 + b"\x00"
+    table = b"".join(b"\x5b" + push(6 + heads * 5, 2) + b"\x56" for _ in range(heads))
+    code = push(0) + b"\x35\x56\x00\x00" + table + tail
+    bench = Bench()
+    bench.interpret = Program(code, schedule_of(bench), PATIENCE).run
+    calls = 20
+    for _ in range(calls):
+        for head in range(heads):
+            data = (6 + 5 * head).to_bytes(32, "big")
+            assert bench.run(code, data=data).error is None
+    entries = calls * heads * 3
+    assert any(not draft.is_cut for _, draft in drafts)
+    assert sum(draft.operations for _, draft in drafts) <= entries
 
 
 def test_no_more_is_compiled_than_has_room(monkeypatch):
