@@ -15,6 +15,7 @@ from node.errors import NodeError
 from node.spec.seal import CycleVerifier
 from node.spec.types import Block
 from node.stratum.accounts import FLUSH_SECONDS, SETTLE_SECONDS, Accounts, Import
+from node.stratum.collection import Collection
 from node.stratum.connection import Connection, tls_context
 from node.stratum.finds import Finds
 from node.stratum.jobs import JobBook
@@ -28,6 +29,8 @@ from node.stratum.shares import ShareLedger
 #: A better block on the same head is sent out at most this often.
 REFRESH_SECONDS = 10.0
 SWEEP_SECONDS = 5.0
+#: and takes so long to reach everyone; a new head is sent as fast as it can be.
+SPREAD_SECONDS = 5.0
 #: Jobs sent before other work has its turn.
 JOBS_AT_ONCE = 50
 BACKLOG = 4096
@@ -68,6 +71,8 @@ class StratumServer:
         self._tasks: list[asyncio.Task[None]] = []
         self._news = asyncio.Event()
         self._offered = -REFRESH_SECONDS
+        self._is_head = True
+        self._collection = Collection(clock())
 
     @property
     def ports(self) -> list[int]:
@@ -105,7 +110,7 @@ class StratumServer:
         current = self.pool.book.current
         is_new = current is None or current.height != block.header.number
         if is_new or self.clock() - self._offered >= REFRESH_SECONDS:
-            self._offered = self.clock()
+            self._offered, self._is_head = self.clock(), is_new
             self.pool.book.add(block)
             self._news.set()
 
@@ -125,6 +130,7 @@ class StratumServer:
             self.pool.counts.refused_connections += 1
             return None
         self._connections.add(connection)
+        self._collection.note()
         self._by_address[address] += 1
         return self.pool.open_session(address, connection.is_solo)
 
@@ -151,16 +157,19 @@ class StratumServer:
         await self._news.wait()
         self._news.clear()
         template = self.pool.book.current
-        for count, connection in enumerate(list(self._connections)):
+        miners = list(self._connections)
+        pause = 0.0 if self._is_head else SPREAD_SECONDS * JOBS_AT_ONCE / max(1, len(miners))
+        for count, connection in enumerate(miners):
             if template is None or self._news.is_set():
                 return
             if connection.session is not None and connection.session.account:
                 connection.send(connection.session.job(template))
             if count % JOBS_AT_ONCE == JOBS_AT_ONCE - 1:
-                await asyncio.sleep(0)
+                await asyncio.sleep(pause)
 
     async def _sweep(self) -> None:
         now = self.clock()
+        self._collection.collect(now)
         for connection in [c for c in self._connections if c.is_silent(now)]:
             self.pool.counts.dropped_connections += 1
             connection.drop()
