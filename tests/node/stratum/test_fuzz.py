@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+from functools import cache
 from pathlib import Path
 
 from hypothesis import given, settings
@@ -17,7 +18,6 @@ from node.spec.trie import MemoryStore
 from node.spec.types import Block
 from node.stratum.jobs import JobBook
 from node.stratum.pool import Pool
-from node.stratum.session import Session
 from node.stratum.settings import StratumSettings
 
 VALUES = st.recursive(
@@ -32,35 +32,35 @@ REQUESTS = st.fixed_dictionaries(
 )
 
 
-def session() -> Session:
+@cache
+def pool() -> Pool:
     book = JobBook(FARMNET, is_cycle)
     book.add(Block(genesis_header(FARMNET.genesis, MemoryStore())))
-    made = Pool(StratumSettings(), book, lambda *_: None, lambda *_: None)
-    return made.open_session("10.0.0.1", False)
+    return Pool(StratumSettings(), book, lambda *_: None, lambda *_: None)
 
 
 def check(line: bytes) -> None:
     for account in (b"", b"\x01" * 20):
-        miner = session()
+        miner = pool().open_session("10.0.0.1", False)
         miner.account = account
         answer = miner.answer(line)
         assert answer.endswith(b"\n") and answer.count(b"\n") == 1
         assert json.loads(answer).keys() >= {"id", "result", "jsonrpc"}
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(REQUESTS)
 def test_a_request_of_any_values_is_answered(body: object) -> None:
     check(json.dumps(body).encode())
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.binary(max_size=4096))
 def test_bytes_are_answered(line: bytes) -> None:
     check(line)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.integers(0, 2**32))
 def test_a_mutated_line_is_answered(seed: int) -> None:
     check(stratum_fuzz.line(random.Random(seed)))
