@@ -34,7 +34,7 @@ struct MeanKernels {
 
 inline constexpr std::uint64_t kMeanGroupEdges = 1024;
 // Up to so many keys a byte each is quicker than two bits each.
-inline constexpr std::uint32_t kMostByteKeys = 1u << 19;
+inline constexpr std::uint32_t kMostByteKeys = 1u << 18;
 
 // For the instruction set of kernels().
 const MeanKernels &mean_kernels();

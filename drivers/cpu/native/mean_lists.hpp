@@ -26,7 +26,7 @@ struct MeanShape {
 // A chunk is named by its end, a multiple of kChunkBytes; what lies there is its trailer.
 // Entries fill the bytes before, so that a full chunk is seen from its cursor alone. An entry is
 // written as 8 bytes: those beyond it are overwritten by the next, or fall on `spare`.
-inline constexpr std::size_t kChunkBytes = 4096;
+inline constexpr std::size_t kChunkBytes = 16384;
 struct ChunkTrailer {
   std::uint64_t spare;
   std::uint8_t *older;  // end of the chunk filled before, or of the next free one

@@ -17,15 +17,14 @@ struct ByteTable {
 #endif
 };
 
-// Two bits a key, 0, 1 or 3: a quarter of the memory for more instructions.
+// Two bits a key, 0, 1 or 2: a quarter of the memory for more instructions.
 struct TwoBitTable {
   static size_t bytes(uint32_t keys) { return keys / 4 + 8; }
   static void count(uint8_t *table, uint32_t key) {
     uint64_t word;
     uint8_t *place = table + key / 32 * sizeof word;
     __builtin_memcpy(&word, place, sizeof word);
-    const uint64_t one = uint64_t{1} << (2 * key & 63);
-    word |= one | (word & one) << 1;
+    word += ~(word >> 1) & uint64_t{1} << (2 * key & 63);  // none where it is 2
     __builtin_memcpy(place, &word, sizeof word);
   }
   static bool meets(const uint8_t *table, uint32_t key) {

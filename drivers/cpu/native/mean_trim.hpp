@@ -21,20 +21,20 @@ inline uint64_t turn(uint64_t entry, uint32_t key, uint32_t bucket, const MeanSh
   return both << shape.key_bits | both >> (64 - shape.key_bits);
 }
 
-// Fetches the lines of the next chunk while this one is looked at.
+// Fetches the lines of the next chunk while this one is looked at: chunks lie anywhere, so that
+// the processor cannot tell where the next begins. kNearness is that of __builtin_prefetch.
+template <int kNearness>
 struct Ahead {
   const uint8_t *line;
-  explicit Ahead(uint8_t *end) : line(end ? end - kChunkBytes : nullptr) {
-    if (end) __builtin_prefetch(trailer_of(end));
-  }
+  explicit Ahead(const uint8_t *end) : line(end - kChunkBytes) { __builtin_prefetch(end); }
   void fetch(size_t lines) {
-    for (size_t i = 0; i < lines; ++i) __builtin_prefetch(line + i * 64);
+    for (size_t i = 0; i < lines; ++i) __builtin_prefetch(line + i * 64, 0, kNearness);
     line += lines * 64;
   }
 };
 
 template <typename Table, size_t kEntryBytes>
-void count_chunk(const uint8_t *entry, uint32_t count, uint8_t *older, uint32_t mask,
+void count_chunk(const uint8_t *entry, uint32_t count, const uint8_t *older, uint32_t mask,
                  uint8_t *counters) {
   constexpr uint32_t kStep = 32;
   constexpr size_t kLines = kStep * kEntryBytes / 64 + 1;
@@ -43,7 +43,7 @@ void count_chunk(const uint8_t *entry, uint32_t count, uint8_t *older, uint32_t 
     __builtin_memcpy(&low, at, sizeof low);
     Table::count(counters, low & mask);
   };
-  Ahead ahead(older ? older : const_cast<uint8_t *>(entry) + kChunkBytes);
+  Ahead<3> ahead(older ? older : entry + kChunkBytes);
   uint32_t i = 0;
   for (; i + kStep <= count; i += kStep, entry += kStep * kEntryBytes) {
     ahead.fetch(kLines);
@@ -90,13 +90,16 @@ struct Turner {
 };
 
 template <typename Table, size_t kEntryBytes>
-uint32_t select(const uint8_t *entry, uint32_t count, const MeanShape &shape, uint32_t bucket,
-                const uint8_t *counters, uint64_t *kept) {
+uint32_t select(const uint8_t *entry, uint32_t count, const uint8_t *older,
+                const MeanShape &shape, uint32_t bucket, const uint8_t *counters,
+                uint64_t *kept) {
+  Ahead<2> ahead(older ? older : entry + kChunkBytes);
   const Turner turner(shape, bucket);
   const __m512i lows = _mm512_set_epi32(30, 28, 26, 24, 22, 20, 18, 16, 14, 12, 10, 8, 6, 4, 2, 0);
   const __m512i mask = _mm512_set1_epi32((1 << shape.key_bits) - 1);
   uint64_t *to = kept;
   for (uint32_t i = 0; i < count; i += 16, entry += 16 * kEntryBytes) {
+    ahead.fetch(2);
     const __m512i low = load_entries<kEntryBytes>(entry);
     const __m512i high = load_entries<kEntryBytes>(entry + 8 * kEntryBytes);
     const __m512i keys = _mm512_and_si512(_mm512_permutex2var_epi32(low, lows, high), mask);
@@ -115,8 +118,9 @@ uint32_t select(const uint8_t *entry, uint32_t count, const MeanShape &shape, ui
 }
 #else
 template <typename Table, size_t kEntryBytes>
-uint32_t select(const uint8_t *entry, uint32_t count, const MeanShape &shape, uint32_t bucket,
-                const uint8_t *counters, uint64_t *kept) {
+uint32_t select(const uint8_t *entry, uint32_t count, const uint8_t *,
+                const MeanShape &shape, uint32_t bucket, const uint8_t *counters,
+                uint64_t *kept) {
   uint32_t to = 0;
   for (uint32_t i = 0; i < count; ++i, entry += kEntryBytes) {
     const uint64_t bits = load_entry(entry);
@@ -148,7 +152,7 @@ struct BucketTrim {
           });
   }
 
-  // `select(entry, count)` leaves in scratch.kept what goes on, and says how much.
+  // `select_from(entry, count, older)` leaves in scratch.kept what goes on, and says how much.
   template <typename Select>
   uint64_t move(Select select_from) const {
     uint64_t left = 0;
@@ -158,8 +162,8 @@ struct BucketTrim {
     for (uint32_t t = 0; t < threads; ++t)
       for_each_chunk<kEntryBytes>(
           from[t].cursors[bucket],
-          [&](const uint8_t *entry, uint32_t count, uint8_t *, uint8_t *end) {
-            const uint32_t moved = select_from(entry, count);
+          [&](const uint8_t *entry, uint32_t count, uint8_t *older, uint8_t *end) {
+            const uint32_t moved = select_from(entry, count, older);
             give_chunk(*lists.pool, end);
             for (uint32_t i = 0; i < moved; ++i) push<kEntryBytes>(lists, bucket_shift, kept[i]);
             left += moved;
@@ -169,39 +173,39 @@ struct BucketTrim {
 
   uint64_t trim() const {
     count();
-    return move([&](const uint8_t *entry, uint32_t count) {
-      return select<Table, kEntryBytes>(entry, count, shape, bucket, scratch.counters,
+    return move([&](const uint8_t *entry, uint32_t count, const uint8_t *older) {
+      return select<Table, kEntryBytes>(entry, count, older, shape, bucket, scratch.counters,
                                         scratch.kept);
     });
   }
 
+  // Names are a sparse set: what scratch.names holds is one if keys[] agrees, so that nothing has
+  // to be cleared.
   uint64_t trim_and_name(uint32_t *keys, uint32_t *named) const {
-    constexpr uint32_t kUnnamed = ~0u;
+    const uint32_t near_key = shape.key_bits + shape.bucket_bits();  // its place in an edge moved
+    const uint32_t mask = (1u << shape.key_bits) - 1;
+    uint32_t count_named = 0;
+    const auto rename = [&](uint64_t &edge) {
+      const uint32_t key = static_cast<uint32_t>(edge >> near_key) & mask;
+      const uint32_t old = key | shape.pair;
+      const uint32_t guess = scratch.names[old] < count_named ? scratch.names[old] : 0;
+      const bool known = count_named > 0 && keys[guess] == old;
+      const uint32_t name = known ? guess : count_named;
+      keys[name] = old;
+      scratch.names[old] = name;
+      count_named += !known;
+      const uint32_t fresh = name << shape.pair | (key & shape.pair);
+      edge ^= uint64_t{key ^ fresh} << near_key;
+    };
     count();
-    for (uint32_t t = 0; t < threads; ++t)
-      for_each_chunk<kEntryBytes>(
-          from[t].cursors[bucket],
-          [&](const uint8_t *entry, uint32_t count, uint8_t *, uint8_t *) {
-            for (uint32_t i = 0; i < count; ++i, entry += kEntryBytes)
-              scratch.names[key_of(load_entry(entry), shape) | shape.pair] = kUnnamed;
-          });
-    *named = 0;
-    return move([&](const uint8_t *entry, uint32_t count) {
-      uint32_t kept = 0;
-      for (uint32_t i = 0; i < count; ++i, entry += kEntryBytes) {
-        const uint64_t bits = load_entry(entry);
-        const uint32_t key = key_of(bits, shape);
-        if (!Table::meets(scratch.counters, key)) continue;
-        uint32_t &name = scratch.names[key | shape.pair];
-        if (name == kUnnamed) {
-          keys[*named] = key;
-          name = (*named)++;
-        }
-        scratch.kept[kept++] =
-            turn(bits, name << shape.pair | (key & shape.pair), bucket, shape);
-      }
+    const uint64_t left = move([&](const uint8_t *entry, uint32_t count, const uint8_t *older) {
+      const uint32_t kept = select<Table, kEntryBytes>(entry, count, older, shape, bucket,
+                                                       scratch.counters, scratch.kept);
+      for (uint32_t i = 0; i < kept; ++i) rename(scratch.kept[i]);
       return kept;
     });
+    *named = count_named;
+    return left;
   }
 };
 
