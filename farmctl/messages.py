@@ -90,7 +90,7 @@ class Reading(Message):
     at: float
     values: dict[str, float]
     """`drivers.base.TELEMETRY_FIELDS` and the workload's own rates: ``graphs_per_second``,
-    ``infers_per_second``, ``steps_per_second``."""
+    ``infers_per_second``, ``steps_per_second``; ``joules_per_graph`` where power is read."""
     missing: dict[str, str] = {}
 
 

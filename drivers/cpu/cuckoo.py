@@ -215,15 +215,24 @@ def share_out(
 class CuckooSearch:
     """A `drivers.base.CuckooSession` on the CPU.
 
-    ``threads`` share large graphs, and search small ones each by itself (`share_out`), all
-    within ``memory_limit_bytes``.
+    ``threads`` share large graphs, and search small ones each by itself (`share_out`), or else
+    as many ``graphs_at_once`` as told, all within ``memory_limit_bytes``.
     ``niceness`` is added to that of the process, for the searching threads alone.
     """
 
-    def __init__(self, threads: int, memory_limit_bytes: int, niceness: int = 0) -> None:
+    def __init__(
+        self,
+        threads: int,
+        memory_limit_bytes: int,
+        niceness: int = 0,
+        graphs_at_once: int | None = None,
+    ) -> None:
         if threads < 1:
             raise BadArgument("threads must be at least 1")
+        if graphs_at_once is not None and not 1 <= graphs_at_once <= threads:
+            raise BadArgument(f"graphs at once must be 1 to the threads, {threads}")
         self._threads = threads
+        self._graphs_at_once = graphs_at_once
         self._memory_limit_bytes = memory_limit_bytes
         self._solvers: list[Solver] = []
         # On Linux a niceness is that of a thread, and of those it starts.
@@ -284,6 +293,9 @@ class CuckooSearch:
         self.release()
         limit = self._memory_limit_bytes
         graphs, threads = share_out(self._threads, job.edge_bits, job.cycle, limit)
+        if self._graphs_at_once is not None:
+            graphs = self._graphs_at_once
+            threads = self._threads // graphs
         self._solvers = [
             Solver(job.edge_bits, limit // graphs, job.cycle, threads) for _ in range(graphs)
         ]

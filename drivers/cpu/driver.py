@@ -29,6 +29,7 @@ from drivers.cpu.cuckoo import CuckooSearch
 from drivers.cpu.infer import InferRuns
 from drivers.cpu.sensors import Sensors, read_temperature
 from drivers.cpu.train import TrainProof
+from drivers.cpu.variants import default_threads, list_variants
 from drivers.errors import BadArgument, DriverMissing, NotSupported
 
 HOT_CELSIUS = 95.0
@@ -67,8 +68,9 @@ class CpuDevice:
 
     def open(self, capability: Capability, **options: Any) -> Session:
         """Options: ``memory_limit_bytes`` for CUCKOO (the solvers) and INFER (one model), and
-        ``threads`` for CUCKOO (by default all but one, which is left to the rest of the rig)
-        and ``niceness`` (0), by which its threads let others go first."""
+        for CUCKOO alone ``threads`` (by default all but one, which is left to the rest of the
+        rig), ``graphs_at_once`` (by default as the solver shares threads out), ``isa`` (the
+        processor's best) and ``niceness`` (0), by which its threads let others go first."""
         if capability not in self.info.capabilities:
             raise NotSupported(f"{self.info.id} has no capability {capability}")
         try:
@@ -77,12 +79,11 @@ class CpuDevice:
             raise BadArgument(f"{capability} options: {error}") from None
 
     def variants(self, capability: Capability, edge_bits: int) -> Sequence[Mapping[str, Any]]:
-        """See `drivers.base.Tunable`: how many threads mine."""
+        """See `drivers.base.Tunable`."""
         if capability != Capability.CUCKOO:
             return ({},)
-        processors = psutil.cpu_count() or 1
-        others = (n for n in thread_counts(processors) if n != default_threads(processors))
-        return ({}, *({"threads": count} for count in others))
+        memory = default_memory_limit_bytes()
+        return list_variants(psutil.cpu_count() or 1, library.isa(), edge_bits, memory)
 
 
 class Driver:
@@ -114,18 +115,9 @@ def _open(capability: Capability, **options: Any) -> Session:
     if capability == Capability.INFER:
         return InferRuns(**options)
     options.setdefault("threads", default_threads(psutil.cpu_count() or 1))
+    if isa := options.pop("isa", None):
+        library.use_isa(isa)
     return CuckooSearch(**options)
-
-
-def thread_counts(processors: int) -> list[int]:
-    """One thread, two, four …, then all processors but one, and all."""
-    doublings = {1 << n for n in range(processors.bit_length())}
-    return sorted(doublings | {default_threads(processors), processors})
-
-
-def default_threads(processors: int) -> int:
-    """All but one, which is left to the rest of the rig."""
-    return max(1, processors - 1)
 
 
 def default_memory_limit_bytes() -> int:

@@ -13,10 +13,10 @@ from ctypes import POINTER, c_char_p, c_double, c_int32, c_size_t, c_uint32, c_u
 from enum import IntEnum
 from pathlib import Path
 
-from drivers.errors import DriverMissing
+from drivers.errors import DriverMissing, NotSupported
 
 FILE_NAME = "libfarmcpu.so"
-ABI = 4
+ABI = 5
 TIMED_ROUNDS = 8
 
 
@@ -78,6 +78,7 @@ def _declare(library: ctypes.CDLL) -> None:
         entry.restype, entry.argtypes = result, arguments
 
     function("farmcpu_isa", c_char_p)
+    function("farmcpu_use_isa", c_int32, c_char_p)
     function("farmcpu_cuckoo_verify", c_int32, POINTER(Graph), POINTER(c_uint32), c_size_t)
     function("farmcpu_siphash_block", c_int32, POINTER(Graph), c_uint64, POINTER(c_uint64))
     function(
@@ -150,3 +151,10 @@ def isa() -> str:
     """Instruction set in use: ``baseline``, ``avx2`` or ``avx512``."""
     name: bytes = load().farmcpu_isa()
     return name.decode()
+
+
+def use_isa(name: str) -> None:
+    """Use another instruction set in the whole process. Raises `NotSupported` for one that the
+    processor lacks."""
+    if load().farmcpu_use_isa(name.encode()) != Status.OK:
+        raise NotSupported(f"this processor has no {name}; its best is {isa()}")

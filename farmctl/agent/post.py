@@ -14,6 +14,7 @@ from farmctl.agent.faults import Ladder, Step
 from farmctl.agent.hardware import Hardware, prove
 from farmctl.agent.lines import Assign, Happened, Rates, Report, State
 from farmctl.agent.proofs import Proofs
+from farmctl.agent.rate import with_energy
 from farmctl.agent.sampler import Sampler
 from farmctl.domain import Priority, Workload
 from farmctl.messages import (
@@ -110,7 +111,7 @@ class Post:
         telemetry = self._sampler.take()
         if telemetry is None:
             return None
-        values = {**telemetry.values, **self._rates}
+        values = with_energy({**telemetry.values, **self._rates})
         return Reading(
             device=self.info.id, at=telemetry.time, values=values, missing=dict(telemetry.missing)
         )

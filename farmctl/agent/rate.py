@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 #: Most moments kept; beyond it the window is shorter than asked.
@@ -36,3 +36,12 @@ class Rate:
         return sum(count for _, count in self._counts) / max(
             min(self.window_seconds, now - self._began), 0.001
         )
+
+
+def with_energy(values: Mapping[str, float]) -> dict[str, float]:
+    """Readings of a device, and with them the energy of a graph where both of its parts are
+    there: ``power_watts`` and a rate of mining."""
+    power, rate = values.get("power_watts"), values.get("graphs_per_second")
+    if power is None or not rate:
+        return dict(values)
+    return {**values, "joules_per_graph": power / rate}

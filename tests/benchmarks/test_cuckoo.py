@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-import sys
+import shlex
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from benchmarks.cuckoo import comparison, correctness, fidelity, phases, program, run
+from benchmarks.cuckoo import comparison, correctness, fidelity, ours, phases, program, run
 from benchmarks.cuckoo.cases import CASES, GRIN, Case, choose
 from benchmarks.cuckoo.peers import Peers
 from drivers.cpu.floor import Floor
@@ -17,10 +17,9 @@ from drivers.cpu.floor import Floor
 CASE = Case(12, GRIN, graphs=100, pairs=2, quick=True)
 
 
-def write_peer(folder: Path, edge_bits: int, before: str = "") -> Path:
+def write_peer(folder: Path, edge_bits: int) -> Path:
     path = folder / f"cuckaroo_mean_{edge_bits}"
-    module = f"benchmarks.cuckoo.ours --edge-bits {edge_bits} --siphash 2-4"
-    path.write_text(f"#!/bin/sh\n{before}\nexec {sys.executable} -m {module} $@\n")
+    path.write_text(f'#!/bin/sh\nexec {shlex.join(ours.command(edge_bits, GRIN))} "$@"\n')
     path.chmod(0o755)
     return path
 
@@ -59,7 +58,7 @@ def test_without_a_peer_its_columns_say_so() -> None:
 
 
 def test_missed_cycle_of_the_peer_ends_the_benchmark() -> None:
-    found = program.run(["sh", "-c", _ours_with("")], 0, 100, 1)
+    found = program.run(ours.command(12, GRIN), 0, 100, 1)
     assert found.cycles
     short = replace(found, cycles=frozenset())
     with pytest.raises(RuntimeError, match="missed a cycle"):
@@ -78,11 +77,6 @@ def test_program_that_ends_early_is_an_error() -> None:
         program.run(["sh", "-c", "exit 3"], 0, 5, 1)
     with pytest.raises(RuntimeError, match="cannot be run"):
         program.run(["/nowhere/solver"], 0, 5, 1)
-
-
-def _ours_with(before: str) -> str:
-    module = "benchmarks.cuckoo.ours --edge-bits 12 --siphash 2-4"
-    return f"{before} exec {sys.executable} -m {module} $0 $@"
 
 
 def test_small_graphs_and_survivors_equal_the_reference() -> None:

@@ -10,7 +10,6 @@ import pytest
 
 from drivers import registry
 from drivers.base import TELEMETRY_FIELDS, Capability, HealthStatus, ProbeStatus, Tunable
-from drivers.cpu.driver import thread_counts
 from drivers.errors import BadArgument, NotSupported
 from drivers.selftest import prove
 
@@ -92,9 +91,3 @@ def test_driver_remembers_over_surveys() -> None:
     time.sleep(0.05)
     later = registry.find_device("cpu", "cpu:0").snapshot()
     assert "second reading" not in later.missing.get("utilisation_ratio", "")
-
-
-def test_cpu_offers_thread_counts() -> None:
-    assert thread_counts(1) == [1]
-    assert thread_counts(2) == [1, 2]
-    assert thread_counts(12) == [1, 2, 4, 8, 11, 12]

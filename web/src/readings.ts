@@ -19,6 +19,7 @@ const unit = (name: string, scale = 1) => (value: number | null | undefined) =>
 
 const FORMS: Record<string, ReadingForm> = {
   graphs_per_second: { label: "Mining rate", format: unit("graphs/s"), tick: formatNumber },
+  joules_per_graph: { label: "Energy of a graph", format: unit("J"), tick: formatNumber },
   infers_per_second: { label: "INFER rate", format: unit("INFER/s"), tick: formatNumber },
   steps_per_second: { label: "Training rate", format: unit("steps/s"), tick: formatNumber },
   utilisation_ratio: { label: "Utilisation", format: formatRatio, limits: [0, 1] },
@@ -60,6 +61,7 @@ export function listFields(readings: object, missing: object): string[] {
 /** Fields worth a chart, best first. */
 export const CHARTED = [
   "graphs_per_second",
+  "joules_per_graph",
   "utilisation_ratio",
   "temperature_celsius",
   "power_watts",

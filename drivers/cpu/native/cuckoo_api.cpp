@@ -19,6 +19,10 @@ uint32_t farmcpu_abi(void) { return FARMCPU_ABI; }
 
 const char *farmcpu_isa(void) { return kernels().name; }
 
+farmcpu_status farmcpu_use_isa(const char *name) {
+  return use_isa(name) ? FARMCPU_OK : FARMCPU_NOT_SUPPORTED;
+}
+
 farmcpu_proof farmcpu_cuckoo_verify(const farmcpu_graph *graph, const uint32_t *edges,
                                     size_t count) {
   return verify(*graph, edges, count);

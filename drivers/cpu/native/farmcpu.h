@@ -14,7 +14,7 @@ extern "C" {
 #define FARMCPU_API __attribute__((visibility("default")))
 
 /* Grows whenever a signature below changes; the caller compares it at load. */
-#define FARMCPU_ABI 4
+#define FARMCPU_ABI 5
 FARMCPU_API uint32_t farmcpu_abi(void);
 
 /* Instruction set in use: "baseline", "avx2" or "avx512": the best that the processor has, or
@@ -28,6 +28,10 @@ typedef enum {
   FARMCPU_NO_MEMORY = 3,
   FARMCPU_STOPPED = 4,
 } farmcpu_status;
+
+/* Use another instruction set in the whole process; nothing may be running. NOT_SUPPORTED for
+ * one that the processor lacks. */
+FARMCPU_API farmcpu_status farmcpu_use_isa(const char *name);
 
 /* ---- Proof of work --------------------------------------------------------------------- */
 

@@ -1,5 +1,6 @@
 #include "isa.hpp"
 
+#include <atomic>
 #include <cstdlib>
 #include <cstring>
 
@@ -26,37 +27,54 @@ struct Isa {
   const MeanKernels &mean_kernels;
 };
 
-const Isa &choose() {
-  static const Isa baseline_isa{baseline::table, baseline::mean_table};
+const Isa kBaseline{baseline::table, baseline::mean_table};
+
 #if defined(__x86_64__)
-  static const Isa avx2_isa{avx2::table, avx2::mean_table};
-  static const Isa avx512_isa{avx512::table, avx512::mean_table};
+const Isa kAvx2{avx2::table, avx2::mean_table};
+const Isa kAvx512{avx512::table, avx512::mean_table};
+
+bool runs_avx2() {
   __builtin_cpu_init();
-  const char *wanted = std::getenv("FARMCPU_ISA");
-  const auto may_use = [&](const Isa &isa) {
-    return !wanted || !std::strcmp(wanted, isa.kernels.name);
-  };
-  if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("bmi2") ||
-      !__builtin_cpu_supports("popcnt"))
-    return baseline_isa;
-  if (may_use(avx512_isa) && __builtin_cpu_supports("avx512f") &&
-      __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512bw") &&
-      __builtin_cpu_supports("avx512vl"))
-    return avx512_isa;
-  if (may_use(avx2_isa)) return avx2_isa;
-#endif
-  return baseline_isa;
+  return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi2") &&
+         __builtin_cpu_supports("popcnt");
 }
 
-const Isa &chosen() {
-  static const Isa &isa = choose();
+bool runs_avx512() {
+  return runs_avx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
+         __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl");
+}
+#endif
+
+// The best set that this machine runs, or the named one if it does; else null.
+const Isa *find(const char *name) {
+  const auto fits = [name](const Isa &isa) {
+    return !name || !std::strcmp(name, isa.kernels.name);
+  };
+#if defined(__x86_64__)
+  if (fits(kAvx512) && runs_avx512()) return &kAvx512;
+  if (fits(kAvx2) && runs_avx2()) return &kAvx2;
+#endif
+  return fits(kBaseline) ? &kBaseline : nullptr;
+}
+
+std::atomic<const Isa *> &chosen() {
+  static std::atomic<const Isa *> isa = [] {
+    const Isa *wanted = find(std::getenv("FARMCPU_ISA"));
+    return wanted ? wanted : &kBaseline;
+  }();
   return isa;
 }
 
 }  // namespace
 
-const Kernels &kernels() { return chosen().kernels; }
+const Kernels &kernels() { return chosen().load()->kernels; }
 
-const MeanKernels &mean_kernels() { return chosen().mean_kernels; }
+const MeanKernels &mean_kernels() { return chosen().load()->mean_kernels; }
+
+bool use_isa(const char *name) {
+  const Isa *isa = find(name);
+  if (isa) chosen() = isa;
+  return isa;
+}
 
 }  // namespace farmcpu

@@ -28,7 +28,10 @@ struct Kernels {
 };
 
 // The best set this machine runs, or the one that the environment's FARMCPU_ISA names if the
-// machine runs it (the baseline if not); fixed at first use.
+// machine runs it (the baseline if not); or the one that `use_isa` was last told.
 const Kernels &kernels();
+
+// From now on the named set; false if there is none of that name or this machine lacks it.
+bool use_isa(const char *name);
 
 }  // namespace farmcpu
