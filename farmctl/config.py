@@ -24,7 +24,7 @@ PREFIX = "FARMCTL_"
 #: ``FARMCTL_`` variables that are no settings.
 RESERVED = frozenset(
     f"FARMCTL_{name}"
-    for name in ("HOME", "VECTORS", "ETHEREUM_TESTS", "DRIVERS", "PYNQ_PYTHON", "API")
+    for name in ("HOME", "VECTORS", "ETHEREUM_TESTS", "DRIVERS", "PYNQ_PYTHON", "OPENCL_CPU", "API")
 )
 _NAME = re.compile(r"^[a-z0-9][a-z0-9-]{0,62}$")
 

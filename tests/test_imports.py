@@ -29,7 +29,7 @@ OWNERS = {
     "pynvml": ("drivers/cuda/",),
     "cupy": ("drivers/kernels/gpu/cupy_launcher.py",),
     "serial": ("drivers/usbstick/",),
-    "pyopencl": ("drivers/fpga/", "drivers/rocm/"),
+    "pyopencl": ("drivers/fpga/", "drivers/kernels/opencl/"),
     "pynq": ("drivers/fpga/",),
     "nats": ("farmctl/nats_bus.py", "farmctl/bus_server.py"),
     "lmdb": ("node/store.py",),

@@ -24,13 +24,23 @@ def machine(tmp_path: Path) -> Path:
     return folder
 
 
+def add_platform(machine: Path) -> None:
+    """PoCL, as its package leaves it."""
+    (machine / "vendors").mkdir()
+    (machine / "vendors/pocl.icd").write_text("libpocl.so\n")
+
+
 def write_command(folder: Path, name: str, script: str) -> None:
     (folder / name).write_text(f"#!{SHELL}\n{script}\n")
     (folder / name).chmod(0o755)
 
 
 def run_script(machine: Path, script: Path = SCRIPT) -> subprocess.CompletedProcess[str]:
-    environment = {"PATH": str(machine), "POLICY": str(machine / "policy-rc.d")}
+    environment = {
+        "PATH": str(machine),
+        "POLICY": str(machine / "policy-rc.d"),
+        "OCL_ICD_VENDORS": str(machine / "vendors"),
+    }
     return subprocess.run(
         [SHELL, script], env=environment, capture_output=True, text=True, timeout=20, check=False
     )
@@ -38,8 +48,9 @@ def run_script(machine: Path, script: Path = SCRIPT) -> subprocess.CompletedProc
 
 def test_it_names_what_is_missing_where_it_cannot_install(machine: Path) -> None:
     write_command(machine, "id", "echo 1000")
-    for name in ("sshd", "bwrap", "clang-19"):
+    for name in ("sshd", "bwrap", "clang-19", "oclgrind"):
         write_command(machine, name, "")
+    add_platform(machine)
     done = run_script(machine)
     assert done.returncode == 0
     assert done.stderr.strip().endswith("not run: chromium")
@@ -47,8 +58,9 @@ def test_it_names_what_is_missing_where_it_cannot_install(machine: Path) -> None
 
 def test_as_root_it_installs_only_what_is_missing(machine: Path, tmp_path: Path) -> None:
     write_command(machine, "id", "echo 0")
-    for name in ("sshd", "bwrap", "clang-19"):
+    for name in ("sshd", "bwrap", "clang-19", "oclgrind"):
         write_command(machine, name, "")
+    add_platform(machine)
     calls = tmp_path / "calls"
     write_command(machine, "apt-get", f'[ -x "$POLICY" ] && echo "$@" >>{calls}')
     done = run_script(machine)
@@ -65,11 +77,13 @@ def test_a_failed_installation_does_not_stop_the_other_tests(machine: Path) -> N
     write_command(machine, "apt-get", "exit 100")
     done = run_script(machine)
     assert done.returncode == 0
-    assert done.stderr.strip().endswith("not run: chromium bubblewrap clang-19 lld-19")
+    missing = "chromium bubblewrap clang-19 lld-19 oclgrind pocl-opencl-icd"
+    assert done.stderr.strip().endswith(f"not run: {missing}")
 
 
 def test_it_says_nothing_where_all_is_there(machine: Path) -> None:
-    for name in ("chromium", "sshd", "bwrap", "clang-19"):
+    for name in ("chromium", "sshd", "bwrap", "clang-19", "oclgrind"):
         write_command(machine, name, "")
+    add_platform(machine)
     done = run_script(machine)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")

@@ -20,7 +20,7 @@ def test_json_tells_families_and_self_tests() -> None:
     assert answer.exit_code == 0, answer.output
     found = json.loads(answer.stdout)
     families = {f["family"]: f for f in found["families"]}
-    assert {"cpu", "cuda", "fpga", "rocm", "usbstick"} <= families.keys()
+    assert {"cpu", "cuda", "fpga", "opencl", "rocm", "usbstick"} <= families.keys()
     assert all(f["status"] == "pass" or f["reason"] for f in families.values())
     cpu = next(d for d in found["devices"] if d["id"] == "cpu:0")
     assert {"cuckoo", "infer"} <= {t["capability"] for t in cpu["self_tests"]}
