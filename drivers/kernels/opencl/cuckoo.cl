@@ -162,7 +162,7 @@ kernel void list_edges(const ulong4 keys, const uint edge_bits, const uint round
 }
 
 /* One round: keep, of the edges listed by `side`, those that have a mate there, and list them
- * by the other side. One work-group a bucket; `counters` has COUNTER_BITS for each of the
+ * by the other side; leave the list read empty, for the next round. One work-group a bucket; `counters` has COUNTER_BITS for each of the
  * bucket's 2^low_bits nodes. */
 kernel void trim(const uint side, const uint low_bits, local uint *counters,
                  const uint counter_words, LIST(from), LIST(to)) {
@@ -178,6 +178,7 @@ kernel void trim(const uint side, const uint low_bits, local uint *counters,
     COUNT(counters, node);
   }
   barrier(CLK_LOCAL_MEM_FENCE);
+  if (lane == 0) from_counts[bucket] = 0;
   for (uint i = lane; i < size; i += lanes) {
     const uint2 edge = edges[i];
     const uint node = node_of(edge, side) & low_mask;

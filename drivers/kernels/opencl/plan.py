@@ -21,7 +21,7 @@ MIN_BUCKET_NODE_BITS = 12
 COUNTER_BITS = {Cycle.CUCKAROO: 2, Cycle.CUCKATOO: 1}
 SPREAD = 8
 """Standard deviations of room that a bucket has above the mean."""
-MIN_TAIL_EDGES = 64
+MIN_TAIL_EDGES = 128
 TAIL_SHIFT = 12
 """The CPU takes over once so few edges are left as 2^-12 of all."""
 

@@ -149,14 +149,14 @@ class Trimmer:
     def _list(self, keys: Sequence[int], should_stop: Stop) -> tuple[int, int]:
         """Fill the first list; edges listed and lost."""
         near, rounds = self._lists[0], self.plan.lean_rounds
-        self._clear(near.counts)
+        for edges in self._lists:
+            self._clear(edges.counts)
         condemned = self._lean.counters[(rounds + 1) % 2]
         lean = np.uint32(rounds), self._lean.alive, condemned
         self._hash("list_edges", keys, (*lean, self._low_bits, *near.arguments), should_stop)
         return near.read_counts(self._queue)
 
     def _trim_round(self, side: int, near: EdgeList, far: EdgeList) -> tuple[int, int]:
-        self._clear(far.counts)
         counter_bytes = self.plan.counter_bytes
         numbers = np.uint32(side), self._low_bits
         counters = cl.LocalMemory(counter_bytes), np.uint32(counter_bytes // 4)
