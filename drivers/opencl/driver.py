@@ -7,7 +7,6 @@ computes through OpenCL too where ROCm is not installed. Processors are already 
 
 from __future__ import annotations
 
-import importlib
 import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -26,7 +25,8 @@ from drivers.base import (
     Telemetry,
     read_telemetry,
 )
-from drivers.errors import BadArgument, DeviceLost, DriverError, DriverMissing, NotSupported
+from drivers.errors import DeviceLost, DriverError, DriverMissing, NotSupported
+from drivers.kernels.opencl import session
 from drivers.kernels.opencl.devices import OpenClDevice, list_devices
 from drivers.opencl.sysfs import PciGpu
 
@@ -82,19 +82,11 @@ class OpenClGpu:
         """Options: those of `drivers.kernels.opencl.search.OpenClSearch`."""
         if capability not in self.info.capabilities:
             raise NotSupported(f"{self.info.id} has no capability {capability}")
-        search = importlib.import_module("drivers.kernels.opencl.search")
-        try:
-            session: Session = search.OpenClSearch(self._device, **options)
-        except TypeError as error:
-            raise BadArgument(f"{capability} options: {error}") from None
-        return session
+        return session.open_search(self._device, **options)
 
     def variants(self, capability: Capability, edge_bits: int) -> Sequence[Mapping[str, Any]]:
         """See `drivers.base.Tunable`."""
-        if capability not in self.info.capabilities:
-            return []
-        is_kept = self._device.kind == "cpu"
-        return [{}, {"keep_words": int(not is_kept)}, {"bucket_bits": 10}, {"bucket_bits": 13}]
+        return session.variants(self._device) if capability == Capability.CUCKOO else ({},)
 
 
 class Driver:

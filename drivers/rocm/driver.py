@@ -1,5 +1,6 @@
 """Family ``rocm``: AMD GPUs, found, read and limited through the amdgpu driver's sysfs files.
-Those that CuPy for ROCm sees search for cycles (capability CUCKOO)."""
+Those that CuPy for ROCm sees search for cycles (capability CUCKOO); without ROCm they do so
+through OpenCL, where AMD's or Mesa's is installed."""
 
 from __future__ import annotations
 
@@ -22,6 +23,8 @@ from drivers.base import (
 )
 from drivers.errors import DeviceLost, NotSupported, PermissionDenied
 from drivers.kernels.gpu import session
+from drivers.kernels.opencl import session as opencl_session
+from drivers.kernels.opencl.devices import OpenClDevice
 from drivers.rocm import sysfs
 from drivers.rocm.sysfs import GpuFiles
 
@@ -35,10 +38,18 @@ CHIP_NAMES = ("usr/share/misc/pci.ids", "usr/share/hwdata/pci.ids")
 class RocmDevice:
     """One GPU, known by its unique id or else its PCI address."""
 
-    def __init__(self, info: DeviceInfo, gpu: GpuFiles, original_limit_watts: float | None) -> None:
+    def __init__(
+        self,
+        info: DeviceInfo,
+        gpu: GpuFiles,
+        original_limit_watts: float | None,
+        opencl: OpenClDevice | None = None,
+    ) -> None:
+        """``opencl`` is what computes, where ROCm does not."""
         self.info = info
         self._gpu = gpu
         self._original_limit_watts = original_limit_watts
+        self._opencl = opencl
 
     def snapshot(self) -> Telemetry:
         """Raises `DeviceLost` when the GPU has gone."""
@@ -86,14 +97,21 @@ class RocmDevice:
             self.apply(POWER_LIMIT, original)
 
     def open(self, capability: Capability, **options: Any) -> Session:
-        """Options of CUCKOO: see `drivers.kernels.gpu.session.open_search`."""
+        """Options of CUCKOO: see ``open_search`` in `drivers.kernels.gpu.session`, and without
+        ROCm in `drivers.kernels.opencl.session`."""
         if capability not in self.info.capabilities:
             reason = self.info.details.get(str(capability), "ROCm devices do not compute that yet")
             raise NotSupported(f"{self.info.id} has no capability {capability}: {reason}")
+        if self._opencl is not None:
+            return opencl_session.open_search(self._opencl, **options)
         return session.open_search(self.info.parent, **options)
 
     def variants(self, capability: Capability, edge_bits: int) -> Sequence[Mapping[str, Any]]:
-        return session.variants(edge_bits) if capability == Capability.CUCKOO else ({},)
+        if capability != Capability.CUCKOO:
+            return ({},)
+        if self._opencl is not None:
+            return opencl_session.variants(self._opencl)
+        return session.variants(edge_bits)
 
 
 class Driver:
@@ -129,14 +147,19 @@ class Driver:
             "pci_id": ":".join(gpu.read(n)[2:] for n in ("vendor", "device", "revision")),
             "vbios": _text_or(lambda: gpu.read("vbios_version"), "unknown"),
         }
-        if reason := session.why_not(gpu.slot):
-            details[str(Capability.CUCKOO)] = f"{reason}; CuPy for ROCm has to be installed"
+        reason = session.why_not(gpu.slot)
+        opencl = opencl_session.find_device(gpu.slot) if reason else None
+        if opencl is not None:
+            details["through"] = f"OpenCL, {opencl.platform}"
+        elif reason:
+            cure = "CuPy for ROCm, or an OpenCL platform of AMD or Mesa, has to be installed"
+            details[str(Capability.CUCKOO)] = f"{reason}; {cure}"
         info = DeviceInfo(
             id=f"rocm:{index}",
             hardware_id=f"amd-{identity}",
             family="rocm",
             model=self._model(gpu),
-            capabilities=frozenset() if reason else frozenset({Capability.CUCKOO}),
+            capabilities=frozenset() if reason and not opencl else frozenset({Capability.CUCKOO}),
             memory_bytes=None if memory is None else int(memory),
             driver_version=self._driver_version(),
             parent=gpu.slot,
@@ -146,7 +169,7 @@ class Driver:
             self._original_limits_watts[identity] = _read_or_none(
                 lambda: gpu.read_hwmon("power1_cap") / 1e6
             )
-        return RocmDevice(info, gpu, self._original_limits_watts[identity])
+        return RocmDevice(info, gpu, self._original_limits_watts[identity], opencl)
 
     def _driver_version(self) -> str:
         """Version of an amdgpu built apart from the kernel, else the kernel's."""

@@ -177,7 +177,7 @@ kernel void trim(const uint side, const uint low_bits, local uint *counters,
     const uint node = node_of(edges[i], side) & low_mask;
     COUNT(counters, node);
   }
-  barrier(CLK_LOCAL_MEM_FENCE);
+  barrier(CLK_LOCAL_MEM_FENCE | CLK_GLOBAL_MEM_FENCE);  // All have read the count.
   if (lane == 0) from_counts[bucket] = 0;
   for (uint i = lane; i < size; i += lanes) {
     const uint2 edge = edges[i];

@@ -129,12 +129,12 @@ print(json.dumps([driver.probe().status, [tell(device) for device in driver.disc
 """
 
 
-def survey(tmp_path: Path) -> Any:
-    """What the family says of the GPUs of fake_gpus.c. In a process of its own: the loader looks
+def survey(tmp_path: Path, script: str) -> Any:
+    """What a family says of the GPUs of fake_gpus.c. In a process of its own: the loader looks
     for vendors only once."""
     write_files(tmp_path / "vendors", {"fake.icd": str(build("fake_gpus.c", tmp_path))})
     variables = {"OCL_ICD_VENDORS": str(tmp_path / "vendors"), "PYTHONPATH": str(ROOT)}
-    command = [sys.executable, "-c", SURVEY, str(tmp_path)]
+    command = [sys.executable, "-c", script, str(tmp_path)]
     environment = {**os.environ, **variables}
     answer = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
     return json.loads(answer.stdout)
@@ -158,7 +158,7 @@ def test_takes_the_gpus_that_no_other_family_has(tmp_path: Path) -> None:
         "current_link_width": "8",
     }
     write_files(tmp_path / "sys/bus/pci/devices/0000:03:00.0", files)
-    status, devices = survey(tmp_path)
+    status, devices = survey(tmp_path, SURVEY)
     assert status == "pass"
     arc, radeon = devices
     assert arc[:4] == ["opencl:0", "Arc A770", "opencl-0000:03:00.0", "0000:03:00.0"]
@@ -175,6 +175,29 @@ def test_takes_the_gpus_that_no_other_family_has(tmp_path: Path) -> None:
     assert arc[6] == HealthStatus.OK
     assert radeon[:2] == ["opencl:1", "Radeon HD 7970"]
     assert "temperature_celsius" in radeon[5]
+
+
+ROCM = """
+import json, sys
+from pathlib import Path
+from drivers.rocm.driver import Driver
+infos = [device.info for device in Driver(Path(sys.argv[1])).discover()]
+print(json.dumps([[i.id, sorted(i.capabilities), i.details.get("through")] for i in infos]))
+"""
+
+
+def test_rocm_computes_through_opencl_where_rocm_is_not_installed(tmp_path: Path) -> None:
+    """The Radeon VII is of the family rocm, which finds it among OpenCL's devices; the card that
+    OpenCL does not know has no capability."""
+    for number, address in enumerate(("0a", "7f")):
+        folder = tmp_path / f"sys/bus/pci/devices/0000:{address}:00.0"
+        write_files(folder, {"vendor": "0x1002", "device": "0x66af", "revision": "0xc1"})
+        card = tmp_path / f"sys/class/drm/card{number}"
+        card.mkdir(parents=True)
+        (card / "device").symlink_to(folder)
+    known, unknown = survey(tmp_path, ROCM)
+    assert known == ["rocm:0", ["cuckoo"], "OpenCL, Many makers"]
+    assert unknown == ["rocm:1", [], None]
 
 
 def test_heat_and_loss_are_seen(tmp_path: Path) -> None:

@@ -81,7 +81,7 @@ def test_a_missing_barrier_is_reported(vendors: Path, tmp_path: Path) -> None:
     """So that an empty report means something."""
     assert shutil.which("oclgrind")
     broken = tmp_path / "broken.cl"
-    broken.write_text(KERNELS.read_text().replace("barrier(CLK_LOCAL_MEM_FENCE);", ""))
+    broken.write_text(KERNELS.read_text().replace("barrier(CLK_LOCAL_MEM_FENCE);", "", 1))
     _, reports = check(vendors, "cuckatoo", 10, 1 << 20, broken)
     assert "data race" in reports
     assert "trim" in reports
