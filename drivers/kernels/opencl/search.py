@@ -15,7 +15,7 @@ import numpy as np
 import pyopencl as cl
 from numpy.typing import NDArray
 
-from drivers.base import CuckooJob, CuckooSolution
+from drivers.base import CuckooJob, CuckooSolution, Found, tell
 from drivers.errors import BadArgument, WrongAnswer
 from drivers.kernels.graphs import Cycle
 from drivers.kernels.jobs import check_job, keys_of_job
@@ -68,12 +68,17 @@ class OpenClSearch:
         """Edges for which a bucket had no room, over all graphs so far."""
 
     def search(
-        self, job: CuckooJob, first_nonce: int, graphs: int, should_stop: Stop
+        self,
+        job: CuckooJob,
+        first_nonce: int,
+        graphs: int,
+        should_stop: Stop,
+        found: Found | None = None,
     ) -> tuple[int, list[CuckooSolution]]:
         """See `drivers.base.CuckooSession`. Raises `OutOfMemory` for graphs that do not fit."""
         check_job(job, first_nonce)
         with translated_errors(self._device.name):
-            return self._search(job, first_nonce, graphs, should_stop)
+            return self._search(job, range(first_nonce, first_nonce + graphs), should_stop, found)
 
     def trimmer(self, job: CuckooJob) -> Trimmer:
         """The one for graphs of the job's kind; any other is freed."""
@@ -112,20 +117,27 @@ class OpenClSearch:
             self.release()
 
     def _search(
-        self, job: CuckooJob, first_nonce: int, graphs: int, should_stop: Stop
+        self, job: CuckooJob, nonces: range, should_stop: Stop, found: Found | None
     ) -> tuple[int, list[CuckooSolution]]:
         trimmer = self.trimmer(job)
         solutions: list[CuckooSolution] = []
         waiting: _Left | None = None
+
+        def settle() -> None:
+            cycles = self._settle(trimmer, job, waiting)
+            tell(cycles, found)
+            solutions.extend(cycles)
+
         done = 0
-        while done < graphs and not self._is_stopped(should_stop):
-            left = self._trim(trimmer, job, first_nonce + done, should_stop)
+        while done < len(nonces) and not self._is_stopped(should_stop):
+            left = self._trim(trimmer, job, nonces[done], should_stop)
             if left is None:
                 break
-            done += 1
-            solutions += self._settle(trimmer, job, waiting)
+            settle()
             waiting = left
-        return done, solutions + self._settle(trimmer, job, waiting)
+            done += 1
+        settle()
+        return done, solutions
 
     def _hashing(self, job: CuckooJob) -> Hashing:
         return Hashing(job.cycle, job.rounds, self._keep_words)

@@ -88,7 +88,9 @@ def test_agrees_with_the_native_solver(search: OpenClSearch, edge_bits: int, gra
         common = min(len(core.survivors), len(solver.survivors()))
         assert core.survivors[:common] == solver.survivors()[:common]
         assert common > 10
-    assert search.search(job, 0, graphs, never) == (graphs, expected)
+    told: list[CuckooSolution] = []
+    assert search.search(job, 0, graphs, never, told.append) == (graphs, expected)
+    assert told == expected
 
 
 def test_small_devices_give_the_same(processor: OpenClDevice, search: OpenClSearch) -> None:
@@ -136,7 +138,7 @@ def test_stop_ends_a_running_graph(search: OpenClSearch) -> None:
 def test_stop_is_heard_at_each_round(search: OpenClSearch) -> None:
     """A graph that is stopped after any number of its steps counts as not done, and leaves
     nothing behind in the next."""
-    job = CuckooJob(HEADER, 12, proof_size=4)
+    job = CuckooJob(HEADER, 14, proof_size=4)
     expected = search.search(job, 0, 8, never)
     for steps in range(1, 12):
         heard = iter([False] * steps)
