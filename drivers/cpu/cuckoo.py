@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from drivers.base import CuckooJob, CuckooSolution, Found, tell
 from drivers.cpu import library
+from drivers.cpu.numa import Processors, place, read_nodes
 from drivers.errors import BadArgument, DriverError, OutOfMemory
 from drivers.kernels.graphs import MIN_EDGE_BITS, Cycle
 from drivers.kernels.jobs import keys_of_job
@@ -236,7 +237,9 @@ class CuckooSearch:
         self._memory_limit_bytes = memory_limit_bytes
         self._solvers: list[Solver] = []
         # On Linux a niceness is that of a thread, and of those it starts.
-        own = threads > 1 or niceness > 0
+        self._nodes = read_nodes()
+        self._places: list[Processors | None] = []
+        own = threads > 1 or niceness > 0 or len(self._nodes) > 1
         self._pool = ThreadPoolExecutor(threads, "search", os.nice, (niceness,)) if own else None
         self._stopped = False
 
@@ -299,12 +302,22 @@ class CuckooSearch:
         self._solvers = [
             Solver(job.edge_bits, limit // graphs, job.cycle, threads) for _ in range(graphs)
         ]
+        self._places = place(graphs, threads, self._nodes)
 
     def _solve_each(self, job: CuckooJob, nonces: range) -> list[list[CuckooSolution] | None]:
         if self._pool is None:
             return [self._solvers[0].solve(job, nonces[0])]
         tasks = [
-            self._pool.submit(solver.solve, job, nonce)
-            for solver, nonce in zip(self._solvers, nonces, strict=False)
+            self._pool.submit(_solve_at, where, solver, job, nonce)
+            for where, solver, nonce in zip(self._places, self._solvers, nonces, strict=False)
         ]
         return [task.result() for task in tasks]
+
+
+def _solve_at(
+    where: Processors | None, solver: Solver, job: CuckooJob, nonce: int
+) -> list[CuckooSolution] | None:
+    """On these processors, as are the threads that the solver starts."""
+    if where:
+        os.sched_setaffinity(0, where)
+    return solver.solve(job, nonce)

@@ -17,7 +17,7 @@ constexpr std::uint32_t kMaxRounds = 400;
 // names counted from 0 a bucket's counters fit the first cache.
 constexpr std::uint32_t kFirstNamingRound = 12;
 // Share of the edges at which trimming ends, as a power of two.
-constexpr std::uint32_t kEnoughShift = 11;
+constexpr std::uint32_t kEnoughShift = 12;
 constexpr std::uint64_t kEnoughEdges = 64;
 
 // More than 2^10 lists at once miss the second cache when written; more than 2^19 counters do
