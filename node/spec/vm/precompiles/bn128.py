@@ -8,6 +8,7 @@ from typing import Any
 
 from node.spec.vm.errors import PrecompileFailed
 from node.spec.vm.frame import pad_slice
+from node.spec.vm.precompiles import pairing
 
 # The library raises the limit so far on import that deeply nested input, such as JSON, could
 # overrun the C stack of whatever process holds the machine; it computes well without.
@@ -15,9 +16,7 @@ _RECURSION_LIMIT = sys.getrecursionlimit()
 
 from py_ecc.fields import optimized_bn128_FQ as FQ
 from py_ecc.fields import optimized_bn128_FQ2 as FQ2
-from py_ecc.fields import optimized_bn128_FQ12 as FQ12
 from py_ecc.optimized_bn128 import optimized_curve as curve
-from py_ecc.optimized_bn128 import optimized_pairing as pairing
 
 sys.setrecursionlimit(_RECURSION_LIMIT)
 
@@ -36,12 +35,12 @@ def pair(data: bytes) -> bytes:
     """1 where the product of the pairings of all (G1, G2) is one, else 0; 32 bytes."""
     if len(data) % PAIR_BYTES:
         raise PrecompileFailed("bad elliptic curve pairing size")
-    product = FQ12.one()
+    pairs = []
     for start in range(0, len(data), PAIR_BYTES):
         left, right = _point(data, start), _twist_point(data, start + 64)
-        product *= pairing.pairing(right, left, final_exponentiate=False)
-    is_one = pairing.final_exponentiate(product) == FQ12.one()
-    return int(is_one).to_bytes(32, "big")
+        if right is not None and not curve.is_inf(left):
+            pairs.append(((int(left[0].n), int(left[1].n)), right))
+    return int(pairing.is_product_one(pairs)).to_bytes(32, "big")
 
 
 def _number(data: bytes, offset: int) -> int:
@@ -66,16 +65,15 @@ def _point(data: bytes, offset: int) -> Any:
     return point
 
 
-def _twist_point(data: bytes, offset: int) -> Any:
-    """A point of G2, imaginary parts first; it must be of the right order."""
+def _twist_point(data: bytes, offset: int) -> pairing.TwistPoint:
+    """A point of G2, imaginary parts first; it must be of the right order. None is infinity."""
     numbers = [_coordinate(data, offset + shift) for shift in (0, 32, 64, 96)]
-    x, y = FQ2((numbers[1], numbers[0])), FQ2((numbers[3], numbers[2]))
-    if x == FQ2.zero() and y == FQ2.zero():
-        return curve.Z2
-    point = (x, y, FQ2.one())
-    if not curve.is_on_curve(point, curve.b2):
+    point = (numbers[1], numbers[0]), (numbers[3], numbers[2])
+    if not any(numbers):
+        return None
+    if not curve.is_on_curve((FQ2(point[0]), FQ2(point[1]), FQ2.one()), curve.b2):
         raise PrecompileFailed("a point is not on the twisted curve")
-    if not curve.is_inf(curve.multiply(point, curve.curve_order)):
+    if not pairing.is_in_subgroup(point):
         raise PrecompileFailed("a point is not in the subgroup")
     return point
 
