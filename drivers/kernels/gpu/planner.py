@@ -47,13 +47,16 @@ from drivers.kernels.graphs import BLOCK_EDGES
 
 #: Edges left at the start of each round, as a share of all (measured on Cuckaroo, any size).
 LEFT = (1.0, 0.632, 0.296, 0.175, 0.117, 0.084, 0.063, 0.049, 0.040)
+LATER = 4.0
+"""Edges left after round k, later: at most this divided by k² (3.4 on average; the fewer edges are
+left, the more that varies from graph to graph)."""
 MAX_CUTS, MAX_PASSES = 16, 4
 ALIGNMENT_BYTES = 256
 
 
 def share_left(rounds: int) -> float:
     """Edges left after so many rounds, as a share of all."""
-    return LEFT[rounds] if rounds < len(LEFT) else min(LEFT[-1], 3.4 / rounds**2)
+    return LEFT[rounds] if rounds < len(LEFT) else min(LEFT[-1], LATER / rounds**2)
 
 
 def plan(graphs: Graphs, gpu: Gpu, shape: Shape | None = None) -> Plan:
@@ -200,7 +203,7 @@ class _Builder:
 
     def _tail(self, inputs: range) -> Plan | None:
         shape, graphs = self._shape, self._graphs
-        capacity = self._capacity(graphs.edges * share_left(shape.bucket_rounds)) + 1024
+        capacity = self._capacity(1.5 * graphs.edges * share_left(shape.bucket_rounds)) + 1024
         bitmaps = self._place(-(-3 * bitmap_words(graphs) * 4 // EDGE_BYTES))
         lists = self._place(3 * capacity)
         if bitmaps is None or lists is None:

@@ -10,6 +10,7 @@ import pytest
 from host_kernels import HostLauncher
 
 from drivers.base import CuckooJob
+from drivers.cpu.cuckoo import Solver
 from drivers.kernels.gpu import layout
 from drivers.kernels.gpu.planner import least_memory_bytes, plan
 from drivers.kernels.gpu.shape import Gpu, Graphs, Shape, choose_shape
@@ -47,7 +48,7 @@ def trim(
         gpu = dataclasses.replace(GPU, memory_bytes=max(least, int(ample * memory_share)))
     groups_at_once = 1 if shape.trim_threads == 1 else 2
     trimmer = Trimmer(HostLauncher(kernels, groups_at_once), plan(graphs, gpu, shape))
-    for number in (nonce + 1, nonce):  # nothing is left over from the graph before
+    for number in (nonce + 1, nonce):  # Nothing is left over from the graph before.
         trimmer.start(keys_of_job(job, number))
         found = trimmer.wait()
     trimmer.close()
@@ -97,12 +98,22 @@ def test_survivors_do_not_depend_on_the_plan(
     assert found.lost == 0
 
 
-@pytest.mark.parametrize("aggregate", [0, 1])
-def test_lanes_and_groups_side_by_side(kernels: ctypes.CDLL, aggregate: int) -> None:
+@pytest.mark.parametrize(
+    ("aggregate", "tail_threads"),
+    [
+        (1, 1),
+        pytest.param(0, 1, marks=pytest.mark.slow),
+        pytest.param(1, 3, marks=pytest.mark.slow),
+    ],
+)
+def test_lanes_and_groups_side_by_side(
+    kernels: ctypes.CDLL, aggregate: int, tail_threads: int
+) -> None:
     """Few rounds of a small graph: barriers between threads are slow on a busy processor."""
     chosen = {**LANES, "aggregate_hash": aggregate, "aggregate_trim": aggregate}
-    found = trim(kernels, job_of(10, CORTEX), 5, bucket_bits=2, rounds=5, bucket_rounds=2, **chosen)
-    assert found.survivors == hash_graph(job_of(10, CORTEX), 5).survivors(5)
+    chosen |= {"bucket_bits": 2, "rounds": 4, "bucket_rounds": 2, "tail_threads": tail_threads}
+    found = trim(kernels, job_of(10, CORTEX), 5, **chosen)
+    assert found.survivors == hash_graph(job_of(10, CORTEX), 5).survivors(4)
 
 
 @pytest.mark.parametrize("aggregate", [True, False])
@@ -114,6 +125,21 @@ def test_what_finds_no_room_is_counted(kernels: ctypes.CDLL, aggregate: bool) ->
     assert 0 < lost < 2**14 // 10
     assert found.lost >= lost
     assert found.survivors[1] < hash_graph(job, 0).survivors(1)[1]
+
+
+@pytest.mark.parametrize("memory_share", [1.0, 0.75, 0.53])
+def test_slack_suffices_for_buckets_of_the_size_used(
+    kernels: ctypes.CDLL, memory_share: float
+) -> None:
+    """Buckets of 2^17 edges, as in large graphs on small cards: none overflows, in one pass or
+    two, with rounds whole or in parts."""
+    job, solver = job_of(20, CORTEX), Solver(20, 1 << 30)
+    assert solver.solve(job, 1) is not None
+    rounds = len(solver.survivors()) - 1
+    chosen = {"bucket_bits": 3, "rounds": max(rounds, 24), "bucket_rounds": 20}
+    found = trim(kernels, job, 1, memory_share, **chosen)
+    assert found.lost == 0
+    assert found.survivors[: rounds + 1] == solver.survivors()[: len(found.survivors)]
 
 
 def test_entries_left_are_edges_of_the_graph(kernels: ctypes.CDLL) -> None:
