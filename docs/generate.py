@@ -43,7 +43,9 @@ def configuration_page() -> str:
         "`~/.local/share/farmctl`), or the environment as `FARMCTL_SECTION_KEY`. Unknown keys are "
         "refused.\n"
     )
-    return head + "".join(_section(name, kind) for name, kind in config.SECTIONS.items())
+    lists = {f"[{name}]": kind for name, kind in config.LISTS.items()}
+    sections = {**config.SECTIONS, **lists}
+    return head + "".join(_section(name, kind) for name, kind in sections.items())
 
 
 def _section(name: str, kind: type[Any]) -> str:

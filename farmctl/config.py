@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, get_type_hints
 
 from farmctl.errors import ConfigError
+from farmctl.pools.settings import PoolSection
 from node.stratum.settings import StratumSettings
 
 PREFIX = "FARMCTL_"
@@ -162,6 +163,7 @@ class Config:
     planner: PlannerSection = field(default_factory=PlannerSection)
     store: StoreSection = field(default_factory=StoreSection)
     stratum: StratumSettings = field(default_factory=StratumSettings)
+    pools: tuple[PoolSection, ...] = ()
 
     @property
     def bus_url(self) -> str:
@@ -210,6 +212,8 @@ SECTIONS: dict[str, type[Any]] = {
     "store": StoreSection,
     "stratum": StratumSettings,
 }
+#: Sections that may come several times, as ``[[name]]``; the environment does not reach these.
+LISTS: dict[str, type[Any]] = {"pools": PoolSection}
 
 
 def is_name(text: str) -> bool:
@@ -241,14 +245,18 @@ def load(environment: Mapping[str, str] = os.environ) -> Config:
     home = home_directory(environment)
     tables = _read(home / "farm.toml")
     for key in tables:
-        if key not in SECTIONS:
-            raise ConfigError(f"farm.toml: unknown section [{key}]; known: {', '.join(SECTIONS)}")
+        if key not in SECTIONS and key not in LISTS:
+            known = ", ".join([*SECTIONS, *LISTS])
+            raise ConfigError(f"farm.toml: unknown section [{key}]; known: {known}")
     overrides = _overrides(environment)
-    sections = {
+    sections: dict[str, Any] = {
         name: _section(kind, name, tables.get(name, {}), overrides.get(name, {}))
         for name, kind in SECTIONS.items()
     }
-    config = Config(home=home, **sections)
+    lists: dict[str, Any] = {
+        name: _list(kind, name, tables.get(name, [])) for name, kind in LISTS.items()
+    }
+    config = Config(home=home, **sections, **lists)
     _check(config)
     return config
 
@@ -296,6 +304,12 @@ def _section(kind: type[Any], name: str, table: Any, overrides: Mapping[str, str
     return kind(**values)
 
 
+def _list(kind: type[Any], name: str, tables: Any) -> tuple[Any, ...]:
+    if not isinstance(tables, list):
+        raise ConfigError(f"farm.toml: {name} is a list of tables, each headed [[{name}]]")
+    return tuple(_section(kind, name, table, {}) for table in tables)
+
+
 def _parsed(kind: Any, text: str, where: str) -> Any:
     if kind is str:
         return text
@@ -330,6 +344,11 @@ def _check(config: Config) -> None:
         config.stratum.check()
     except ValueError as error:
         raise ConfigError(f"[stratum] {error}") from error
+    for number, pool in enumerate(config.pools, 1):
+        try:
+            pool.check()
+        except ValueError as error:
+            raise ConfigError(f"[[pools]] number {number}: {error}") from error
     if not 0 <= config.node.cross_check_ratio <= 1:
         raise ConfigError("[node] cross_check_ratio must be between 0 and 1")
 

@@ -36,6 +36,7 @@ from farmctl.messages import (
     SubmissionReply,
     Work,
 )
+from farmctl.pools.failover import Pools
 from node.errors import (
     EngineUnavailable,
     ModelFault,
@@ -119,12 +120,19 @@ class BusEngine:
 class NodeLink:
     """Serves a running node on a bus."""
 
-    def __init__(self, chain: Chain, service: NodeService, loader: GraphLoader) -> None:
+    def __init__(
+        self,
+        chain: Chain,
+        service: NodeService,
+        loader: GraphLoader,
+        pools: Pools | None = None,
+    ) -> None:
         self._chain = chain
         self._service = service
         self._loader = loader
         self._bus: Bus | None = None
         self._tasks: set[asyncio.Task[None]] = set()
+        self._pools = pools
         self.stratum: StratumServer | None = None
         """Where the node serves the miners of others."""
         self._read = lru_cache(maxsize=2)(loader.storage.read)
@@ -138,7 +146,12 @@ class NodeLink:
         self._bus = bus
 
     def announce(self, package: WorkPackage) -> None:
-        self._publish("node.work.new", self._offer(package))
+        """Tell devices of the node's new work, unless they mine at pools."""
+        if self._pools is None:
+            self.tell(self._offer(package))
+
+    def tell(self, work: Work) -> None:
+        self._publish("node.work.new", work)
 
     def report_engine(self, model: str, device: str, what: str) -> None:
         """Tell the farm of a device that computed wrongly (from the event loop)."""
@@ -194,6 +207,8 @@ class NodeLink:
         )
 
     async def _give_work(self, _: Message) -> Work:
+        if self._pools is not None:
+            return self._pools.work()
         try:
             return self._offer(self._service.node.desk.current())
         except NoWork as error:
@@ -217,6 +232,8 @@ class NodeLink:
         )
 
     async def _judge(self, submission: Submission) -> SubmissionReply:
+        if self._pools is not None:
+            return await self._pools.submit(submission)
         if submission.chain != self._chain.name:
             detail = f"this node mines {self._chain.name}, not {submission.chain}"
             return SubmissionReply(outcome="rejected", detail=detail)

@@ -6,14 +6,17 @@ import asyncio
 import fcntl
 import logging
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from farmctl.config import Config
 from farmctl.errors import BusError, ConfigError, FarmError, Unavailable
+from farmctl.messages import Work
 from farmctl.nats_bus import NatsBus, connect
 from farmctl.node_link import BusEngine, NodeLink, verify_cycle
+from farmctl.pools.client import PoolClient
+from farmctl.pools.failover import Pools
 from node.chains import find_chain
 from node.errors import NodeError
 from node.inference import CrossCheckedEngine, ReferenceEngine
@@ -38,7 +41,7 @@ class NodeProcess:
 
     def __init__(self, config: Config, chain: Chain | None = None) -> None:
         self._config = config
-        self._chain = chain or _chain(config)
+        self._chain = chain or _chain(config.node.chain, "[node]")
         self._home = config.home / "node"
         self._loader = GraphLoader(
             DirectoryStorage(config.home / "models", config.node.storage_bytes)
@@ -46,6 +49,7 @@ class NodeProcess:
         self._engine = BusEngine(config.node.infer_timeout_seconds)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stratum: StratumServer | None = None
+        self._pools = self._find_pools()
         self.link: NodeLink | None = None
 
     async def run(self, stop: asyncio.Event | None = None) -> None:
@@ -62,7 +66,7 @@ class NodeProcess:
             await self._serve(service, ending)
 
     async def _serve(self, service: NodeService, ending: asyncio.Event) -> None:
-        link = NodeLink(self._chain, service, self._loader)
+        link = NodeLink(self._chain, service, self._loader, self._pools)
         self.link = link
         await service.start()
         log.info("JSON-RPC on port %d", service.rpc_port, extra={"action": "node_started"})
@@ -91,6 +95,8 @@ class NodeProcess:
     async def _work(self, link: NodeLink, ending: asyncio.Event) -> None:
         """Until asked to end, or until a part fails."""
         tasks = [asyncio.create_task(self._join(link)), asyncio.create_task(link.run())]
+        if self._pools is not None:
+            tasks.append(asyncio.create_task(self._pools.run()))
         stopping = asyncio.create_task(ending.wait())
         await asyncio.wait([*tasks, stopping], return_when=asyncio.FIRST_COMPLETED)
         for task in (*tasks, stopping):
@@ -117,6 +123,20 @@ class NodeProcess:
             self._announce,
             _interpret(self._config),
         )
+
+    def _find_pools(self) -> Pools | None:
+        """The outside pools that devices mine at, where any are configured."""
+        sections = self._config.pools
+        chains = [_chain(section.chain, "[[pools]]") for section in sections]
+
+        def make(place: int, on_job: Callable[[Work], None]) -> PoolClient:
+            return PoolClient(sections[place], chains[place], verify_cycle, on_job)
+
+        return Pools(len(sections), make, self._tell_work) if sections else None
+
+    def _tell_work(self, work: Work) -> None:
+        if self.link is not None:
+            self.link.tell(work)
 
     def _announce(self, package: WorkPackage) -> None:
         if self.link is not None:
@@ -159,11 +179,11 @@ def _interpret(config: Config) -> Interpret:
         raise ConfigError(f"[node] interpreter: {error} is none of {names}") from error
 
 
-def _chain(config: Config) -> Chain:
+def _chain(name: str, section: str) -> Chain:
     try:
-        return find_chain(config.node.chain)
+        return find_chain(name)
     except KeyError as error:
-        raise ConfigError(f"[node] chain: {error.args[0]}") from error
+        raise ConfigError(f"{section} chain: {error.args[0]}") from error
 
 
 @contextmanager

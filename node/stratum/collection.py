@@ -27,6 +27,7 @@ class Collection:
         self._admitted += 1
         if self._admitted >= FREEZE_CONNECTIONS:
             self._admitted = 0
+            gc.collect(1)  # young garbage is not to be set aside
             gc.freeze()
 
     def collect(self, now: float) -> None:

@@ -6,6 +6,7 @@ Everything here runs on the event loop, but for what `Accounts` writes in its th
 from __future__ import annotations
 
 import logging
+import secrets
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -42,7 +43,8 @@ class Pool:
     bans: Bans = field(init=False)
     counts: Counts = field(default_factory=Counts)
     on_ban: Callable[[str], None] = lambda address: None
-    _extranonces: int = 0
+    _extranonces: int = field(default_factory=lambda: secrets.randbits(32))
+    """Begin anywhere, so that a restart on the same block hands out others."""
     _log_second: int = 0
     _logged: int = 0
 

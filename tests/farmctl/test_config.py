@@ -56,3 +56,38 @@ def test_mistakes_are_named(
 ) -> None:
     with pytest.raises(ConfigError, match=names):
         load_toml(tmp_path, text, **variables)
+
+
+POOLS = """
+[[pools]]
+url = "stratum+tcp://one.example:8008"
+user = "0xa1"
+[[pools]]
+url = "stratum+tls://two.example:8009"
+user = "0xa1"
+"""
+
+
+def test_pools_are_a_list_in_their_order(tmp_path: Path) -> None:
+    (tmp_path / "farm.toml").write_text(POOLS)
+    found = load({"FARMCTL_HOME": str(tmp_path)}).pools
+    assert [(p.address, p.is_tls) for p in found] == [
+        (("one.example", 8008), False),
+        (("two.example", 8009), True),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("[pools]\nurl = 'x'", "list of tables"),
+        (POOLS + "colour = 1", "unknown key colour in .pools."),
+        (POOLS + "[[pools]]\nurl = 'http://x'", "number 3: url must be"),
+        ("[stratum]\nport = 5\nsolo_port = 5", "must differ"),
+        ("[stratum]\nwindow_blocks = 0", "window_blocks must be between"),
+    ],
+)
+def test_wrong_pools_are_named(tmp_path: Path, text: str, words: str) -> None:
+    (tmp_path / "farm.toml").write_text(text)
+    with pytest.raises(ConfigError, match=words):
+        load({"FARMCTL_HOME": str(tmp_path)})

@@ -10,7 +10,9 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import suppress
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -18,16 +20,20 @@ import pytest
 
 from drivers.base import CuckooJob
 from drivers.cpu.cuckoo import CuckooSearch
+from farmctl import node_process
+from farmctl.bus import Bus
 from farmctl.config import Config
 from farmctl.errors import ConfigError, FarmError, Unavailable
-from farmctl.messages import Message, NodeStatus, Work
+from farmctl.messages import Message, NodeStatus, SubmissionReply, Work
 from farmctl.nats_bus import connect
 from farmctl.node_process import NodeProcess
+from farmctl.pools.settings import PoolSection
 from node.spec.state import State
 from node.store import ChainStore
 from node.stratum.settings import StratumSettings
 from tests.farmctl.conftest import BusServer, free_port
-from tests.node.stratum.miner import ALICE, Miner, search
+from tests.farmctl.pools.test_pools import solve
+from tests.node.stratum.miner import ALICE, Miner, running_desk, search
 from tests.node.stratum.miner import connect as miner_of
 from tests.node.workshop import CHAIN, EDGE_BITS, POOR, Clock, open_node, sign
 
@@ -244,3 +250,31 @@ async def test_a_pool_that_cannot_listen_is_named(config: Config) -> None:
     with pytest.raises(FarmError, match=f"miners cannot be served on 127.0.0.1:{taken}"):
         await NodeProcess(wrong, CHAIN).run()
     server.close()
+
+
+async def test_devices_mine_at_the_pool_and_do_not_know_it(
+    config: Config, bus_process: BusServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a device asks of the node comes from the pool, and what it sends goes there."""
+    monkeypatch.setattr(node_process, "find_chain", lambda name: CHAIN)
+    async with running_desk(tmp_path / "pool") as desk:
+        pool = PoolSection(url=f"stratum+tcp://127.0.0.1:{desk.pool.ports[0]}", user=ALICE)
+        process, stop = NodeProcess(replace(config, pools=(pool,)), CHAIN), asyncio.Event()
+        running = asyncio.create_task(process.run(stop))
+        async with await connect(config.bus_url, config.bus_seed, "test") as bus:
+            work = await await_work(bus)
+            reply = await bus.request("node.submit", solve(work), SubmissionReply)
+            assert reply.outcome == "accepted", reply
+            assert desk.pool.pool.counts.shares == {"accepted": 1}
+        stop.set()
+        await asyncio.wait_for(running, 10)
+
+
+async def await_work(bus: Bus) -> Work:
+    async with asyncio.timeout(20):
+        while True:
+            with suppress(FarmError):
+                work = await bus.request("node.work", Message(), Work, 1.0)
+                if work.available:
+                    return work
+            await asyncio.sleep(0.05)
