@@ -14,6 +14,20 @@ std::size_t list(const std::uint64_t *alive, std::uint16_t *at) {
   return count;
 }
 
+// All edges of the group, in the order that their words come in.
+void hash_all(const farmcpu_graph &graph, std::uint64_t first, GroupEnds &ends) {
+  alignas(64) std::uint64_t words[kGroupEdges];
+  kernels().siphash_blocks(graph.keys, graph.compression_rounds, graph.finalisation_rounds, first,
+                           words);
+  const std::uint32_t mask = cuckoo_mask(graph.edge_bits);
+  ends.count = kGroupEdges;
+  for (std::size_t i = 0; i < kGroupEdges; ++i) {
+    ends.at[i] = static_cast<std::uint16_t>(i % kLanes * kBlockEdges + i / kLanes);
+    ends.u[i] = cuckaroo_node(words[i], 0, mask);
+    ends.v[i] = cuckaroo_node(words[i], 1, mask);
+  }
+}
+
 // Whole blocks, of which a word is taken for each edge.
 void hash_blocks(const farmcpu_graph &graph, std::uint64_t first, GroupEnds &ends) {
   alignas(64) std::uint64_t words[kGroupEdges];
@@ -48,6 +62,8 @@ void hash_nodes(const farmcpu_graph &graph, std::uint64_t first, GroupEnds &ends
 
 void hash_group(const farmcpu_graph &graph, std::uint64_t first, const std::uint64_t *alive,
                 GroupEnds &ends) {
+  const bool all = std::all_of(alive, alive + kGroupWords, [](auto w) { return !~w; });
+  if (all && graph.cycle == CUCKOO_CUCKAROO) return hash_all(graph, first, ends);
   ends.count = list(alive, ends.at);
   if (!ends.count) return;
   if (graph.cycle == CUCKOO_CUCKAROO)

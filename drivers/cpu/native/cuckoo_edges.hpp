@@ -15,7 +15,8 @@ struct GroupEnds {
   std::uint32_t u[kGroupEdges], v[kGroupEdges];
 };
 
-// Ends of those of the edges first ... first + kGroupEdges - 1 whose bits in `alive` are set.
+// Ends of those of the edges first ... first + kGroupEdges - 1 whose bits in `alive` are set, in
+// any order.
 void hash_group(const farmcpu_graph &graph, std::uint64_t first, const std::uint64_t *alive,
                 GroupEnds &ends);
 

@@ -260,7 +260,9 @@ std::vector<std::vector<std::uint32_t>> LeanSolver::solve(const farmcpu_graph &g
     trim(round);
     lap(round);
   }
-  return cycles_among(graph, stop, plan_.threads, collect(), phases_);
+  std::vector<Endpoints> left = collect();
+  arena_.clear();  // its memory is wanted for the search
+  return cycles_among(graph, stop, plan_.threads, std::move(left), phases_);
 }
 
 void LeanSolver::lap(std::uint32_t round) {
