@@ -86,7 +86,7 @@ def _go_to(frame: Frame, target: int) -> None:
     frame.pc = target
 
 
-@lru_cache(maxsize=512)
+@lru_cache(maxsize=64)
 def jump_destinations(code: bytes) -> frozenset[int]:
     """Positions of JUMPDEST that are not data of a PUSH."""
     found, position = [], 0

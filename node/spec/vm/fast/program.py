@@ -18,13 +18,14 @@ from node.spec.vm.schedule import Schedule
 
 #: A position is compiled when it has been entered this often.
 PATIENCE = 12
-#: Compiling an operation takes as long as interpreting this many entries of the shortest kind, and
-#: must not take longer than what was interpreted before: code could be made to waste that time.
+#: An operation is compiled (in about 20 microseconds) for so many entries that were interpreted (in
+#: 2 or more): code made to waste a node's time can waste but a few times what it pays for.
 ENTRIES_PER_OPERATION = 2
-#: Contracts kept, the most recently used; and characters of Python that each may become. A
-#: character costs about two bytes once compiled, so all of them together at most 128 MiB.
-MAX_PROGRAMS = 256
-MAX_SOURCE_CHARACTERS = 2**18
+#: Code of which programs are kept, twice over; and characters of Python that each byte may become.
+MAX_CODE_BYTES = 2**19
+CHARACTERS_PER_BYTE = 64
+#: What a program takes however short its code is, as code.
+BASE_BYTES = 1_024
 
 #: Runs a path. True: go on at the frame's position. False: only the readable interpreter can do
 #: what comes there. A message: the frame calls.
@@ -41,7 +42,7 @@ class Program:
         self._starts = self._code.targets | _after_branches(code)
         self._entered: dict[int, int] = {}
         self._traces: dict[int, Trace] = {}
-        self._characters_left = MAX_SOURCE_CHARACTERS
+        self._characters_left = CHARACTERS_PER_BYTE * (len(code) + BASE_BYTES)
         self._credit = 0
         """Entries that no compiled operation stands for yet."""
         self._credit_needed = 0
@@ -94,9 +95,34 @@ class Program:
         return not self._patience or pc in self._entered
 
 
-@lru_cache(MAX_PROGRAMS)
-def find_program(code: bytes, schedule: Schedule, patience: int = PATIENCE) -> Program:
-    return Program(code, schedule, patience)
+class Programs:
+    """The programs used last, bounded by the bytes of their code.
+
+    When the young are full they become the old, and the old that nobody used are forgotten. Several
+    threads may ask: a program that gets lost between them is only made again.
+    """
+
+    def __init__(self, limit_bytes: int = MAX_CODE_BYTES) -> None:
+        self._limit = limit_bytes
+        self._young: dict[tuple[bytes, Schedule, int], Program] = {}
+        self._old: dict[tuple[bytes, Schedule, int], Program] = {}
+        self._young_bytes = 0
+
+    def find(self, code: bytes, schedule: Schedule, patience: int = PATIENCE) -> Program:
+        key = code, schedule, patience
+        return self._young.get(key) or self._renew(key)
+
+    def _renew(self, key: tuple[bytes, Schedule, int]) -> Program:
+        program = self._old.get(key) or Program(*key)
+        size = len(key[0]) + BASE_BYTES
+        if self._young_bytes + size > self._limit:
+            self._old, self._young, self._young_bytes = self._young, {}, 0
+        self._young_bytes += size
+        self._young[key] = program
+        return program
+
+
+find_program = Programs().find
 
 
 @lru_cache(maxsize=64)

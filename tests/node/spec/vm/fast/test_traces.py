@@ -6,7 +6,7 @@ import pytest
 
 from node.spec.vm.context import Message
 from node.spec.vm.fast import program
-from node.spec.vm.fast.program import PATIENCE, Program
+from node.spec.vm.fast.program import BASE_BYTES, PATIENCE, Program, Programs
 from node.spec.vm.fast.tracing import Code, Draft, write_trace
 from node.spec.vm.frame import Frame
 from node.spec.vm.interpreter import interpret
@@ -105,7 +105,7 @@ def test_compiling_is_paid_for_by_what_ran_before(drafts):
 
 def test_no_more_is_compiled_than_has_room(monkeypatch):
     """Each JUMPDEST of many would become a function of its own."""
-    monkeypatch.setattr(program, "MAX_SOURCE_CHARACTERS", 2_000)
+    monkeypatch.setattr(program, "CHARACTERS_PER_BYTE", 1)
     body = b"\x5b" + push(1) * 20 + b"\x50" * 20
     code = body * 50
     bench = Bench()
@@ -114,3 +114,16 @@ def test_no_more_is_compiled_than_has_room(monkeypatch):
     for _ in range(3):
         assert bench.run(code, gas=10**7).error is None
     assert len(found._traces) < 50
+
+
+def test_programs_are_kept_while_they_are_used():
+    schedule, codes = schedule_of(Bench()), [bytes((1, n)) for n in range(20)]
+    programs = Programs(limit_bytes=5 * (BASE_BYTES + 2))
+    first = programs.find(codes[0], schedule)
+    for code in codes:
+        programs.find(code, schedule)
+        assert programs.find(codes[0], schedule) is first
+        assert len(programs._young) + len(programs._old) <= 10
+    for code in codes[1:13]:
+        programs.find(code, schedule)
+    assert programs.find(codes[0], schedule) is not first
