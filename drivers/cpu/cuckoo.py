@@ -85,7 +85,7 @@ def find_cycles(ends: NDArray[np.uint32], cycle: Cycle, length: int) -> NDArray[
 
 class Method(IntEnum):
     """How a solver trims: ``farmcpu_method``. MEAN is fast, LEAN takes about a
-    twelfth of the memory."""
+    fifteenth of the memory."""
 
     MEAN = 0
     LEAN = 1
