@@ -168,10 +168,11 @@ class NodeLink:
     async def run(self) -> None:
         """Publish the node's status each second, for ever."""
         while True:
-            self._publish("node.status", await asyncio.to_thread(self.status))
+            pool = self._stratum_status()  # here: its connections change on this loop
+            self._publish("node.status", await asyncio.to_thread(self.status, pool))
             await asyncio.sleep(STATUS_SECONDS)
 
-    def status(self) -> NodeStatus:
+    def status(self, stratum: StratumStatus | None = None) -> NodeStatus:
         state = self._service.status()
         return NodeStatus(
             chain=state.chain,
@@ -185,7 +186,7 @@ class NodeLink:
             coinbase="0x" + self._service.node.coinbase.hex(),
             balance_wei=str(state.balance_wei),
             blocked=state.blocked,
-            stratum=self._stratum_status(),
+            stratum=stratum,
         )
 
     def _stratum_status(self) -> StratumStatus | None:
