@@ -21,8 +21,8 @@ from drivers.kernels.graphs import Cycle
 from drivers.kernels.jobs import check_job, keys_of_job
 from drivers.kernels.opencl.devices import OpenClDevice, translated_errors
 from drivers.kernels.opencl.plan import Memory, Plan, make_plan
+from drivers.kernels.opencl.recovery import choose_edges
 from drivers.kernels.opencl.trimmer import Hashing, Stopped, Trimmer
-from drivers.kernels.recovery import choose_edges
 from drivers.proofs import Proof, find_cycles, verify
 
 log = logging.getLogger(__name__)

@@ -21,7 +21,7 @@ from drivers.kernels.opencl.buffers import (
     upload,
 )
 from drivers.kernels.opencl.plan import EDGE_BYTES, Plan
-from drivers.kernels.recovery import Ends
+from drivers.kernels.opencl.recovery import Ends
 
 HERE = Path(__file__).parent
 SOURCES = (HERE.parent / "cuckoo_graph.h", HERE / "cuckoo.cl")
