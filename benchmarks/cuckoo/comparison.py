@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import statistics
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -61,7 +62,17 @@ def pair(case: Case, peers: Peers, threads: int, number: int) -> Pair:
     }
     found = Pair(runs[True], runs.get(False))
     check(case, found)
+    _tell(case, threads, number, found)
     return found
+
+
+def _tell(case: Case, threads: int, number: int, found: Pair) -> None:
+    """A line a pair, for whoever waits."""
+    ratio = found.ratio(threads)
+    against = ABSENT if ratio is None else f"{ratio:.2f} times the peer"
+    took = f"{seconds(found.ours, threads):.4g} s a graph"
+    what = f"{case.name}, threads {threads}, pair {number + 1} of {case.pairs}"
+    print(f"{what}: {took}, {against}", file=sys.stderr, flush=True)
 
 
 def check(case: Case, found: Pair) -> None:

@@ -62,6 +62,7 @@ class _Reading:
     cycles: set[tuple[int, tuple[int, ...]]]
     nonce: int = -1
     baseline_bytes: int = 0
+    peak_bytes: int = 0
 
     def take(self, line: str) -> None:
         if line.startswith("nonce "):
@@ -69,6 +70,7 @@ class _Reading:
                 self.nonce = int(found[1])
         elif line.startswith("Time: "):
             self.ends.append(self._mark())
+            self.peak_bytes = _peak_bytes(self.pid) or self.peak_bytes
         elif line.startswith("Solution "):
             self.cycles.add((self.nonce, tuple(int(e, 16) for e in line.split()[1:])))
         elif found := BASELINE.match(line):
@@ -93,8 +95,7 @@ def run(command: Sequence[str], first_nonce: int, graphs: int, threads: int) -> 
     reading = _Reading(process.pid, [], set())
     for line in _lines(terminal):
         reading.take(line)
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
+    status = process.wait()
     if len(reading.ends) < asked:
         raise RuntimeError(f"{command[0]} did {len(reading.ends)} of {asked} graphs, {status=}")
     began, ended = reading.ends[warm - 1], reading.ends[asked - 1]
@@ -102,7 +103,7 @@ def run(command: Sequence[str], first_nonce: int, graphs: int, threads: int) -> 
         graphs,
         ended.wall - began.wall,
         ended.processor - began.processor,
-        usage.ru_maxrss * 1024 - reading.baseline_bytes,
+        max(0, reading.peak_bytes - reading.baseline_bytes),
         frozenset(reading.cycles),
     )
 
@@ -156,6 +157,17 @@ def _lines(terminal: int) -> Iterator[str]:
             yield from stream
         except OSError:  # A terminal says so, and not "end of file", when its program is gone.
             return
+
+
+def _peak_bytes(pid: int) -> int:
+    """Of the program itself; what the kernel tells at its end counts this process as well, of
+    which it was a copy until it began. 0 once it is gone."""
+    try:
+        status = Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return 0
+    peak = re.search(r"^VmHWM:\s+(\d+) kB", status, re.MULTILINE)
+    return int(peak[1]) << 10 if peak else 0
 
 
 def _processor_clock(pid: int) -> int:

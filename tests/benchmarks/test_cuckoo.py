@@ -72,6 +72,12 @@ def test_wrong_cycle_of_ours_ends_the_benchmark() -> None:
         comparison.check(CASE, comparison.Pair(wrong, None))
 
 
+def test_peak_memory_is_the_programs_own() -> None:
+    """And not that of this process, which is far larger than a shell."""
+    say = 'echo "Time: 1 ms"; sleep 0.2; echo "Time: 1 ms"; sleep 0.2'
+    assert 0 < program.run(["sh", "-c", say], 0, 1, 1).peak_bytes < 16 << 20
+
+
 def test_program_that_ends_early_is_an_error() -> None:
     with pytest.raises(RuntimeError, match="did 0 of"):
         program.run(["sh", "-c", "exit 3"], 0, 5, 1)
