@@ -217,6 +217,7 @@ def test_options_are_checked(kernels: ctypes.CDLL) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(3600)
 @pytest.mark.parametrize("edge_bits", [10, 13, 16])
 def test_two_thousand_graphs(kernels: ctypes.CDLL, edge_bits: int) -> None:
     """Survivors of every round and all cycles, over many small graphs."""
