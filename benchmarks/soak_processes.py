@@ -13,9 +13,9 @@ from typing import Any
 import psutil
 
 #: A process is looked at from this age on: it has loaded what it needs by then.
-SETTLED_SECONDS = 60.0
+SETTLED_SECONDS = 120.0
 #: Fewer samples than this of one process show no growth.
-LEAST_SAMPLES = 24
+LEAST_SAMPLES = 45
 MEMORY_SLACK_BYTES, MEMORY_SLACK_SHARE = 8 << 20, 0.05
 COUNT_SLACK = 2
 MIB = 1 << 20
