@@ -14,7 +14,7 @@ from dataclasses import dataclass
 #: New connections before they are set aside,
 FREEZE_CONNECTIONS = 500
 #: and the time between whole collections.
-COLLECT_SECONDS = 900.0
+COLLECT_SECONDS = 120.0
 
 
 @dataclass
