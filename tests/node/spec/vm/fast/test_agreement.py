@@ -150,7 +150,7 @@ def test_most_of_them_do_work() -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(7200)
-@settings(max_examples=30_000, deadline=None)
+@settings(max_examples=8_000, deadline=None)
 @given(case=working)
 def test_many_programs_that_work(case: Case) -> None:
     check(case)
@@ -164,7 +164,7 @@ def test_generated_code(case: Case) -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
-@settings(max_examples=30_000, deadline=None)
+@settings(max_examples=8_000, deadline=None)
 @given(case=cases)
 def test_much_generated_code(case: Case) -> None:
     check(case)
