@@ -114,7 +114,8 @@ class NodeService:
 
     async def _wait_for_change(self, seconds: float) -> None:
         try:
-            await asyncio.wait_for(self._changed.wait(), seconds)
+            async with asyncio.timeout(seconds):  # wait_for may lose a cancellation
+                await self._changed.wait()
         except TimeoutError:
             return
 

@@ -74,8 +74,10 @@ class PoolClient:
         password = read_password(self.pool.password_file)
         host, port = self.pool.address
         try:
-            opening = asyncio.open_connection(host, port, limit=MAX_LINE_BYTES, ssl=_tls(self.pool))
-            reader, self._writer = await asyncio.wait_for(opening, CONNECT_SECONDS)
+            async with asyncio.timeout(CONNECT_SECONDS):  # wait_for may lose a cancellation
+                reader, self._writer = await asyncio.open_connection(
+                    host, port, limit=MAX_LINE_BYTES, ssl=_tls(self.pool)
+                )
         except (OSError, TimeoutError) as error:
             raise PoolLost(f"{host}:{port} cannot be reached: {error or 'no answer'}") from error
         self._listening = asyncio.create_task(self._listen(reader))
