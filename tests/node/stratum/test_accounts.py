@@ -196,8 +196,10 @@ async def test_shares_become_balances(tmp_path: Path) -> None:
 async def test_a_solo_miners_block_is_its_own(tmp_path: Path) -> None:
     async with running_desk(tmp_path, solo_port=free_port(), confirmations=1) as desk:
         crowd, loner = await connect(desk.pool.ports[0]), await connect(desk.pool.ports[1])
-        assert (await crowd.submit(search(await crowd.log_in(BOB))))["result"] is True
         target = desk.node.desk.current().target
+        crowded = await crowd.log_in(BOB)
+        no_block = search(crowded, wanted=lambda d: target < d <= crowded.target)
+        assert (await crowd.submit(no_block))["result"] is True
         job = await loner.log_in(ALICE)
         assert (await loner.submit(search(job, wanted=lambda d: d <= target)))["result"] is True
         while (await loner.next_job()).height == job.height:
