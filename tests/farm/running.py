@@ -20,7 +20,7 @@ import psutil
 from farmctl.client import ApiClient
 from farmctl.config import Config, load
 from farmctl.errors import FarmError
-from tests.farmctl.conftest import free_port
+from tests.support.ports import free_port
 
 COMMAND = (sys.executable, "-m", "farmctl")
 ROOT = Path(__file__).parents[2]

@@ -13,12 +13,7 @@ import pytest
 
 from farmctl import bus_server
 from farmctl.config import Config, load
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+from tests.support.ports import free_port
 
 
 @pytest.fixture
@@ -44,14 +39,16 @@ class BusServer:
     def start(self) -> None:
         path = bus_server.prepare(self.config)
         command = [str(bus_server.find_server()), "-c", str(path)]
-        self.process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
-        deadline = time.monotonic() + 10
-        while time.monotonic() < deadline:
+        log = self.config.home / "bus.log"
+        with log.open("ab") as written:
+            self.process = subprocess.Popen(command, stderr=written)
+        deadline = time.monotonic() + 30
+        while time.monotonic() < deadline and self.process.poll() is None:
             with socket.socket() as probe:
                 if probe.connect_ex(("127.0.0.1", self.config.bus.port)) == 0:
                     return
             time.sleep(0.01)
-        raise AssertionError("nats-server did not start")
+        raise AssertionError(f"nats-server did not start: {log.read_text()[-2000:]}")
 
     def stop(self, how: signal.Signals = signal.SIGTERM) -> None:
         assert self.process is not None

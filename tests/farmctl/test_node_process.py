@@ -31,11 +31,12 @@ from farmctl.pools.settings import PoolSection
 from node.spec.state import State
 from node.store import ChainStore
 from node.stratum.settings import StratumSettings
-from tests.farmctl.conftest import BusServer, free_port
+from tests.farmctl.conftest import BusServer
 from tests.farmctl.pools.test_pools import solve
 from tests.node.stratum.miner import ALICE, Miner, running_desk, search
 from tests.node.stratum.miner import connect as miner_of
 from tests.node.workshop import CHAIN, EDGE_BITS, POOR, Clock, open_node, sign
+from tests.support.ports import free_port
 
 RUN = """
 import asyncio, dataclasses

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -16,6 +15,8 @@ from pathlib import Path
 import httpx
 import pytest
 from playwright.sync_api import Browser, sync_playwright
+
+from tests.support.ports import free_port
 
 ROOT = Path(__file__).parents[2]
 START_SECONDS = 80.0
@@ -41,12 +42,6 @@ class RunningFarm:
         return answer.raise_for_status()
 
 
-def find_free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
     chromium = shutil.which("chromium")
@@ -62,14 +57,14 @@ def farm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningFarm]:
     if not (ROOT / "farmctl/web_dist/index.html").is_file():
         pytest.skip("the dashboard is not built; `make test` builds it")
     home = tmp_path_factory.mktemp("farm")
-    port = find_free_port()
+    port = free_port()
     environment = {
         **os.environ,
         "FARMCTL_HOME": str(home),
         "FARMCTL_FARM_RIG": "rig-a",
         "FARMCTL_API_PORT": str(port),
-        "FARMCTL_BUS_PORT": str(find_free_port()),
-        "FARMCTL_NODE_PORT": str(find_free_port()),
+        "FARMCTL_BUS_PORT": str(free_port()),
+        "FARMCTL_NODE_PORT": str(free_port()),
     }
     command = [sys.executable, "-m", "farmctl", "up"]
     with (home / "up.log").open("wb") as log:

@@ -19,12 +19,14 @@ from farmctl.config import Config
 from farmctl.errors import BadRequest, FarmError, NotFound, Refused
 from farmctl.tuning.measuring import Effort
 from tests.farmctl.farms import KEY, acknowledge, enrol, running_farm
+from tests.support.ports import free_port
 
 
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(bench, "QUICK", Effort(slices=2, slice_seconds=0.05))
     monkeypatch.setenv("FARMCTL_HOME", str(tmp_path))
+    monkeypatch.setenv("FARMCTL_API_PORT", str(free_port()))  # Of no farm that runs here.
     return tmp_path
 
 
@@ -44,6 +46,7 @@ def test_best_is_shown_and_kept(home: Path) -> None:
 
 def test_json_tells_every_variant(home: Path) -> None:
     answer = call("--edge-bits", "12", "--algorithm", "cuckaroo29", "--json")
+    assert answer.exit_code == 0, (answer.output, answer.exception)
     (found,) = json.loads(answer.stdout)
     assert found["device"] == "cpu:0"
     assert found["variants"][0]["options"] == {}

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from farmctl.fleet.ssh import Destination
-from tests.farmctl.conftest import free_port
+from tests.support.ports import free_port
 
 SSHD_CONFIG = """\
 Port {port}

@@ -21,8 +21,9 @@ from farmctl.client import ApiClient
 from farmctl.config import Config, load
 from farmctl.errors import FarmError
 from farmctl.fleet import known_rigs, service
-from tests.farmctl.conftest import BusServer, free_port
+from tests.farmctl.conftest import BusServer
 from tests.farmctl.fleet.conftest import SshServer
+from tests.support.ports import free_port
 
 ROOT = Path(__file__).parents[3]
 

@@ -25,9 +25,9 @@ from farmctl.pools.client import PoolClient, PoolLost, read_password
 from farmctl.pools.failover import Pools
 from farmctl.pools.settings import PoolSection
 from node.stratum.settings import StratumSettings
-from tests.farmctl.conftest import free_port
 from tests.node.stratum.miner import ALICE, Desk, Job, running_desk, search
 from tests.node.workshop import CHAIN
+from tests.support.ports import free_port
 
 SECONDS = 20.0
 DAY = datetime.timedelta(days=1)

@@ -20,8 +20,8 @@ from node.spec.cuckoo import solution_bytes, solution_hash
 from node.spec.types import Block
 from node.stratum.server import StratumServer
 from node.stratum.settings import StratumSettings
-from tests.farmctl.conftest import free_port
 from tests.node.workshop import BLOCK_SECONDS, EDGE_BITS, Clock, open_node
+from tests.support.ports import free_port
 
 SECRET = b"\x77" * 32
 COINBASE = private_address(SECRET)

@@ -13,7 +13,6 @@ from node.stratum.finds import Find, Finds, FindState, divide, read_balances, re
 from node.stratum.payments import Payments
 from node.stratum.settings import StratumSettings
 from node.stratum.shares import SLICES, ShareLedger
-from tests.farmctl.conftest import free_port
 from tests.node.stratum.miner import (
     ALICE,
     BOB,
@@ -25,6 +24,7 @@ from tests.node.stratum.miner import (
     search,
 )
 from tests.node.workshop import CHAIN, MINER, OTHER_MINER, Clock, mine, open_node, sign
+from tests.support.ports import free_port
 
 REWARD = CHAIN.reward_wei
 
