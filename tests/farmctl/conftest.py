@@ -11,9 +11,18 @@ from pathlib import Path
 
 import pytest
 
+import drivers
+from drivers import registry
 from farmctl import bus_server
 from farmctl.config import Config, load
 from tests.support.ports import free_port
+
+
+@pytest.fixture(autouse=True)
+def _families_end_with_their_test(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a test adds by ``FARMCTL_DRIVERS`` is not found by the next."""
+    monkeypatch.setattr(drivers, "__path__", list(drivers.__path__))
+    monkeypatch.setattr(registry, "_drivers", dict(registry._drivers))
 
 
 @pytest.fixture
