@@ -13,7 +13,7 @@ from pathlib import Path
 
 from node.errors import StoreError, SubmissionReason, SubmissionRefused, TransactionRefused
 from node.execution import Executor
-from node.importing import HeadChange, Importer, Outcome
+from node.importing import HeadChange, Imported, Importer, Outcome
 from node.inference import Inference, InferEngine
 from node.mempool import Mempool, PoolLimits
 from node.models.loading import GraphLoader
@@ -115,6 +115,11 @@ class Node:
         if outcome is Outcome.SIDE:
             self.producer.note_side(block.header)
         return outcome
+
+    def import_blocks(self, blocks: Sequence[Block]) -> Imported:
+        """Blocks in order, parents first, as a peer gives them. Raises `StoreError`; what came
+        before the failure is in."""
+        return self.importer.add_all(blocks)
 
     def refresh_work(self) -> WorkPackage:
         """Build a block on the head from the mempool and offer it to miners."""

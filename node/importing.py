@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import partial
@@ -46,6 +46,15 @@ class HeadChange:
 
     adopted: tuple[Block, ...]
     abandoned: tuple[Block, ...]
+
+
+@dataclass(frozen=True)
+class Imported:
+    """What became of blocks that came together, in their order."""
+
+    outcomes: tuple[Outcome, ...]
+    failure: InvalidBlock | InferRuntimeError | None = None
+    """Why the block after those of ``outcomes`` is not in; those after it were not looked at."""
 
 
 class Waiting:
@@ -100,6 +109,17 @@ class Importer:
             if outcome in (Outcome.HEAD, Outcome.SIDE):
                 self._adopt_orphans(block)
             return outcome
+
+    def add_all(self, blocks: Sequence[Block]) -> Imported:
+        """Take blocks in, each after the one before, up to the first that cannot be. Raises
+        `StoreError`."""
+        outcomes: list[Outcome] = []
+        for block in blocks:
+            try:
+                outcomes.append(self.add(block))
+            except (InvalidBlock, InferRuntimeError) as failure:
+                return Imported(tuple(outcomes), failure)
+        return Imported(tuple(outcomes))
 
     @property
     def stalled(self) -> int:

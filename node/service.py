@@ -5,12 +5,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
 
 from node.core import Node, NodeState
+from node.importing import Imported
 from node.inference import InferEngine
 from node.models.loading import GraphLoader
 from node.rpc.server import RpcServer
@@ -91,6 +92,10 @@ class NodeService:
     async def import_sealed(self, block: Block) -> None:
         """Import a block that a miner sealed; raises `SubmissionRefused` or `StoreError`."""
         await self._in(self._writer, lambda: self.node.import_sealed(block))
+
+    async def import_blocks(self, blocks: Sequence[Block]) -> Imported:
+        """Import blocks of a peer, parents first; see `Node.import_blocks`."""
+        return await self._in(self._writer, lambda: self.node.import_blocks(blocks))
 
     async def _produce(self) -> None:
         while True:

@@ -223,3 +223,17 @@ def test_nothing_of_the_rich_is_lost(node: Node, clock: Clock) -> None:
     mine(node, clock, 2)
     total = sum(balance(node, a) for a in (RICH, POOR, MINER))
     assert total == 1000 * COIN + node.head().supply
+
+
+def test_blocks_that_come_together_go_in_up_to_the_first_wrong_one(
+    tmp_path: Path, clock: Clock, node: Node
+) -> None:
+    blocks = [mine(node, clock) for _ in range(4)]
+    wrong = replace(blocks[2], header=replace(blocks[2].header, state_root=bytes(32)))
+    other = open_node(tmp_path / "other", clock)
+    done = other.import_blocks([*blocks[:2], Block(solve(wrong.header)), blocks[3]])
+    assert done.outcomes == (Outcome.HEAD, Outcome.HEAD)
+    assert isinstance(done.failure, InvalidBlock)
+    assert other.head() == blocks[1].header
+    assert other.import_blocks(blocks).outcomes == (Outcome.KNOWN,) * 2 + (Outcome.HEAD,) * 2
+    other.close()
