@@ -10,7 +10,6 @@ import dataclasses
 import ipaddress
 import os
 import re
-import socket
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -19,6 +18,17 @@ from typing import Any, get_type_hints
 
 from farmctl.errors import ConfigError
 from farmctl.pools.settings import PoolSection
+from farmctl.sections import (
+    ApiSection,
+    BusSection,
+    EconomySection,
+    FarmSection,
+    MarketSection,
+    NodeSection,
+    PlannerSection,
+    StoreSection,
+)
+from node.models.storage.settings import StorageSettings
 from node.stratum.settings import StratumSettings
 
 PREFIX = "FARMCTL_"
@@ -28,127 +38,6 @@ RESERVED = frozenset(
     for name in ("HOME", "VECTORS", "ETHEREUM_TESTS", "DRIVERS", "PYNQ_PYTHON", "OPENCL_CPU", "API")
 )
 _NAME = re.compile(r"^[a-z0-9][a-z0-9-]{0,62}$")
-
-
-def _this_rig() -> str:
-    name = re.sub(r"[^a-z0-9]+", "-", socket.gethostname().split(".")[0].lower()).strip("-")
-    return name[:63] or "rig"
-
-
-@dataclass(frozen=True)
-class FarmSection:
-    """The farm and this machine."""
-
-    name: str = "farm"
-    """Shown on the dashboard."""
-    rig: str = field(default_factory=_this_rig)
-    """Name of this machine as a rig: lower-case letters, digits and dashes."""
-    site: str = "home"
-    """Where this machine stands; rigs of one site share a network."""
-    currency: str = "EUR"
-    """Of every price here."""
-
-
-@dataclass(frozen=True)
-class BusSection:
-    """The message bus between controller and rigs."""
-
-    url: str = ""
-    """A NATS server of yours, ``nats://host:port``; empty: `farmctl up` starts one."""
-    host: str = "127.0.0.1"
-    """Address the server listens on. Beyond loopback, where rigs on other machines join, it
-    speaks mutual TLS alone."""
-    port: int = 4222
-    """Of the server."""
-
-
-@dataclass(frozen=True)
-class NodeSection:
-    """The embedded full node."""
-
-    chain: str = "farmnet"
-    """A name from `node/chains`."""
-    host: str = "127.0.0.1"
-    """Address the JSON-RPC listens on."""
-    port: int = 8545
-    """Of the JSON-RPC."""
-    cross_check_ratio: float = 1.0
-    """Share of INFER results computed again by the CVM reference."""
-    infer_timeout_seconds: float = 10.0
-    """After this a worker is taken not to answer."""
-    interpreter: str = "fast"
-    """What runs contracts: `fast`, or the slow `readable` one that it is checked by."""
-    storage_bytes: int = 50 * 1024**3
-    """Most that models and inputs may take."""
-
-
-@dataclass(frozen=True)
-class ApiSection:
-    """The HTTP API and the dashboard."""
-
-    host: str = "127.0.0.1"
-    """Address the dashboard and the API listen on."""
-    port: int = 8420
-    """Of both."""
-    allowed_hosts: tuple[str, ...] = ()
-    """Host names, beside the loopback ones, under which the API may be reached."""
-
-
-@dataclass(frozen=True)
-class EconomySection:
-    """Prices behind the planner's estimates."""
-
-    coin_price_micro: int = 20
-    """What one whole coin of the mined chain is worth to you. A farm's own chain has no market:
-    this default only keeps mining below sold work."""
-    power_price_micro_per_kilowatt_hour: int = 250_000
-    """What electricity costs."""
-    train_price_micro_per_hour: int = 600_000
-    """What training is taken to earn before anything was sold."""
-
-
-@dataclass(frozen=True)
-class MarketSection:
-    """How capacity is priced; the floor is always what mining would earn."""
-
-    margin_percent: int = 20
-    """On top of the floor."""
-    minimum_micro_per_hour: int = 300_000
-    """A device-hour is never sold for less."""
-    contract_surcharge_percent: int = 50
-    """For a job that may not be interrupted."""
-    assumed_steps_per_second: float = 50.0
-    """To estimate a job's time before the first one was measured."""
-
-
-@dataclass(frozen=True)
-class PlannerSection:
-    """How eager the planner is to move a device for profit."""
-
-    switch_threshold_ratio: float = 0.1
-    """A change for profit must promise at least this much more."""
-    minimum_dwell_seconds: float = 300.0
-    """A device stays this long before it is moved for profit alone."""
-    horizon_seconds: float = 3600.0
-    """Within which a change must earn back what the switch costs."""
-
-
-@dataclass(frozen=True)
-class StoreSection:
-    """What the controller keeps, and how long."""
-
-    url: str = ""
-    """An SQLAlchemy URL; empty: SQLite in the farm's home."""
-    raw_reading_hours: float = 6.0
-    """Readings of each second are kept this long,"""
-    minute_reading_days: float = 14.0
-    """their means over a minute this long,"""
-    hour_reading_days: float = 730.0
-    """and over an hour this long."""
-    job_days: float = 400.0
-    """A job that has ended is forgotten so long after its order; its invoice stays."""
-    artifact_bytes: int = 20 * 1024**3
-    """Most that kept checkpoints and results may take."""
 
 
 @dataclass(frozen=True)
@@ -162,6 +51,7 @@ class Config:
     market: MarketSection = field(default_factory=MarketSection)
     planner: PlannerSection = field(default_factory=PlannerSection)
     store: StoreSection = field(default_factory=StoreSection)
+    storage: StorageSettings = field(default_factory=StorageSettings)
     stratum: StratumSettings = field(default_factory=StratumSettings)
     pools: tuple[PoolSection, ...] = ()
 
@@ -210,6 +100,7 @@ SECTIONS: dict[str, type[Any]] = {
     "market": MarketSection,
     "planner": PlannerSection,
     "store": StoreSection,
+    "storage": StorageSettings,
     "stratum": StratumSettings,
 }
 #: Sections that may come several times, as ``[[name]]``; the environment does not reach these.
@@ -318,6 +209,10 @@ def _parsed(kind: Any, text: str, where: str) -> Any:
             return kind(text)
         except ValueError as error:
             raise ConfigError(f"{where} must be a number, not {text!r}") from error
+    if kind is bool:
+        if text.lower() not in ("true", "false"):
+            raise ConfigError(f"{where} must be true or false, not {text!r}")
+        return text.lower() == "true"
     return [part.strip() for part in text.split(",") if part.strip()]
 
 
@@ -340,10 +235,11 @@ def _check(config: Config) -> None:
     for section in (config.bus, config.node, config.api):
         if not 0 < section.port < 65536:
             raise ConfigError(f"port {section.port} is out of range 1 … 65535")
-    try:
-        config.stratum.check()
-    except ValueError as error:
-        raise ConfigError(f"[stratum] {error}") from error
+    for name, settings in (("storage", config.storage), ("stratum", config.stratum)):
+        try:
+            settings.check()
+        except ValueError as error:
+            raise ConfigError(f"[{name}] {error}") from error
     for number, pool in enumerate(config.pools, 1):
         try:
             pool.check()

@@ -44,7 +44,7 @@ class NodeProcess:
         self._chain = chain or _chain(config.node.chain, "[node]")
         self._home = config.home / "node"
         self._loader = GraphLoader(
-            DirectoryStorage(config.home / "models", config.node.storage_bytes)
+            DirectoryStorage(config.home / "models", config.storage.limit_bytes)
         )
         self._engine = BusEngine(config.node.infer_timeout_seconds)
         self._loop: asyncio.AbstractEventLoop | None = None

@@ -9,10 +9,10 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from farmctl import planner
-from farmctl.config import PlannerSection
 from farmctl.domain import DeviceKey, Plan, Wish, Workload
 from farmctl.errors import BadRequest, NotFound, Refused
 from farmctl.planner.assign import NEEDS
+from farmctl.sections import PlannerSection
 from farmctl.store import Store, Transaction, audit, inventory, jobs, policy
 from farmctl.store.policy import Switch
 

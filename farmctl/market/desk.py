@@ -7,13 +7,13 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from farmctl.config import MarketSection
 from farmctl.domain import Job
 from farmctl.errors import BadRequest, Conflict, NotFound
 from farmctl.jobs import JobQueue, NewJob
 from farmctl.market.pricing import asking_price_micro
 from farmctl.market.records import QUOTE_VALID_SECONDS, Offer, Quote
 from farmctl.planner import Inventory, Market, PlannedDevice, economics
+from farmctl.sections import MarketSection
 from farmctl.store import Store, Transaction, inventory, market
 from farmctl.store.jobs import JobRecord
 from farmctl.training.run import trainer_kinds

@@ -35,6 +35,10 @@ def test_keys_of_several_words_and_lists(tmp_path: Path) -> None:
     assert config.planner.minimum_dwell_seconds == 5.0
 
 
+def test_a_switch_in_the_environment(tmp_path: Path) -> None:
+    assert load_toml(tmp_path, "", FARMCTL_STORAGE_TORRENT="true").storage.torrent
+
+
 @pytest.mark.parametrize(
     ("text", "variables", "names"),
     [
@@ -48,6 +52,9 @@ def test_keys_of_several_words_and_lists(tmp_path: Path) -> None:
         ("", {"FARMCTL_API_PROT": "1"}, "FARMCTL_API_PROT"),
         ("", {"FARMCTL_API_PORT": "x"}, "FARMCTL_API_PORT"),
         ('[farm]\nrig = "a/b"', {}, "a/b"),
+        ("[storage]\nreplicas = 0", {}, "replicas"),
+        ('[storage]\ntorrent_peers = ["nowhere"]', {}, "nowhere"),
+        ("", {"FARMCTL_STORAGE_TORRENT": "1"}, "true or false"),
         ("[node]\ncross_check_ratio = 2", {}, "cross_check_ratio"),
     ],
 )

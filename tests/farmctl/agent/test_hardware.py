@@ -13,7 +13,8 @@ from farmctl.agent import loop
 from farmctl.agent.hardware import DriverHardware
 from farmctl.agent.link import BusLink
 from farmctl.agent.loop import Agent
-from farmctl.config import Config, FarmSection
+from farmctl.config import Config
+from farmctl.sections import FarmSection
 from tests.farmctl.rig_bench import until
 
 FAMILY = """

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from farmctl.config import MarketSection
 from farmctl.domain import Device, JobState, Workload
 from farmctl.errors import BadRequest, Conflict, NotFound
 from farmctl.jobs import JobQueue
 from farmctl.market.desk import Desk
 from farmctl.market.records import QUOTE_VALID_SECONDS
 from farmctl.planner import Inventory, Market, PlannedDevice
+from farmctl.sections import MarketSection
 from farmctl.store import Store, Transaction, jobs
 
 
