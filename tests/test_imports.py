@@ -32,7 +32,7 @@ OWNERS = {
     "pyopencl": ("drivers/fpga/", "drivers/kernels/opencl/"),
     "pynq": ("drivers/fpga/",),
     "nats": ("farmctl/nats_bus.py", "farmctl/bus_server.py"),
-    "lmdb": ("node/store.py",),
+    "lmdb": ("node/store/environment.py",),
     "psutil": ("drivers/cpu/", "farmctl/supervisor.py"),
 }
 

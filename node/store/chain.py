@@ -1,0 +1,218 @@
+"""Blocks, receipts, indices and state nodes, in one LMDB environment.
+
+A block and everything that follows from it (its state nodes, receipts, the canonical index,
+the head) go in by **one** write transaction, so a process killed at any instruction leaves
+either the old head or the new one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+from node.errors import StoreError, WrongChain
+from node.spec.types import Block, Header, Receipt, Transaction
+from node.store.environment import MAP_BYTES, MAP_LIMIT_BYTES, Environment, Records
+from node.store.records import (
+    Executed,
+    Location,
+    decode_calls,
+    decode_header,
+    decode_receipts,
+    encode_body,
+    encode_calls,
+    encode_number,
+    encode_receipts,
+    join_block,
+)
+
+TABLES = (
+    "meta",
+    "headers",
+    "bodies",
+    "receipts",
+    "difficulties",
+    "calls",
+    "call_totals",
+    "canonical",
+    "locations",
+    "metas",
+    "pending",
+    "nodes",
+    *("shares", "candidates", "finds", "balances", "payments"),  # of `node.stratum`
+)
+
+T = TypeVar("T")
+
+
+class ChainStore:
+    """All methods are safe to call from several threads."""
+
+    def __init__(
+        self, path: Path, map_bytes: int = MAP_BYTES, map_limit_bytes: int = MAP_LIMIT_BYTES
+    ) -> None:
+        self._env = Environment(path, TABLES, map_bytes, map_limit_bytes)
+
+    def close(self) -> None:
+        """After a reading that is going on; no writing may be."""
+        self._env.close()
+
+    # States
+
+    def get(self, key: bytes) -> bytes | None:
+        """A state node or code, by its keccak (the `NodeStore` protocol)."""
+        return self._env.get("nodes", key)
+
+    def put(self, key: bytes, value: bytes) -> None:
+        self._env.write(lambda records: records.put("nodes", key, value))
+
+    # Blocks
+
+    def head(self) -> bytes | None:
+        return self._env.get("meta", b"head")
+
+    def head_header(self) -> Header:
+        """Raises `StoreError` before `begin`."""
+        head = self.head()
+        header = self.header(head) if head else None
+        if header is None:
+            raise StoreError("the chain's database is empty")
+        return header
+
+    def header(self, block_hash: bytes) -> Header | None:
+        raw = self._env.get("headers", block_hash)
+        return None if raw is None else decode_header(raw)
+
+    def block(self, block_hash: bytes) -> Block | None:
+        return self._env.read(lambda records: _block(records, block_hash))
+
+    def receipts(self, block_hash: bytes) -> tuple[Receipt, ...]:
+        return decode_receipts(self._env.get("receipts", block_hash))
+
+    def total_difficulty(self, block_hash: bytes) -> int | None:
+        raw = self._env.get("difficulties", block_hash)
+        return None if raw is None else int.from_bytes(raw, "big")
+
+    def calls(self, block_hash: bytes) -> dict[bytes, int]:
+        """INFER calls of a block, by infohash."""
+        return decode_calls(self._env.get("calls", block_hash))
+
+    # Indices
+
+    def count_calls(self, infohash: bytes) -> int:
+        """INFER calls of a model on the canonical chain."""
+        return int.from_bytes(self._env.get("call_totals", infohash) or b"", "big")
+
+    def canonical_hash(self, number: int) -> bytes | None:
+        return self._env.get("canonical", encode_number(number))
+
+    def location(self, transaction_hash: bytes) -> Location | None:
+        raw = self._env.get("locations", transaction_hash)
+        return None if raw is None else Location.decode(raw)
+
+    def meta_addresses(self) -> list[bytes]:
+        """Every address that a model or input account was ever created at, on any branch."""
+        return self._env.read(lambda records: records.keys("metas"))
+
+    # Transactions that wait
+
+    def pending(self) -> list[Transaction]:
+        """Transactions that waited when the process ended."""
+        return [Transaction.decode(raw) for _, raw in self.records("pending")]
+
+    def keep_pending(self, transaction: Transaction) -> None:
+        key, raw = transaction.hash(), transaction.encode()
+        self._env.write(lambda records: records.put("pending", key, raw))
+
+    def drop_pending(self, hashes: Sequence[bytes]) -> None:
+        def drop(records: Records) -> None:
+            for key in hashes:
+                records.drop("pending", key)
+
+        self._env.write(drop)
+
+    # Records of others
+
+    def record(self, table: str, key: bytes) -> bytes | None:
+        return self._env.get(table, key)
+
+    def records(self, table: str) -> list[tuple[bytes, bytes]]:
+        """Key and value of each, ascending by key."""
+        return self._env.read(lambda records: list(records.scan(table)))
+
+    def change(self, work: Callable[[Records], T]) -> T:
+        """Do ``work`` in one write transaction: all of it is kept, or nothing."""
+        return self._env.write(work)
+
+    # Writing blocks
+
+    def begin(self, chain_name: str, genesis: Executed) -> None:
+        """Write the genesis block, or check that the database is this chain's."""
+        known = self.canonical_hash(0)
+        if known is None:
+            self._env.write(lambda records: records.put("meta", b"chain", chain_name.encode()))
+            self.add(genesis, adopt=[genesis.block])
+        elif known != genesis.block.header.hash():
+            name = (self._env.get("meta", b"chain") or b"?").decode()
+            raise WrongChain(f"the database holds chain {name}, not {chain_name}; use another home")
+
+    def add(
+        self, executed: Executed, adopt: Sequence[Block] = (), abandon: Sequence[Block] = ()
+    ) -> None:
+        """Write a block. If it is the new head, ``adopt`` holds the blocks that become
+        canonical (ascending, this one last) and ``abandon`` those that no longer are."""
+
+        def write(records: Records) -> None:
+            _add_block(records, executed)
+            for block in abandon:
+                _unlink(records, block)
+            for block in adopt:
+                _link(records, block)
+            if adopt:
+                records.put("meta", b"head", adopt[-1].header.hash())
+
+        self._env.write(write)
+
+
+def _block(records: Records, block_hash: bytes) -> Block | None:
+    header = records.get("headers", block_hash)
+    body = records.get("bodies", block_hash)
+    return None if header is None or body is None else join_block(header, body)
+
+
+def _add_block(records: Records, executed: Executed) -> None:
+    header = executed.block.header
+    key = header.hash()
+    for node_key, node in executed.nodes.items():
+        records.put("nodes", node_key, node)
+    for address in executed.metas:
+        records.put("metas", address, key)
+    records.put("headers", key, header.encode())
+    records.put("bodies", key, encode_body(executed.block))
+    records.put("receipts", key, encode_receipts(executed.receipts))
+    records.put("difficulties", key, executed.total_difficulty.to_bytes(32, "big"))
+    records.put("calls", key, encode_calls(executed.calls))
+
+
+def _link(records: Records, block: Block) -> None:
+    key = block.hash()
+    records.put("canonical", encode_number(block.header.number), key)
+    _count(records, key, 1)
+    for index, transaction in enumerate(block.transactions):
+        records.put("locations", transaction.hash(), Location(key, index).encode())
+        records.drop("pending", transaction.hash())
+
+
+def _unlink(records: Records, block: Block) -> None:
+    records.drop("canonical", encode_number(block.header.number))
+    _count(records, block.hash(), -1)
+    for transaction in block.transactions:
+        records.drop("locations", transaction.hash())
+        records.put("pending", transaction.hash(), transaction.encode())
+
+
+def _count(records: Records, block_hash: bytes, sign: int) -> None:
+    for model, calls in decode_calls(records.get("calls", block_hash)).items():
+        old = int.from_bytes(records.get("call_totals", model) or b"", "big")
+        records.put("call_totals", model, (old + sign * calls).to_bytes(8, "big"))
