@@ -69,6 +69,7 @@ class DeviceInfo:
 #: Every telemetry field there is, in SI units. A family fills those it has.
 TELEMETRY_FIELDS = (
     "utilisation_ratio",
+    "memory_utilisation_ratio",
     "memory_used_bytes",
     "memory_total_bytes",
     "temperature_celsius",
@@ -81,10 +82,23 @@ TELEMETRY_FIELDS = (
     "memory_clock_hertz",
     "pcie_generation",
     "pcie_width_lanes",
+    "pcie_receive_bytes_per_second",
+    "pcie_send_bytes_per_second",
     "pcie_replay_count",
+    "ecc_corrected_count",
     "ecc_uncorrected_count",
+    "retired_memory_count",
+    "process_count",
     "throttle_bits",
+    "voltage_volts",
 )
+
+#: Every control there can be; a family has those that its devices have. The clocks' controls set
+#: an upper bound.
+POWER_LIMIT = "power_limit_watts"
+CLOCK = "clock_hertz"
+MEMORY_CLOCK = "memory_clock_hertz"
+FAN = "fan_ratio"
 
 
 @dataclass(frozen=True)
@@ -146,12 +160,13 @@ class Limits:
 
 @dataclass(frozen=True)
 class Applied:
-    """What a control was, what was asked, and what the device says it is now."""
+    """What a control was, what was asked, and what the device says it is now. None: the device
+    chooses for itself."""
 
     control: str
-    before: float
-    requested: float
-    read_back: float
+    before: float | None
+    requested: float | None
+    read_back: float | None
 
 
 @runtime_checkable
@@ -270,12 +285,17 @@ class Device(Protocol):
 
     def limits(self) -> Mapping[str, Limits]: ...
 
-    def apply(self, control: str, value: float) -> Applied:
-        """Set a control, clamped to its limits, and read it back."""
+    def settings(self) -> Mapping[str, float | None]:
+        """What each control of `limits` is set to now; None where the device chooses."""
+        ...
+
+    def apply(self, control: str, value: float | None) -> Applied:
+        """Set a control, clamped to its limits, and read it back. None hands it back to the
+        device."""
         ...
 
     def restore(self) -> None:
-        """Put every control back to what it was when the device was discovered."""
+        """Put every control back to what it was when the device was first discovered."""
         ...
 
     def open(self, capability: Capability, **options: Any) -> Session:

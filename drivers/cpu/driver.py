@@ -12,18 +12,17 @@ from typing import Any
 import psutil
 
 from drivers.base import (
-    Applied,
     Capability,
     DeviceInfo,
     Health,
     HealthStatus,
-    Limits,
     Probe,
     ProbeStatus,
     Session,
     Telemetry,
     read_telemetry,
 )
+from drivers.controls import Controlled
 from drivers.cpu import library, train
 from drivers.cpu.cuckoo import CuckooSearch
 from drivers.cpu.infer import InferRuns
@@ -37,7 +36,7 @@ HOT_CELSIUS = 95.0
 DEFAULT_MEMORY_LIMIT_BYTES = 12 << 30
 
 
-class CpuDevice:
+class CpuDevice(Controlled):
     """All processors of the machine. Sessions of several capabilities may be open at once."""
 
     def __init__(self, info: DeviceInfo, sensors: Sensors) -> None:
@@ -56,15 +55,6 @@ class CpuDevice:
         if celsius >= HOT_CELSIUS:
             return Health(HealthStatus.DEGRADED, ("temperature_high",), f"{celsius:.0f} °C")
         return Health(HealthStatus.OK)
-
-    def limits(self) -> Mapping[str, Limits]:
-        return {}
-
-    def apply(self, control: str, value: float) -> Applied:
-        raise NotSupported(f"the CPU has no control {control!r}")
-
-    def restore(self) -> None:
-        """Nothing is ever changed, so there is nothing to put back."""
 
     def open(self, capability: Capability, **options: Any) -> Session:
         """Options: ``memory_limit_bytes`` for CUCKOO (the solvers) and INFER (one model), and

@@ -3,46 +3,56 @@ search for cycles (capability CUCKOO)."""
 
 from __future__ import annotations
 
-import threading
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pynvml
 
 from drivers.base import (
-    Applied,
     Capability,
     DeviceInfo,
     Health,
     HealthStatus,
-    Limits,
     Probe,
     ProbeStatus,
     Session,
     Telemetry,
     read_telemetry,
 )
-from drivers.cuda import nvml, telemetry
-from drivers.cuda.xid import CRITICAL, XidLog
+from drivers.controls import Controlled, Controls, Setting
+from drivers.cuda import events, mig, nvml, telemetry
+from drivers.cuda.controls import list_controls
+from drivers.cuda.xid import XidLog
 from drivers.errors import DeviceLost, DriverError, DriverMissing, NotSupported
 from drivers.kernels.gpu import session
 
-POWER_LIMIT = "power_limit_watts"
 THERMAL_BITS = (
     pynvml.nvmlClocksEventReasonSwThermalSlowdown | pynvml.nvmlClocksEventReasonHwThermalSlowdown
 )
-EVENT_WAIT_MS = 500
 NVIDIA_VENDOR = "0x10de"
 
 
-class CudaDevice:
+@dataclass(frozen=True)
+class Record:
+    """What is remembered of a GPU between two discoveries."""
+
+    originals: dict[str, Setting] = field(default_factory=dict)
+    """What its controls were when it was first seen."""
+    clock_locks: dict[str, Setting] = field(default_factory=dict)
+
+
+class CudaDevice(Controlled):
     """One GPU, known by its UUID: its index may change when another is lost."""
 
-    def __init__(self, info: DeviceInfo, xids: XidLog, original_limit_watts: float | None) -> None:
+    def __init__(self, info: DeviceInfo, xids: XidLog, record: Record) -> None:
         self.info = info
         self._xids = xids
-        self._original_limit_watts = original_limit_watts
+        self.controls = Controls(
+            info.id, list_controls(self._handle, record.clock_locks), record.originals
+        )
 
     def snapshot(self) -> Telemetry:
         """Raises `DeviceLost` when the GPU has gone."""
@@ -62,39 +72,6 @@ class CudaDevice:
         except DriverError as error:
             return Health(HealthStatus.DEGRADED, ("no_temperature",), str(error))
         return self._xids.health(self._uuid) or self._read_health(handle)
-
-    def limits(self) -> Mapping[str, Limits]:
-        """The power limit, in watts, where this GPU has one."""
-        try:
-            handle = self._handle()
-            with nvml.translated_errors():
-                low, high = pynvml.nvmlDeviceGetPowerManagementLimitConstraints(handle)
-                default = pynvml.nvmlDeviceGetPowerManagementDefaultLimit(handle)
-        except NotSupported:
-            return {}
-        return {POWER_LIMIT: Limits(low / 1e3, high / 1e3, default / 1e3)}
-
-    def apply(self, control: str, value: float) -> Applied:
-        """Set the power limit. Raises `PermissionDenied` without root."""
-        if (limits := self.limits().get(control)) is None:
-            raise NotSupported(f"{self.info.id} has no control {control!r}")
-        handle = self._handle()
-        watts = min(max(value, limits.minimum), limits.maximum)
-        with nvml.translated_errors():
-            before = pynvml.nvmlDeviceGetPowerManagementLimit(handle) / 1e3
-            pynvml.nvmlDeviceSetPowerManagementLimit(handle, round(watts * 1e3))
-            read_back = pynvml.nvmlDeviceGetPowerManagementLimit(handle) / 1e3
-        return Applied(control, before, value, read_back)
-
-    def restore(self) -> None:
-        """Put the power limit back to what it was when this process first saw the GPU."""
-        if self._original_limit_watts is None:
-            return
-        handle = self._handle()
-        with nvml.translated_errors():
-            if pynvml.nvmlDeviceGetPowerManagementLimit(handle) / 1e3 == self._original_limit_watts:
-                return
-        self.apply(POWER_LIMIT, self._original_limit_watts)
 
     def open(self, capability: Capability, **options: Any) -> Session:
         """Options of CUCKOO: see `drivers.kernels.gpu.session.open_search`."""
@@ -119,6 +96,19 @@ class CudaDevice:
         bits = telemetry.read_or_none(lambda: telemetry.read_throttle_bits(handle))
         if bits and int(bits) & THERMAL_BITS:
             return Health(HealthStatus.DEGRADED, ("temperature_high",), "slowed down by heat")
+        if bits and int(bits) & pynvml.nvmlClocksEventReasonHwPowerBrakeSlowdown:
+            reason = "slowed down by the power brake: check cables and supply"
+            return Health(HealthStatus.DEGRADED, ("power_brake",), reason)
+        return self._read_memory_health(handle)
+
+    def _read_memory_health(self, handle: Any) -> Health:
+        pending, failed = telemetry.find_remaps(handle)
+        if failed:
+            reason = "a memory row could not be remapped: the GPU has to be replaced"
+            return Health(HealthStatus.DEGRADED, ("memory_remap_failed",), reason)
+        if pending:
+            reason = "a memory row waits to be remapped: reset the GPU"
+            return Health(HealthStatus.NEEDS_RESET, ("memory_remap_pending",), reason)
         errors = telemetry.read_or_none(lambda: telemetry.read_ecc_errors(handle))
         if errors:
             reason = f"{errors:.0f} uncorrected memory errors since the driver was loaded"
@@ -133,7 +123,7 @@ class Driver:
         """``root`` holds the ``sys`` tree in which GPUs without a driver are looked for."""
         self._root = root
         self._xids = XidLog()
-        self._original_limits_watts: dict[str, float | None] = {}
+        self._records: dict[str, Record] = defaultdict(Record)
 
     def probe(self) -> Probe:
         try:
@@ -161,34 +151,18 @@ class Driver:
         """Report XID events, until the returned function is called."""
         nvml.start()
         try:
-            events = self._register_events()
+            return events.listen(self._xids, callback)
         except NotSupported:
             return None
-        ended = threading.Event()
-        thread = threading.Thread(
-            target=self._listen, args=(events, ended, callback), name="xid-events", daemon=True
-        )
-        thread.start()
-
-        def end() -> None:
-            ended.set()
-            thread.join()
-
-        return end
 
     def _discover_one(self, index: int) -> CudaDevice | None:
         try:
             with nvml.translated_errors():
                 handle = pynvml.nvmlDeviceGetHandleByIndex(index)
                 info = _describe(index, handle)
+            return CudaDevice(info, self._xids, self._records[info.hardware_id])
         except DeviceLost:
             return None
-        uuid = info.hardware_id
-        if uuid not in self._original_limits_watts:
-            self._original_limits_watts[uuid] = telemetry.read_or_none(
-                lambda: pynvml.nvmlDeviceGetPowerManagementLimit(handle) / 1e3
-            )
-        return CudaDevice(info, self._xids, self._original_limits_watts[uuid])
 
     def _explain(self, error: DriverError) -> Probe:
         """Without an NVIDIA GPU on the bus the family is absent; with one it is broken."""
@@ -197,29 +171,6 @@ class Driver:
         if _has_gpu(self._root):
             return Probe(ProbeStatus.BROKEN, f"an NVIDIA GPU is on the PCI bus, but {error}")
         return Probe(ProbeStatus.ABSENT, str(error))
-
-    def _register_events(self) -> Any:
-        with nvml.translated_errors():
-            events = pynvml.nvmlEventSetCreate()
-            for index in range(pynvml.nvmlDeviceGetCount()):
-                handle = pynvml.nvmlDeviceGetHandleByIndex(index)
-                pynvml.nvmlDeviceRegisterEvents(
-                    handle, pynvml.nvmlEventTypeXidCriticalError, events
-                )
-        return events
-
-    def _listen(self, events: Any, ended: threading.Event, callback: Callable[[str], None]) -> None:
-        while not ended.is_set():
-            try:
-                event = pynvml.nvmlEventSetWait(events, EVENT_WAIT_MS)
-                uuid, xid = pynvml.nvmlDeviceGetUUID(event.device), int(event.eventData)
-            except pynvml.NVMLError_Timeout:
-                continue
-            except pynvml.NVMLError as error:
-                callback(f"NVML events ended: {error}")
-                return
-            self._xids.add(uuid, xid)
-            callback(f"{uuid}: XID {xid}, {CRITICAL.get(xid, 'see NVIDIA’s list of XIDs')}")
 
 
 def _describe(index: int, handle: Any) -> DeviceInfo:
@@ -232,8 +183,11 @@ def _describe(index: int, handle: Any) -> DeviceInfo:
         "compute_capability": f"{major}.{minor}",
         "pci_id": f"{ids & 0xFFFF:04x}:{ids >> 16:04x}",
     }
-    if reason := session.why_not(bus):
-        details[str(Capability.CUCKOO)] = f"{reason}; `pip install 'farmctl[cuda]'` adds CuPy"
+    instances = mig.list_instances(handle)
+    if instances is not None:
+        details["mig"] = ", ".join(instances) or "on, without instances"
+    if reason := _why_no_search(instances, bus):
+        details[str(Capability.CUCKOO)] = reason
     return DeviceInfo(
         id=f"cuda:{index}",
         hardware_id=uuid,
@@ -245,6 +199,13 @@ def _describe(index: int, handle: Any) -> DeviceInfo:
         parent=bus,
         details=details,
     )
+
+
+def _why_no_search(mig_instances: list[str] | None, bus: str) -> str:
+    if mig_instances is not None:
+        return "MIG is on; `nvidia-smi -mig 0` gives the whole GPU back"
+    reason = session.why_not(bus)
+    return f"{reason}; `pip install 'farmctl[cuda]'` adds CuPy" if reason else ""
 
 
 def _has_gpu(root: Path) -> bool:

@@ -7,23 +7,22 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from drivers.base import (
-    Applied,
     Capability,
     DeviceInfo,
     Health,
     HealthStatus,
-    Limits,
     Probe,
     ProbeStatus,
     Session,
     Telemetry,
     read_telemetry,
 )
+from drivers.controls import Controlled
 from drivers.errors import DriverError, DriverMissing, NotSupported
 from drivers.fpga import opencl_boards, pynq_boards
 
@@ -38,7 +37,7 @@ ROADS: dict[str, Callable[[], Sequence[Board]]] = {
 }
 
 
-class FpgaDevice:
+class FpgaDevice(Controlled):
     def __init__(self, info: DeviceInfo, root: Path) -> None:
         self.info = info
         self._root = root
@@ -55,15 +54,6 @@ class FpgaDevice:
         if celsius >= HOT_CELSIUS:
             return Health(HealthStatus.DEGRADED, ("temperature_high",), f"{celsius:.0f} °C")
         return Health(HealthStatus.OK)
-
-    def limits(self) -> Mapping[str, Limits]:
-        return {}
-
-    def apply(self, control: str, value: float) -> Applied:
-        raise NotSupported(f"{self.info.id} has no control {control!r}")
-
-    def restore(self) -> None:
-        """Nothing is ever changed, so there is nothing to put back."""
 
     def open(self, capability: Capability, **options: Any) -> Session:
         raise NotSupported(f"{self.info.id}: FPGAs do not compute {capability} yet")

@@ -13,18 +13,17 @@ from pathlib import Path
 from typing import Any
 
 from drivers.base import (
-    Applied,
     Capability,
     DeviceInfo,
     Health,
     HealthStatus,
-    Limits,
     Probe,
     ProbeStatus,
     Session,
     Telemetry,
     read_telemetry,
 )
+from drivers.controls import Controlled
 from drivers.errors import DeviceLost, DriverError, DriverMissing, NotSupported
 from drivers.kernels.opencl import session
 from drivers.kernels.opencl.devices import OpenClDevice, list_devices
@@ -37,7 +36,7 @@ HOT_CELSIUS = 100.0
 CAPABILITIES = frozenset({Capability.CUCKOO})
 
 
-class OpenClGpu:
+class OpenClGpu(Controlled):
     """One device, known by its PCI address where OpenCL tells it."""
 
     def __init__(self, info: DeviceInfo, device: OpenClDevice, files: PciGpu | None) -> None:
@@ -68,15 +67,6 @@ class OpenClGpu:
         if celsius >= HOT_CELSIUS:
             return Health(HealthStatus.DEGRADED, ("temperature_high",), f"{celsius:.0f} °C")
         return Health(HealthStatus.OK)
-
-    def limits(self) -> Mapping[str, Limits]:
-        return {}
-
-    def apply(self, control: str, value: float) -> Applied:
-        raise NotSupported(f"{self.info.id} has no control {control!r}")
-
-    def restore(self) -> None:
-        """Nothing is ever changed, so there is nothing to put back."""
 
     def open(self, capability: Capability, **options: Any) -> Session:
         """Options: those of `drivers.kernels.opencl.search.OpenClSearch`."""

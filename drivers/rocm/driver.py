@@ -4,51 +4,51 @@ through OpenCL, where AMD's or Mesa's is installed."""
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from drivers.base import (
-    Applied,
     Capability,
     DeviceInfo,
     Health,
     HealthStatus,
-    Limits,
     Probe,
     ProbeStatus,
     Session,
     Telemetry,
     read_telemetry,
 )
+from drivers.controls import Controlled, Controls, Setting
 from drivers.errors import DeviceLost, NotSupported, PermissionDenied
 from drivers.kernels.gpu import session
 from drivers.kernels.opencl import session as opencl_session
 from drivers.kernels.opencl.devices import OpenClDevice
 from drivers.rocm import sysfs
+from drivers.rocm.controls import list_controls
 from drivers.rocm.sysfs import GpuFiles
 
-POWER_LIMIT = "power_limit_watts"
 #: Used where the GPU tells no limit of its own.
 HOT_CELSIUS = 105.0
 PRODUCT_NAMES = "usr/share/libdrm/amdgpu.ids"
 CHIP_NAMES = ("usr/share/misc/pci.ids", "usr/share/hwdata/pci.ids")
 
 
-class RocmDevice:
+class RocmDevice(Controlled):
     """One GPU, known by its unique id or else its PCI address."""
 
     def __init__(
         self,
         info: DeviceInfo,
         gpu: GpuFiles,
-        original_limit_watts: float | None,
+        controls: Controls,
         opencl: OpenClDevice | None = None,
     ) -> None:
         """``opencl`` is what computes, where ROCm does not."""
         self.info = info
+        self.controls = controls
         self._gpu = gpu
-        self._original_limit_watts = original_limit_watts
         self._opencl = opencl
 
     def snapshot(self) -> Telemetry:
@@ -71,30 +71,6 @@ class RocmDevice:
             reason = f"{errors:.0f} uncorrected memory errors"
             return Health(HealthStatus.DEGRADED, ("ecc_uncorrected",), reason)
         return Health(HealthStatus.OK)
-
-    def limits(self) -> Mapping[str, Limits]:
-        """The power cap, in watts, where the GPU has one."""
-        try:
-            low, high = (self._gpu.read_hwmon(f"power1_cap_{end}") / 1e6 for end in ("min", "max"))
-        except NotSupported:
-            return {}
-        default = _read_or_none(lambda: self._gpu.read_hwmon("power1_cap_default") / 1e6)
-        return {POWER_LIMIT: Limits(low, high, high if default is None else default)}
-
-    def apply(self, control: str, value: float) -> Applied:
-        """Set the power cap. Raises `PermissionDenied` without root."""
-        if (limits := self.limits().get(control)) is None:
-            raise NotSupported(f"{self.info.id} has no control {control!r}")
-        watts = min(max(value, limits.minimum), limits.maximum)
-        before = self._gpu.read_hwmon("power1_cap") / 1e6
-        self._gpu.write_hwmon("power1_cap", round(watts * 1e6))
-        return Applied(control, before, value, self._gpu.read_hwmon("power1_cap") / 1e6)
-
-    def restore(self) -> None:
-        """Put the power cap back to what it was when this process first saw the GPU."""
-        original = self._original_limit_watts
-        if original is not None and self._gpu.read_hwmon("power1_cap") / 1e6 != original:
-            self.apply(POWER_LIMIT, original)
 
     def open(self, capability: Capability, **options: Any) -> Session:
         """Options of CUCKOO: see ``open_search`` in `drivers.kernels.gpu.session`, and without
@@ -120,7 +96,7 @@ class Driver:
     def __init__(self, root: Path = Path("/")) -> None:
         """``root`` holds the ``sys`` tree."""
         self._root = root
-        self._original_limits_watts: dict[str, float | None] = {}
+        self._originals: dict[str, dict[str, Setting]] = defaultdict(dict)
 
     def probe(self) -> Probe:
         if sysfs.find_gpus(self._root):
@@ -165,11 +141,8 @@ class Driver:
             parent=gpu.slot,
             details=details,
         )
-        if identity not in self._original_limits_watts:
-            self._original_limits_watts[identity] = _read_or_none(
-                lambda: gpu.read_hwmon("power1_cap") / 1e6
-            )
-        return RocmDevice(info, gpu, self._original_limits_watts[identity], opencl)
+        controls = Controls(info.id, list_controls(gpu), self._originals[identity])
+        return RocmDevice(info, gpu, controls, opencl)
 
     def _driver_version(self) -> str:
         """Version of an amdgpu built apart from the kernel, else the kernel's."""

@@ -7,7 +7,7 @@ give no readings and declare no capability.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,18 +16,17 @@ import pyudev
 from serial.tools import list_ports
 
 from drivers.base import (
-    Applied,
     Capability,
     DeviceInfo,
     Health,
     HealthStatus,
-    Limits,
     Probe,
     ProbeStatus,
     Session,
     Telemetry,
     read_telemetry,
 )
+from drivers.controls import Controlled
 from drivers.errors import DeviceLost, NotSupported
 from drivers.usbstick.products import DETECT_ONLY, Product, identify
 
@@ -44,7 +43,7 @@ class Stick:
     """Its serial port, empty where it has none."""
 
 
-class StickDevice:
+class StickDevice(Controlled):
     def __init__(self, info: DeviceInfo, stick: Stick, driver: Driver) -> None:
         self.info = info
         self._stick = stick
@@ -64,15 +63,6 @@ class StickDevice:
             reason = f"{port} may not be opened; add this user to the group that owns it"
             return Health(HealthStatus.DEGRADED, ("no_permission",), reason)
         return Health(HealthStatus.OK)
-
-    def limits(self) -> Mapping[str, Limits]:
-        return {}
-
-    def apply(self, control: str, value: float) -> Applied:
-        raise NotSupported(f"{self.info.id} has no control {control!r}")
-
-    def restore(self) -> None:
-        """Nothing is ever changed, so there is nothing to put back."""
 
     def open(self, capability: Capability, **options: Any) -> Session:
         raise NotSupported(f"{self.info.id}: USB sticks do not compute {capability} yet")

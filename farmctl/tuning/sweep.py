@@ -71,7 +71,8 @@ def sweep(
             tell(watts)
             applied = device.apply(CONTROL, watts)
             time.sleep(settle_seconds)
-            steps.append(_measure(device, session, job, effort, applied.read_back))
+            limit = watts if applied.read_back is None else applied.read_back
+            steps.append(_measure(device, session, job, effort, limit))
     return steps
 
 
@@ -84,7 +85,7 @@ def best(steps: list[Step]) -> Step | None:
 @contextlib.contextmanager
 def restored(device: Device, limits: Limits) -> Iterator[None]:
     """Put the limit back at the end, on an error, on Ctrl-C and on SIGTERM or SIGHUP alike."""
-    before = device.snapshot().values.get(CONTROL, limits.default)
+    before = device.settings().get(CONTROL, limits.default)
     with ended_by_signals():
         try:
             yield

@@ -20,13 +20,18 @@ class Gpu(ctypes.Structure):
                 *("reverts_power", "fan_percent", "temperature", "memory_temperature"),
                 *("utilisation", "power_mw", "limit_mw", "minimum_mw", "maximum_mw"),
                 *("default_mw", "sm_mhz", "memory_mhz", "pcie_generation", "pcie_width"),
-                *("pcie_replays", "pci_id"),
+                *("pcie_replays", "pci_id", "memory_utilisation", "receive_kb", "send_kb"),
+                *("processes", "hang_ms", "has_remap", "remapped_rows", "remap_pending"),
+                *("remap_failed", "retired_pages", "mig_mode", "mig_instances"),
+                *("sm_lock_mhz", "memory_lock_mhz", "fans", "fan_manual", "fan_target"),
+                *("fan_minimum", "pad"),
             )
         ),
         *(
             (name, ctypes.c_uint64)
             for name in (
-                *("energy_mj", "memory_total", "memory_used", "ecc_errors", "throttle_bits"),
+                *("energy_mj", "memory_total", "memory_used", "ecc_errors", "ecc_corrected"),
+                "throttle_bits",
             )
         ),
     )
@@ -38,7 +43,7 @@ class Machine(ctypes.Structure):
         ("count", ctypes.c_uint32),
         ("event_gpu", ctypes.c_uint32),
         ("event_xid", ctypes.c_uint32),
-        ("gpus", Gpu * 8),
+        ("gpus", Gpu * 16),
     )
 
 
@@ -57,13 +62,16 @@ def create_machine(path: Path) -> Machine:
         gpu.temperature, gpu.utilisation = 61 + number, 97
         gpu.sm_mhz, gpu.memory_mhz = 1695, 9501
         gpu.pcie_generation, gpu.pcie_width = 4, 16
+        gpu.memory_utilisation, gpu.receive_kb, gpu.send_kb = 40, 2000, 1000
         gpu.energy_mj, gpu.memory_used = 5_000_000, 1 << 30
     geforce.name, hopper.name = b"NVIDIA GeForce RTX 3090", b"NVIDIA H100 80GB HBM3"
     geforce.memory_total, hopper.memory_total = 24 << 30, 80 << 30
     geforce.pci_id, hopper.pci_id = 0x220410DE, 0x233010DE
     geforce.fan_percent, hopper.fan_percent = 45, 999
     hopper.has_ecc = hopper.has_memory_temperature = 1
+    hopper.has_remap = 1
     hopper.memory_temperature = 70
+    geforce.fans, geforce.fan_minimum = 2, 30
     _set_power(geforce, 280_000, 100_000, 350_000)
     _set_power(hopper, 450_000, 200_000, 700_000)
     return machine

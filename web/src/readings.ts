@@ -23,6 +23,7 @@ const FORMS: Record<string, ReadingForm> = {
   infers_per_second: { label: "INFER rate", format: unit("INFER/s"), tick: formatNumber },
   steps_per_second: { label: "Training rate", format: unit("steps/s"), tick: formatNumber },
   utilisation_ratio: { label: "Utilisation", format: formatRatio, limits: [0, 1] },
+  memory_utilisation_ratio: { label: "Memory traffic", format: formatRatio, limits: [0, 1] },
   temperature_celsius: { label: "Core temperature", format: celsius, bands: [67, 77] },
   memory_temperature_celsius: { label: "Memory temperature", format: celsius, bands: [80, 100] },
   power_watts: { label: "Power", format: formatWatts },
@@ -35,14 +36,34 @@ const FORMS: Record<string, ReadingForm> = {
   memory_clock_hertz: { label: "Memory clock", format: unit("MHz", 1e6) },
   pcie_generation: { label: "PCIe generation", format: (value) => formatNumber(value, 0) },
   pcie_width_lanes: { label: "PCIe lanes", format: (value) => formatNumber(value, 0) },
+  pcie_receive_bytes_per_second: { label: "PCIe received", format: unit("MB/s", 1e6) },
+  pcie_send_bytes_per_second: { label: "PCIe sent", format: unit("MB/s", 1e6) },
   pcie_replay_count: { label: "PCIe replays", format: (value) => formatNumber(value, 0) },
-  ecc_uncorrected_count: { label: "ECC errors", format: (value) => formatNumber(value, 0) },
+  ecc_corrected_count: { label: "ECC errors, corrected", format: (value) => formatNumber(value, 0) },
+  ecc_uncorrected_count: { label: "ECC errors, uncorrected", format: (value) => formatNumber(value, 0) },
+  retired_memory_count: { label: "Retired memory", format: (value) => formatNumber(value, 0) },
+  process_count: { label: "Processes", format: (value) => formatNumber(value, 0) },
+  voltage_volts: { label: "Voltage", format: unit("V") },
   throttle_bits: { label: "Throttling", format: throttling },
 };
 
+/** NVML's bits of what holds the clocks down (nvmlClocksEventReason…). */
+const THROTTLE_REASONS: [number, string][] = [
+  [0x1, "idle"],
+  [0x2, "clock setting"],
+  [0x4, "power limit"],
+  [0x8, "hardware"],
+  [0x10, "sync boost"],
+  [0x20, "heat"],
+  [0x40, "heat (hardware)"],
+  [0x80, "power brake"],
+  [0x100, "display clock"],
+];
+
 function throttling(value: number | null | undefined): string {
   if (value === null || value === undefined) return formatNumber(value);
-  return value === 0 ? "none" : `0x${value.toString(16)}`;
+  const words = THROTTLE_REASONS.filter(([bit]) => value & bit).map(([, word]) => word);
+  return words.join(", ") || (value === 0 ? "none" : `0x${value.toString(16)}`);
 }
 
 /** The form of a field; one that is new to the dashboard is still shown, as a plain number. */

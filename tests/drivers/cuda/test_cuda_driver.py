@@ -14,17 +14,26 @@ from fake_nvml import Machine, create_machine
 
 from drivers.base import TELEMETRY_FIELDS, Capability, HealthStatus, ProbeStatus
 from drivers.cuda.driver import CudaDevice, Driver
-from drivers.errors import DeviceLost, NotSupported, PermissionDenied
+from drivers.errors import (
+    BadArgument,
+    DeadlineExceeded,
+    DeviceLost,
+    NotSupported,
+    PermissionDenied,
+)
 
-LOST, NO_PERMISSION, RESET_REQUIRED = 15, 4, 16
+LOST, NO_PERMISSION, RESET_REQUIRED, TIMEOUT = 15, 4, 16, 10
 DRIVER_NOT_LOADED, VERSION_MISMATCH = 9, 18
 
 
 @pytest.fixture(scope="module")
 def library(tmp_path_factory: pytest.TempPathFactory) -> ctypes.CDLL:
-    path = tmp_path_factory.mktemp("nvml") / "libfake-nvidia-ml.so"
+    return build(tmp_path_factory.mktemp("nvml") / "libfake-nvidia-ml.so")
+
+
+def build(path: Path, *options: str) -> ctypes.CDLL:
     source = Path(__file__).with_name("fake_nvml.c")
-    flags = ["-shared", "-fPIC", "-fvisibility=hidden", "-Wall", "-Werror", "-O1"]
+    flags = ["-shared", "-fPIC", "-fvisibility=hidden", "-Wall", "-Werror", "-O1", *options]
     subprocess.run(["cc", *flags, "-o", str(path), str(source)], check=True)
     return ctypes.CDLL(str(path))
 
@@ -75,12 +84,17 @@ def test_reads_in_si_units(devices: list[CudaDevice]) -> None:
     assert values["clock_hertz"] == 1695e6
     assert values["utilisation_ratio"] == 0.97
     assert values["memory_temperature_celsius"] == 70
+    assert values["memory_utilisation_ratio"] == 0.4
+    assert values["pcie_receive_bytes_per_second"] == 2000 * 1024
+    assert values["pcie_send_bytes_per_second"] == 1000 * 1024
+    assert values["process_count"] == 0
 
 
 def test_missing_readings_have_their_reason(devices: list[CudaDevice]) -> None:
     geforce, hopper = (d.snapshot() for d in devices)
-    assert set(geforce.missing) == {"ecc_uncorrected_count", "memory_temperature_celsius"}
-    assert set(hopper.missing) == {"fan_ratio"}
+    no_ecc = {"ecc_corrected_count", "ecc_uncorrected_count", "retired_memory_count"}
+    assert set(geforce.missing) == no_ecc | {"memory_temperature_celsius", "voltage_volts"}
+    assert set(hopper.missing) == {"fan_ratio", "voltage_volts"}
     assert "no such function" in hopper.missing["fan_ratio"]
     assert set(geforce.values) | set(geforce.missing) == set(TELEMETRY_FIELDS)
 
@@ -118,9 +132,116 @@ def test_no_permission(devices: list[CudaDevice], machine: Machine) -> None:
 
 def test_gpu_without_power_limit(devices: list[CudaDevice], machine: Machine) -> None:
     machine.gpus[0].maximum_mw = 0
-    assert devices[0].limits() == {}
+    assert "power_limit_watts" not in devices[0].limits()
     with pytest.raises(NotSupported):
         devices[0].apply("power_limit_watts", 200)
+
+
+def test_clocks_are_bounded_and_freed(devices: list[CudaDevice], machine: Machine) -> None:
+    hopper, gpu = devices[1], machine.gpus[1]
+    assert hopper.settings()["clock_hertz"] is None
+    applied = hopper.apply("clock_hertz", 1200e6)
+    assert (applied.before, applied.read_back, gpu.sm_lock_mhz) == (None, 1200e6, 1200)
+    assert hopper.apply("clock_hertz", 1.0).read_back == 210e6, "clamped to the slowest"
+    hopper.apply("memory_clock_hertz", 5001e6)
+    hopper.restore()
+    assert (gpu.sm_lock_mhz, gpu.memory_lock_mhz) == (0, 0)
+
+
+def test_a_clock_lock_that_somebody_took_away_is_seen(
+    devices: list[CudaDevice], machine: Machine
+) -> None:
+    devices[1].apply("clock_hertz", 600e6)
+    machine.gpus[1].sm_mhz = 1980
+    assert devices[1].settings()["clock_hertz"] == 1980e6
+
+
+def test_fans_are_set_and_given_back(devices: list[CudaDevice], machine: Machine) -> None:
+    geforce, gpu = devices[0], machine.gpus[0]
+    assert geforce.limits()["fan_ratio"].minimum == 0.3
+    assert geforce.settings()["fan_ratio"] is None, "the curve rules"
+    assert geforce.apply("fan_ratio", 0.1).read_back == 0.3
+    assert geforce.apply("fan_ratio", 0.8).read_back == 0.8
+    geforce.restore()
+    assert gpu.fan_manual == 0
+
+
+def test_passive_gpu_has_no_fan_control(devices: list[CudaDevice]) -> None:
+    assert "fan_ratio" not in devices[1].limits()
+    with pytest.raises(NotSupported):
+        devices[1].apply("fan_ratio", 0.5)
+
+
+def test_no_number_is_refused(devices: list[CudaDevice], machine: Machine) -> None:
+    with pytest.raises(BadArgument):
+        devices[0].apply("power_limit_watts", float("nan"))
+    assert machine.gpus[0].limit_mw == 350_000
+
+
+def test_restoring_tries_every_control(devices: list[CudaDevice], machine: Machine) -> None:
+    """The clocks' bound cannot be taken away any more; the fan goes back all the same."""
+    geforce, gpu = devices[0], machine.gpus[0]
+    geforce.apply("power_limit_watts", 200)
+    geforce.apply("fan_ratio", 0.8)
+    gpu.may_set_power = 0
+    with pytest.raises(PermissionDenied):
+        geforce.restore()
+    assert gpu.fan_manual == 0
+
+
+def test_another_writer_wins_and_is_seen(devices: list[CudaDevice], machine: Machine) -> None:
+    devices[0].apply("power_limit_watts", 200)
+    machine.gpus[0].limit_mw = 300_000
+    assert devices[0].settings()["power_limit_watts"] == 300
+    devices[0].restore()
+    assert machine.gpus[0].limit_mw == 350_000
+
+
+def test_driver_that_does_not_answer_in_time(devices: list[CudaDevice], machine: Machine) -> None:
+    machine.gpus[0].failure = TIMEOUT
+    with pytest.raises(DeadlineExceeded, match="in time"):
+        devices[0].settings()
+    with pytest.raises(DeadlineExceeded):
+        devices[0].snapshot()
+    assert devices[0].health().status is HealthStatus.DEGRADED
+
+
+def test_old_driver_lacks_functions(
+    tmp_path: Path, machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old = build(tmp_path / "old.so", "-DOLD_DRIVER")
+    monkeypatch.setattr(pynvml, "nvmlLib", old)
+    monkeypatch.setattr(pynvml, "_nvmlGetFunctionPointer_cache", {})
+    machine.gpus[1].retired_pages = 2
+    hopper = Driver().discover()[1]
+    assert hopper.snapshot().values["retired_memory_count"] == 2
+    assert hopper.health().status is HealthStatus.OK
+    old.nvmlShutdown()
+
+
+def test_remapped_rows(devices: list[CudaDevice], machine: Machine) -> None:
+    hopper, gpu = devices[1], machine.gpus[1]
+    gpu.remapped_rows = 3
+    assert hopper.snapshot().values["retired_memory_count"] == 3
+    assert hopper.health().status is HealthStatus.OK
+    gpu.remap_pending = 1
+    assert hopper.health().codes == ("memory_remap_pending",)
+    assert hopper.health().status is HealthStatus.NEEDS_RESET
+    gpu.remap_failed = 1
+    assert "replaced" in hopper.health().reason
+
+
+def test_mig_is_told_and_gets_no_work(machine: Machine) -> None:
+    machine.gpus[1].mig_mode, machine.gpus[1].mig_instances = 1, 2
+    info = Driver().discover()[1].info
+    assert info.details["mig"] == ", ".join(["NVIDIA H100 80GB HBM3"] * 2)
+    assert "MIG is on" in info.details["cuckoo"]
+    assert "mig" not in Driver().discover()[0].info.details
+
+
+def test_processes_on_the_gpu(devices: list[CudaDevice], machine: Machine) -> None:
+    machine.gpus[0].processes = 3
+    assert devices[0].snapshot().values["process_count"] == 3
 
 
 def test_lost_gpu(devices: list[CudaDevice], machine: Machine) -> None:
@@ -154,7 +275,13 @@ def test_heat_and_memory_errors_degrade(devices: list[CudaDevice], machine: Mach
 
 @pytest.mark.parametrize(
     ("xid", "status"),
-    [(79, HealthStatus.LOST), (48, HealthStatus.NEEDS_RESET), (13, HealthStatus.OK)],
+    [
+        (79, HealthStatus.LOST),
+        (48, HealthStatus.NEEDS_RESET),
+        (63, HealthStatus.DEGRADED),
+        (94, HealthStatus.DEGRADED),
+        (13, HealthStatus.OK),
+    ],
 )
 def test_xid_events(machine: Machine, xid: int, status: HealthStatus) -> None:
     driver, reasons = Driver(), list[str]()
