@@ -16,6 +16,7 @@ from node.execution import Executor
 from node.importing import HeadChange, Imported, Importer, Outcome
 from node.inference import Inference, InferEngine
 from node.mempool import Mempool, PoolLimits
+from node.models.index import ModelIndex
 from node.models.loading import GraphLoader
 from node.overlay import Overlay
 from node.production import Producer
@@ -68,8 +69,11 @@ class Node:
         self.store = ChainStore(home / "chain")
         self.inference = Inference(loader, engine)
         self.interpret = interpret
-        executor = Executor(chain, self.store, self.inference, verify_cycle, interpret)
+        self.index = ModelIndex(chain)
+        executor = Executor(chain, self.store, self.inference, verify_cycle, interpret, self.index)
         self.store.begin(chain.name, executor.genesis())
+        head = self.head()
+        self.index.build(head, lambda: self.state_at(head), self.store.meta_addresses())
         self.mempool = Mempool(chain, limits)
         self.importer = Importer(chain, self.store, executor, clock, self._follow)
         self.producer = Producer(executor, self.mempool, coinbase, clock)
@@ -161,7 +165,9 @@ class Node:
         return f"{stalled} blocks wait for inference" if stalled else self.blocked
 
     def _follow(self, change: HeadChange) -> None:
-        """Bring the mempool after the chain: what left it may come back."""
+        """Bring index and mempool after the chain: what left it may come back."""
+        head = self.head()
+        self.index.follow(head, self.state_at(head), (*change.adopted, *change.abandoned))
         for block in change.adopted:
             self.mempool.remove(t.hash() for t in block.transactions)
         included = {t.hash() for b in change.adopted for t in b.transactions}

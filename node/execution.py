@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from node.inference import CountedInference
+from node.models.index import ModelIndex
 from node.overlay import Overlay
 from node.spec.block import apply_block
 from node.spec.chain import Chain
@@ -48,7 +49,7 @@ class Ancestry:
 
 
 class Executor:
-    """``interpret`` runs the code of contracts."""
+    """``interpret`` runs the code of contracts; ``index`` knows models without the state."""
 
     def __init__(
         self,
@@ -57,12 +58,14 @@ class Executor:
         infer: Infer,
         verify_cycle: CycleVerifier,
         interpret: Interpret = fast.interpret,
+        index: ModelIndex | None = None,
     ) -> None:
         self.chain = chain
         self.store = store
         self.infer = infer
         self._verify_cycle = verify_cycle
         self.interpret = interpret
+        self.index = index or ModelIndex(chain)
 
     def genesis(self) -> Executed:
         overlay = Overlay(self.store)
@@ -93,6 +96,7 @@ class Executor:
             infer,
             Ancestry(self.store, parent),
             self.interpret,
+            self.index.view(parent, block.header.number),
         )
         total = (self.store.total_difficulty(parent.hash()) or 0) + block.header.difficulty
         metas = find_metas(block, receipts, state)

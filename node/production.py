@@ -118,7 +118,12 @@ class Producer:
         uncles = self._choose_uncles(header)
         state = State(Overlay(self._executor.store), parent.state_root)
         transition = BlockTransition(
-            block_context(self._chain, header, Ancestry(self._executor.store, parent)),
+            block_context(
+                self._chain,
+                header,
+                Ancestry(self._executor.store, parent),
+                self._executor.index.view(parent, header.number),
+            ),
             state,
             PatientInference(self._executor.infer),
             quota_to_build(parent, self._chain),

@@ -14,6 +14,7 @@ from node.spec.transition import (
 )
 from node.spec.types import Block, Header, Receipt, uncles_hash
 from node.spec.vm import Infer, fast
+from node.spec.vm.context import Usable, know_nothing
 from node.spec.vm.frame import Interpret
 
 
@@ -38,6 +39,7 @@ def apply_block(
     infer: Infer,
     block_hash: BlockHashes,
     interpret: Interpret = fast.interpret,
+    usable: Usable = know_nothing,
 ) -> list[Receipt]:
     """Execute a block on its parent's state and check all that its header says of it.
 
@@ -48,9 +50,8 @@ def apply_block(
     quota = quota_to_import(block.header)
     if quota < 0:
         raise InvalidBlock(Reason.BAD_QUOTA, "more is used than there is")
-    transition = BlockTransition(
-        block_context(chain, block.header, block_hash), state, infer, quota, interpret
-    )
+    context = block_context(chain, block.header, block_hash, usable)
+    transition = BlockTransition(context, state, infer, quota, interpret)
     for index, transaction in enumerate(block.transactions):
         try:
             transition.apply(transaction)

@@ -17,7 +17,7 @@ INPUT_PREFIX = b"\x00\x02"
 _ANY_BYTES = 1 << 16
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class ModelMeta:
     comment: bytes
     hash: bytes
@@ -64,7 +64,7 @@ class ModelMeta:
         )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class InputMeta:
     comment: bytes
     hash: bytes

@@ -21,6 +21,7 @@ from node.spec.state import State
 from node.spec.trie import ordered_root
 from node.spec.types import Header, Receipt, Transaction
 from node.spec.vm import BlockContext, Infer, Message, Outcome, TransactionContext, execute, fast
+from node.spec.vm.context import Usable, know_nothing
 from node.spec.vm.errors import OutOfGas
 from node.spec.vm.frame import Interpret
 
@@ -56,7 +57,9 @@ class Totals:
     supply: int
 
 
-def block_context(chain: Chain, header: Header, block_hash: BlockHashes) -> BlockContext:
+def block_context(
+    chain: Chain, header: Header, block_hash: BlockHashes, usable: Usable = know_nothing
+) -> BlockContext:
     """The part of a header that execution sees."""
     return BlockContext(
         chain=chain,
@@ -66,6 +69,7 @@ def block_context(chain: Chain, header: Header, block_hash: BlockHashes) -> Bloc
         difficulty=header.difficulty,
         gas_limit=header.gas_limit,
         block_hash=block_hash,
+        usable=usable,
     )
 
 

@@ -91,7 +91,8 @@ def run_call(node: Node, wanted: Call, header: Header, gas: int) -> Outcome:
         state.set_nonce(wanted.sender, state.get_nonce(wanted.sender) + 1)
     parent = node.store.header(header.parent_hash) or header
     message = Message(wanted.sender, wanted.to, wanted.value, wanted.data, gas)
-    context = block_context(node.chain, header, Ancestry(node.store, parent))
+    usable = node.index.view(header, header.number)
+    context = block_context(node.chain, header, Ancestry(node.store, parent), usable)
     try:
         return execute(
             state,

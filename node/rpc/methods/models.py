@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+import heapq
 import re
 from typing import Any
 
 from node.core import Node
+from node.models.index import Registered, read_entry
 from node.rpc.errors import InvalidParams, ResourceNotFound
 from node.rpc.forms import hexbytes, parse_address, quantity
 from node.rpc.views import Json
-from node.spec.meta import InputMeta, ModelMeta, decode_meta, is_input, is_model
-from node.spec.rlp import RlpError
-from node.spec.state import State
+from node.spec.meta import InputMeta, ModelMeta
 
 MAX_LISTED = 1000
 _INFOHASH = re.compile(r"[0-9a-f]{40}")
@@ -19,17 +19,13 @@ _INFOHASH = re.compile(r"[0-9a-f]{40}")
 
 def list_models(node: Node) -> list[Json]:
     """Every model at the head, newest first, at most 1000."""
-    found = [m for m in _metas(node) if m["kind"] == "model"]
-    return sorted(found, key=lambda m: int(m["block"], 16), reverse=True)[:MAX_LISTED]
+    newest = heapq.nlargest(MAX_LISTED, node.index.models(), key=lambda each: each[0].number)
+    return [describe(node, entry) for entry, _ in newest]
 
 
 def get_model(node: Node, address: Any) -> Json:
     """A model or input account; `ResourceNotFound` where the account is neither."""
-    key = parse_address(address)
-    found = describe(node, node.state_at(node.head()), key)
-    if found is None:
-        raise ResourceNotFound("no model or input at this address")
-    return found
+    return describe(node, need_entry(node, address))
 
 
 def list_inferences(node: Node, infohash: Any) -> list[Json]:
@@ -54,36 +50,38 @@ def parse_infohash(value: Any) -> str:
     return text
 
 
-def describe(node: Node, state: State, address: bytes) -> Json | None:
-    code = state.get_code(address)
-    if not (is_model(code) or is_input(code)):
-        return None
-    try:
-        meta = decode_meta(code)
-    except RlpError:
-        return None
-    reason = unusable_reason(node, state, address)
+def need_entry(node: Node, address: Any) -> Registered:
+    """Raises `ResourceNotFound` where the account is neither a model nor an input."""
+    key = parse_address(address)
+    found = node.index.find(key) or read_entry(node.state_at(node.head()), key)
+    if found is None:
+        raise ResourceNotFound("no model or input at this address")
+    return found
+
+
+def describe(node: Node, entry: Registered) -> Json:
+    meta = entry.meta
+    reason = unusable_reason(node, entry)
     common = {
-        "address": hexbytes(address),
+        "address": hexbytes(entry.address),
         "infohash": meta.hash.hex(),
         "comment": meta.comment.decode(errors="replace"),
         "rawSize": quantity(meta.raw_size),
-        "block": quantity(state.get_num(address)),
-        "upload": quantity(state.get_upload(address)),
+        "block": quantity(entry.number),
+        "upload": quantity(entry.upload),
         "usable": not reason,
         "reason": reason,
     }
     return {**common, **(_model(node, meta) if isinstance(meta, ModelMeta) else _input(meta))}
 
 
-def unusable_reason(node: Node, state: State, address: bytes) -> str:
+def unusable_reason(node: Node, entry: Registered) -> str:
     """Why an INFER in the next block would refuse it (cortex-protocol §4); empty if none."""
-    upload, number = state.get_upload(address), state.get_num(address)
-    if upload:
-        return f"{upload} bytes are still to be uploaded"
-    if number == 0:
+    if entry.upload:
+        return f"{entry.upload} bytes are still to be uploaded"
+    ripe = entry.ripe_block(node.chain)
+    if ripe is None:
         return "its metadata named a block number when it was created"
-    ripe = number + node.chain.mature_blocks
     if node.head().number + 1 < ripe:
         return f"it matures in block {ripe}"
     return ""
@@ -102,12 +100,6 @@ def _model(node: Node, meta: ModelMeta) -> Json:
 
 def _input(meta: InputMeta) -> Json:
     return {"kind": "input", "shape": list(meta.shape)}
-
-
-def _metas(node: Node) -> list[Json]:
-    state = node.state_at(node.head())
-    found = (describe(node, state, address) for address in node.store.meta_addresses())
-    return [m for m in found if m is not None]
 
 
 METHODS = {

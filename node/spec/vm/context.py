@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from node.spec.chain import Chain
+from node.spec.meta import InputMeta, ModelMeta
 from node.spec.types import Log
 from node.spec.vm.errors import VmError
 
@@ -48,6 +49,15 @@ class Infer(Protocol):
         """The model's result for ``data``; surplus bytes of ``data`` are ignored."""
 
 
+#: Address to the metadata of a model or input that may be used in the block, where it is known
+#: without the state. None says nothing: the state decides.
+Usable = Callable[[bytes], ModelMeta | InputMeta | None]
+
+
+def know_nothing(address: bytes) -> None:
+    """The `Usable` of who keeps no index."""
+
+
 @dataclass(frozen=True)
 class BlockContext:
     """The block that an execution belongs to. ``block_hash`` gives the hash of an ancestor."""
@@ -59,6 +69,7 @@ class BlockContext:
     difficulty: int
     gas_limit: int
     block_hash: Callable[[int], bytes]
+    usable: Usable = know_nothing
 
 
 @dataclass(frozen=True)

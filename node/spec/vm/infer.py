@@ -104,6 +104,9 @@ def _price(frame: Frame, model_address: bytes, input_address: bytes | None) -> i
 
 
 def _model_meta(frame: Frame, address: bytes) -> ModelMeta:
+    known = frame.machine.block.usable(address)
+    if isinstance(known, ModelMeta):
+        return known
     try:
         return ModelMeta.decode(frame.machine.state.get_code(address))
     except rlp.RlpError as error:
@@ -113,13 +116,17 @@ def _model_meta(frame: Frame, address: bytes) -> ModelMeta:
 def _model(frame: Frame, address: bytes) -> ModelMeta:
     """The model's metadata; raises where it may not be used in this block."""
     model = _model_meta(frame, address)
-    _check_mature(frame, address)
+    if frame.machine.block.usable(address) is not model:
+        _check_mature(frame, address)
     if model.gas > MODEL_GAS_LIMIT:
         raise ModelUnusable("the model's author asks for too much gas")
     return model
 
 
 def _input(frame: Frame, address: bytes) -> InputMeta:
+    known = frame.machine.block.usable(address)
+    if isinstance(known, InputMeta):
+        return known
     try:
         source = InputMeta.decode(frame.machine.state.get_code(address))
     except rlp.RlpError as error:
