@@ -219,7 +219,8 @@ class InferReply(Message):
 class Work(Message):
     chain: str
     seal_hash: str
-    """32 bytes, hex without 0x."""
+    """What the nonce is appended to, hex without 0x: for Cortex 32 bytes, for other coins the
+    header without its proof of work."""
     target: str
     """32 bytes big-endian, hex: a solution's hash must not exceed it."""
     height: int
@@ -227,6 +228,9 @@ class Work(Message):
     compression_rounds: int
     finalisation_rounds: int
     proof_size: int = 42
+    cycle: Literal["cuckaroo", "cuckatoo"] = "cuckaroo"
+    nonce_order: Literal["little", "big"] = "little"
+    proof_hash: Literal["keccak_words", "blake2b_packed"] = "keccak_words"
     available: bool = True
     detail: str = ""
 

@@ -36,6 +36,7 @@ from farmctl.messages import (
     SubmissionReply,
     Work,
 )
+from farmctl.mining.task import make_work
 from farmctl.pools.failover import Pools
 from node.errors import (
     EngineUnavailable,
@@ -219,18 +220,8 @@ class NodeLink:
         return self._work(package.seal_hash, package.target, package.height)
 
     def _work(self, seal_hash: bytes, target: int, height: int, absent: str = "") -> Work:
-        return Work(
-            chain=self._chain.name,
-            seal_hash=seal_hash.hex(),
-            target=target.to_bytes(32, "big").hex(),
-            height=height,
-            available=not absent,
-            detail=absent,
-            edge_bits=self._chain.edge_bits,
-            compression_rounds=self._chain.rounds[0],
-            finalisation_rounds=self._chain.rounds[1],
-            proof_size=self._chain.proof_size,
-        )
+        work = make_work(self._chain.name, self._chain.pow, seal_hash, target, height)
+        return work.model_copy(update={"available": not absent, "detail": absent})
 
     async def _judge(self, submission: Submission) -> SubmissionReply:
         if self._pools is not None:

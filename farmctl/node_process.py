@@ -13,11 +13,14 @@ from pathlib import Path
 from farmctl.config import Config
 from farmctl.errors import BusError, ConfigError, FarmError, Unavailable
 from farmctl.messages import Work
+from farmctl.mining.task import verify_proof
 from farmctl.nats_bus import NatsBus, connect
 from farmctl.node_link import BusEngine, NodeLink, verify_cycle
 from farmctl.pools.client import PoolClient
+from farmctl.pools.cortex import CortexClient
 from farmctl.pools.failover import Pools
-from node.chains import find_chain
+from farmctl.pools.grin import GrinClient
+from node.chains import find_chain, find_mined
 from node.errors import NodeError
 from node.inference import CrossCheckedEngine, ReferenceEngine
 from node.key import load_key
@@ -25,6 +28,7 @@ from node.models.loading import GraphLoader
 from node.models.storage.directory import DirectoryStorage
 from node.service import NodeService
 from node.spec.chain import Chain
+from node.spec.coin import Coin
 from node.spec.crypto import private_address
 from node.spec.vm import INTERPRETERS
 from node.spec.vm.frame import Interpret
@@ -41,7 +45,7 @@ class NodeProcess:
 
     def __init__(self, config: Config, chain: Chain | None = None) -> None:
         self._config = config
-        self._chain = chain or _chain(config.node.chain, "[node]")
+        self._chain = chain or _chain(config.node.chain)
         self._home = config.home / "node"
         self._loader = GraphLoader(
             DirectoryStorage(config.home / "models", config.storage.limit_bytes)
@@ -127,10 +131,13 @@ class NodeProcess:
     def _find_pools(self) -> Pools | None:
         """The outside pools that devices mine at, where any are configured."""
         sections = self._config.pools
-        chains = [_chain(section.chain, "[[pools]]") for section in sections]
+        mined = [_mined(section.chain) for section in sections]
 
         def make(place: int, on_job: Callable[[Work], None]) -> PoolClient:
-            return PoolClient(sections[place], chains[place], verify_cycle, on_job)
+            section, what = sections[place], mined[place]
+            if isinstance(what, Coin):
+                return GrinClient(section, what, verify_proof, on_job)
+            return CortexClient(section, what, verify_proof, on_job)
 
         return Pools(len(sections), make, self._tell_work) if sections else None
 
@@ -179,11 +186,18 @@ def _interpret(config: Config) -> Interpret:
         raise ConfigError(f"[node] interpreter: {error} is none of {names}") from error
 
 
-def _chain(name: str, section: str) -> Chain:
+def _chain(name: str) -> Chain:
     try:
         return find_chain(name)
     except KeyError as error:
-        raise ConfigError(f"{section} chain: {error.args[0]}") from error
+        raise ConfigError(f"[node] chain: {error.args[0]}") from error
+
+
+def _mined(name: str) -> Chain | Coin:
+    try:
+        return find_mined(name)
+    except KeyError as error:
+        raise ConfigError(f"[[pools]] chain: {error.args[0]}") from error
 
 
 @contextmanager

@@ -14,7 +14,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from farmctl.messages import Submission, SubmissionReply, Work
-from farmctl.pools.client import PoolClient, PoolLost
+from farmctl.pools.client import PoolClient
+from farmctl.pools.connection import PoolLost
 
 FIRST_BACKOFF_SECONDS = 1.0
 MAX_BACKOFF_SECONDS = 120.0
@@ -35,7 +36,7 @@ class Standing:
 
 
 class Pools:
-    """``open_client`` makes the client of a pool by its place. ``on_work`` is called with what
+    """``make_client`` makes the client of a pool by its place. ``on_work`` is called with what
     devices shall search from now on; work that is not available says why."""
 
     def __init__(

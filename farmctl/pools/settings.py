@@ -16,13 +16,14 @@ class PoolSection:
     url: str = ""
     """``stratum+tcp://host:port``, or ``stratum+tls://host:port``."""
     user: str = ""
-    """What to log in as: the account that is paid, ``0x`` and 40 hex digits."""
+    """What to log in as: the account that is paid, with Cortex ``0x`` and 40 hex digits."""
     worker: str = "farm"
     """Name of this farm at the pool."""
     password_file: str = ""
     """A file, readable by its owner alone, whose first line is the password; empty: none."""
     chain: str = "mainnet"
-    """A name from `node/chains`: the kind of graphs that the pool wants."""
+    """A name from `node/chains`, of a network or a coin: what graphs the pool wants, and whether
+    it speaks Cortex's stratum or Grin's."""
     certificate: str = ""
     """PEM file of the authority to trust with TLS; empty: the system's."""
 

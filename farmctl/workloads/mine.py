@@ -1,5 +1,5 @@
-"""Proof-of-work mining for the farm's own node: graphs searched one after another, until there is
-other work."""
+"""Proof-of-work mining, for the farm's own node or a pool: graphs searched one after another,
+until there is other work."""
 
 from __future__ import annotations
 
@@ -185,7 +185,7 @@ class Mine:
 
     async def _fit(self, job: CuckooJob) -> None:
         """Forget what graphs of another size take, and search these as was found best."""
-        size = (job.edge_bits, job.rounds)
+        size = (job.edge_bits, job.rounds, job.cycle)
         if size != self._size:
             self._size, self._batch = size, 1
             self._speed.forget()

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from node.spec.pow import ProofOfWork
+
 
 @dataclass(frozen=True)
 class Rules:
@@ -85,6 +87,11 @@ class Chain:
     """Infohash of a model to the one that is run in its place."""
 
     vm: VmParameters = field(default_factory=VmParameters)
+
+    @property
+    def pow(self) -> ProofOfWork:
+        """What a miner searches."""
+        return ProofOfWork(self.edge_bits, self.rounds, proof_size=self.proof_size)
 
     def is_istanbul(self, number: int) -> bool:
         return number >= self.istanbul_block

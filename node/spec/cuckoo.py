@@ -1,14 +1,15 @@
-"""Verification of Cuckaroo cycles (cortex-protocol §1), in numpy: about 10 ms a proof.
+"""Verification of Cuckaroo and Cuckatoo cycles, in numpy: about 10 ms a proof.
 
-The graph is that of 2^edge_bits edges between two sides of as many nodes. Edges are hashed in
-blocks of 64, the siphash state carried from one to the next, so all of a block is computed to
-know one of its edges.
+The graph is that of 2^edge_bits edges between two sides of as many nodes. Edges of Cuckaroo
+(cortex-protocol §1) are hashed in blocks of 64, the siphash state carried from one to the next, so
+all of a block is computed to know one of its edges. Ends of Cuckatoo's (J. Tromp,
+github.com/tromp/cuckoo) are hashed one by one, and edges meet where their nodes differ in bit 0.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from enum import IntEnum
+from enum import IntEnum, StrEnum
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +22,13 @@ Rounds = tuple[int, int]
 
 BLOCK_EDGES = 64
 _FINAL = np.uint64(0xFF)
+
+
+class Cycle(StrEnum):
+    """How edges are hashed and which of them meet."""
+
+    CUCKAROO = "cuckaroo"
+    CUCKATOO = "cuckatoo"
 
 
 class Verdict(IntEnum):
@@ -98,6 +106,12 @@ def edge_words(keys: Sequence[int], edges: Sequence[int], rounds: Rounds = (4, 8
     return np.where(offsets == BLOCK_EDGES - 1, words, words ^ hashes[-1])
 
 
+def _hash_ends(keys: Sequence[int], edges: Sequence[int], side: int, rounds: Rounds) -> Words:
+    """One end of each of Cuckatoo's edges, before the mask."""
+    numbers = np.uint64(2) * np.array(edges, dtype=np.uint64) + np.uint64(side)
+    return _Siphash(keys, len(edges), rounds).hash(numbers)
+
+
 def endpoints(words: Words, edge_bits: int) -> tuple[list[int], list[int]]:
     """The nodes of edges on either side."""
     mask = np.uint64((1 << edge_bits) - 1)
@@ -110,8 +124,10 @@ def verify(
     edge_bits: int = 30,
     rounds: Rounds = (4, 8),
     proof_size: int = 42,
+    cycle: Cycle = Cycle.CUCKAROO,
 ) -> Verdict:
-    """Judge a cycle of the graph of ``header`` (`graph_header`)."""
+    """Judge a cycle of the graph whose keys are those of ``header``, nonce and all
+    (`graph_header` for Cortex)."""
     if len(edges) != proof_size:
         return Verdict.WRONG_LENGTH
     for index, edge in enumerate(edges):
@@ -119,19 +135,29 @@ def verify(
             return Verdict.TOO_BIG
         if index and edge <= edges[index - 1]:
             return Verdict.TOO_SMALL
-    us, vs = endpoints(edge_words(siphash_keys(header), edges, rounds), edge_bits)
-    return _walk([node for pair in zip(us, vs, strict=True) for node in pair])
+    keys = siphash_keys(header)
+    if cycle is Cycle.CUCKAROO:
+        us, vs = endpoints(edge_words(keys, edges, rounds), edge_bits)
+    else:
+        us, vs = (endpoints(_hash_ends(keys, edges, side, rounds), edge_bits)[0] for side in (0, 1))
+    nodes = [node for pair in zip(us, vs, strict=True) for node in pair]
+    return _walk(nodes, int(cycle is Cycle.CUCKATOO))
 
 
-def _walk(nodes: list[int]) -> Verdict:
-    """Follow the cycle; ``nodes`` has the two ends of each edge at 2i and 2i + 1."""
-    if _xor(nodes[::2]) or _xor(nodes[1::2]):
+def _walk(nodes: list[int], pair: int) -> Verdict:
+    """Follow the cycle; ``nodes`` has the two ends of each edge at 2i and 2i + 1. Ends meet where
+    one xored with ``pair`` is the other."""
+    rest = pair * (len(nodes) // 4) % 2
+    if _xor(nodes[::2]) != rest or _xor(nodes[1::2]) != rest:
         return Verdict.NON_MATCHING
     at = steps = 0
     while True:
-        same = [k for k in range(at % 2, len(nodes), 2) if nodes[k] == nodes[at] and k != at]
-        if len(same) != 1:
-            return Verdict.BRANCH if same else Verdict.DEAD_END
+        place = nodes[at] | pair
+        same = [k for k in range(at % 2, len(nodes), 2) if nodes[k] | pair == place and k != at]
+        if len(same) > 1:
+            return Verdict.BRANCH
+        if not same or nodes[same[0]] ^ nodes[at] != pair:
+            return Verdict.DEAD_END
         at, steps = same[0] ^ 1, steps + 1
         if at == 0:
             return Verdict.OK if 2 * steps == len(nodes) else Verdict.SHORT_CYCLE

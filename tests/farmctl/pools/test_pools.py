@@ -18,10 +18,13 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from farmctl.messages import Submission, Work
-from farmctl.node_link import verify_cycle
+from farmctl.mining.task import verify_proof
 from farmctl.pools import client as client_module
+from farmctl.pools import connection as connection_module
 from farmctl.pools import failover
-from farmctl.pools.client import PoolClient, PoolLost, read_password
+from farmctl.pools.client import PoolClient
+from farmctl.pools.connection import PoolLost, read_password
+from farmctl.pools.cortex import CortexClient
 from farmctl.pools.failover import Pools
 from farmctl.pools.settings import PoolSection
 from node.stratum.settings import StratumSettings
@@ -41,7 +44,7 @@ def section(port: int, **more: str) -> PoolSection:
 
 
 def client_of(port: int, **more: str) -> PoolClient:
-    return PoolClient(section(port, **more), CHAIN, verify_cycle)
+    return CortexClient(section(port, **more), CHAIN, verify_proof)
 
 
 def solve(work: Work, **how: Any) -> Submission:
@@ -93,7 +96,7 @@ async def test_nothing_is_sent_that_the_pool_would_refuse(tmp_path: Path) -> Non
 async def test_a_new_job_is_passed_on_at_once(tmp_path: Path) -> None:
     async with running_desk(tmp_path) as desk:
         heard: asyncio.Queue[Work] = asyncio.Queue()
-        client = PoolClient(section(desk.pool.ports[0]), CHAIN, verify_cycle, heard.put_nowait)
+        client = CortexClient(section(desk.pool.ports[0]), CHAIN, verify_proof, heard.put_nowait)
         first = await client.open()
         assert heard.get_nowait() == first
         target = desk.node.desk.current().target
@@ -158,7 +161,7 @@ def say(result: Any, **more: Any) -> Behaviour:
 async def test_a_pool_that_goes_wrong_is_left(
     behaviour: Behaviour, words: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(client_module, "ANSWER_SECONDS", 1.0)
+    monkeypatch.setattr(connection_module, "ANSWER_SECONDS", 1.0)
     async with bad_pool(behaviour) as port:
         client = client_of(port)
         with pytest.raises(PoolLost, match=words):
@@ -169,7 +172,7 @@ async def test_a_pool_that_goes_wrong_is_left(
 
 async def test_a_pool_that_hangs_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     """It gave work, and then says nothing more."""
-    monkeypatch.setattr(client_module, "ANSWER_SECONDS", 0.2)
+    monkeypatch.setattr(connection_module, "ANSWER_SECONDS", 0.2)
     monkeypatch.setattr(client_module, "HEARTBEAT_SECONDS", 0.2)
     given: list[str] = []
 
@@ -281,12 +284,12 @@ async def test_tls_is_checked_from_both_ends(tmp_path: Path) -> None:
     ) as desk:
         url = f"stratum+tls://127.0.0.1:{desk.pool.ports[0]}"
         trusting = PoolSection(url=url, user=ALICE, certificate=str(certificate))
-        client = PoolClient(trusting, CHAIN, verify_cycle)
+        client = CortexClient(trusting, CHAIN, verify_proof)
         work = await client.open()
         assert (await client.submit(solve(work))).outcome == "accepted"
         await client.close()
         for wary in (replace(trusting, certificate=""), section(desk.pool.ports[0])):
-            client = PoolClient(wary, CHAIN, verify_cycle)
+            client = CortexClient(wary, CHAIN, verify_proof)
             with pytest.raises(PoolLost):
                 await client.open()
             await client.close()
