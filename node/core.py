@@ -170,13 +170,11 @@ class Node:
         self.index.follow(head, self.state_at(head), (*change.adopted, *change.abandoned))
         for block in change.adopted:
             self.mempool.remove(t.hash() for t in block.transactions)
-        included = {t.hash() for b in change.adopted for t in b.transactions}
         for block in change.abandoned:
-            self._readmit([t for t in block.transactions if t.hash() not in included])
+            self._readmit([t for t in block.transactions if not self.store.location(t.hash())])
+            self.producer.note_side(block.header)
         dead = self.mempool.prune(self.state_at(self.head()))
         self._drop(dead)
-        for block in change.abandoned:
-            self.producer.note_side(block.header)
         self._tell()
 
     def _drop(self, hashes: Sequence[bytes]) -> None:
@@ -191,10 +189,10 @@ class Node:
     def _readmit(self, transactions: list[Transaction]) -> None:
         head = self.head()
         state = self.state_at(head)
-        gone = []
+        gone: list[bytes] = []
         for transaction in transactions:
             try:
-                self.mempool.add(transaction, state, head.gas_limit, head.number + 1)
+                gone += self.mempool.add(transaction, state, head.gas_limit, head.number + 1)
             except TransactionRefused:
                 gone.append(transaction.hash())
         self._drop(gone)

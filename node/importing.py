@@ -9,8 +9,7 @@ it when an engine answers again.
 from __future__ import annotations
 
 import threading
-from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import partial
@@ -18,14 +17,26 @@ from functools import partial
 from node.errors import StoreError
 from node.execution import Executor
 from node.spec.chain import Chain
-from node.spec.errors import InvalidBlock
+from node.spec.errors import InvalidBlock, InvalidHeader, Reason
 from node.spec.types import Block, Header
 from node.spec.vm import InferRuntimeError
 from node.store import ChainStore, Executed
+from node.waiting import BadBlocks, Waiting
 
 MAX_ORPHANS = 256
 MAX_FUTURES = 64
 MAX_STALLED = 64
+#: A block that fails so may be another's body under a good header: that header is not bad.
+NOT_OF_THE_HEADER = frozenset(
+    {
+        Reason.BAD_UNCLES_HASH,
+        Reason.BAD_TRANSACTIONS_ROOT,
+        Reason.TOO_MANY_UNCLES,
+        Reason.DUPLICATE_UNCLE,
+        Reason.UNCLE_IS_ANCESTOR,
+        Reason.DANGLING_UNCLE,
+    }
+)
 
 
 class Outcome(StrEnum):
@@ -40,12 +51,26 @@ class Outcome(StrEnum):
     """Kept until its parent comes."""
 
 
+class Branch:
+    """Stored blocks one after another, read one by one: a deep branch does not fit in memory."""
+
+    def __init__(self, store: ChainStore, hashes: Sequence[bytes]) -> None:
+        self._store = store
+        self.hashes = tuple(hashes)
+
+    def __len__(self) -> int:
+        return len(self.hashes)
+
+    def __iter__(self) -> Iterator[Block]:
+        return (need_block(self._store, block_hash) for block_hash in self.hashes)
+
+
 @dataclass(frozen=True)
 class HeadChange:
     """The canonical chain changed: ``abandoned`` left it, ``adopted`` came (both ascending)."""
 
-    adopted: tuple[Block, ...]
-    abandoned: tuple[Block, ...]
+    adopted: Branch
+    abandoned: Branch
 
 
 @dataclass(frozen=True)
@@ -55,29 +80,6 @@ class Imported:
     outcomes: tuple[Outcome, ...]
     failure: InvalidBlock | InferRuntimeError | None = None
     """Why the block after those of ``outcomes`` is not in; those after it were not looked at."""
-
-
-class Waiting:
-    """Blocks that cannot be judged yet, bounded; the oldest go first."""
-
-    def __init__(self, limit: int) -> None:
-        self._limit = limit
-        self._blocks: OrderedDict[bytes, Block] = OrderedDict()
-
-    def __len__(self) -> int:
-        return len(self._blocks)
-
-    def keep(self, block: Block) -> None:
-        self._blocks[block.hash()] = block
-        if len(self._blocks) > self._limit:
-            self._blocks.popitem(last=False)
-
-    def take(self, wanted: Callable[[Header], bool]) -> list[Block]:
-        """Remove and return those wanted."""
-        taken = [b for b in self._blocks.values() if wanted(b.header)]
-        for block in taken:
-            del self._blocks[block.hash()]
-        return taken
 
 
 class Importer:
@@ -93,12 +95,13 @@ class Importer:
     ) -> None:
         self._chain = chain
         self._store = store
-        self._executor = executor
+        self.executor = executor
         self._clock = clock
-        self._on_head = on_head
+        self.on_head = on_head
         self._orphans = Waiting(MAX_ORPHANS)
         self._futures = Waiting(MAX_FUTURES)
         self._stalled = Waiting(MAX_STALLED)
+        self._bad = BadBlocks()
         self.lock = threading.RLock()
 
     def add(self, block: Block) -> Outcome:
@@ -141,21 +144,71 @@ class Importer:
         header = block.header
         if self._store.header(block.hash()) is not None:
             return Outcome.KNOWN
+        self._refuse_bad(header)
+        self._check_place(header)
         parent = self._store.header(header.parent_hash)
         if parent is None:
-            self._executor.check_seal(header)
+            self.executor.check_seal(header)
             self._orphans.keep(block)
             return Outcome.ORPHAN
         if header.timestamp > self._latest_time():
-            self._executor.check_seal(header)
+            self.executor.check_seal(header)
             self._futures.keep(block)
             return Outcome.FUTURE
+        return self._write(self._execute(block, parent))
+
+    def _execute(self, block: Block, parent: Header) -> Executed:
         try:
-            executed = self._executor.execute(block, parent)
+            return self.executor.execute(block, parent)
         except InferRuntimeError:
             self._stalled.keep(block)
             raise
-        return self._write(executed)
+        except InvalidHeader:
+            raise
+        except InvalidBlock as error:
+            if error.reason not in NOT_OF_THE_HEADER:
+                self._condemn(block.header, error.reason)
+            raise
+
+    def _refuse_bad(self, header: Header) -> None:
+        """Raises `InvalidBlock` for a block known to be bad or built on one."""
+        reason = self._bad.reason(header.hash())
+        if reason is not None:
+            raise InvalidBlock(reason, f"block {header.number} was refused before")
+        if self._bad.reason(header.parent_hash) is not None:
+            self.executor.check_seal(header)  # or anybody could fill the list
+            self._condemn(header, Reason.BAD_ANCESTOR)
+            raise InvalidBlock(Reason.BAD_ANCESTOR, f"block {header.number}")
+
+    def _condemn(self, header: Header, reason: Reason) -> None:
+        """Remember a bad block, and forget the orphans that descend from it."""
+        self._bad.add(header.hash(), reason)
+        queue = [header.hash()]
+        while queue:
+            for child in self._orphans.take(partial(_follows, queue.pop())):
+                self._bad.add(child.hash(), Reason.BAD_ANCESTOR)
+                queue.append(child.hash())
+
+    def _check_place(self, header: Header) -> None:
+        """Raises `InvalidHeader` where a checkpoint forbids the block, or where its branch left
+        the chain below what can be undone."""
+        checkpoint = self._chain.checkpoints.get(header.number)
+        if checkpoint is not None and checkpoint != header.hash():
+            raise InvalidHeader(
+                Reason.CONTRADICTS_CHECKPOINT, f"block {header.number} is {checkpoint.hex()}"
+            )
+        floor = self.floor()
+        if header.number <= floor:
+            raise InvalidHeader(
+                Reason.BRANCH_TOO_DEEP, f"block {header.number}, nothing below {floor} is undone"
+            )
+
+    def floor(self) -> int:
+        """Number of the highest block that no reorganisation can undo: that of the last
+        checkpoint passed, or of the oldest state kept."""
+        head = self._store.head_header().number
+        passed = [n for n in self._chain.checkpoints if n <= head]
+        return max([*passed, self._store.oldest_state()])
 
     def _latest_time(self) -> int:
         return int(self._clock()) + self._chain.max_future_seconds
@@ -178,30 +231,43 @@ class Importer:
         if executed.total_difficulty <= (self._store.total_difficulty(head.hash()) or 0):
             self._store.add(executed)
             return Outcome.SIDE
-        change = self._compare(executed.block, head)
-        self._store.add(executed, change.adopted, change.abandoned)
-        self._on_head(change)
+        adopted, abandoned = self._compare(executed.block.header, head)
+        self._store.add(executed, adopted, abandoned)
+        self.on_head(HeadChange(Branch(self._store, adopted), Branch(self._store, abandoned)))
         return Outcome.HEAD
 
-    def _compare(self, new: Block, head: Header) -> HeadChange:
-        """What has to change for ``new`` (not yet stored) to be the head."""
-        adopted, abandoned = [new], []
-        left, right = new.header.parent_hash, head.hash()
+    def _compare(self, new: Header, head: Header) -> tuple[list[bytes], list[bytes]]:
+        """Hashes (ascending) of the blocks to adopt and to abandon for ``new``, not yet stored,
+        to be the head."""
+        adopted, abandoned = [new.hash()], []
+        left, right = new.parent_hash, head.hash()
         while left != right:
-            ours, theirs = self._block(left), self._block(right)
-            if ours.header.number >= theirs.header.number:
-                adopted.append(ours)
-                left = ours.header.parent_hash
-            if theirs.header.number >= ours.header.number:
-                abandoned.append(theirs)
-                right = theirs.header.parent_hash
-        return HeadChange(tuple(reversed(adopted)), tuple(reversed(abandoned)))
+            ours, theirs = self._header(left), self._header(right)
+            if ours.number >= theirs.number:
+                adopted.append(left)
+                left = ours.parent_hash
+            if theirs.number >= ours.number:
+                abandoned.append(right)
+                right = theirs.parent_hash
+        return adopted[::-1], abandoned[::-1]
 
-    def _block(self, block_hash: bytes) -> Block:
-        block = self._store.block(block_hash)
-        if block is None:
-            raise StoreError(f"block {block_hash.hex()} is missing; the database is damaged")
-        return block
+    def _header(self, block_hash: bytes) -> Header:
+        header = self._store.header(block_hash)
+        if header is None:
+            raise _missing(block_hash)
+        return header
+
+
+def need_block(store: ChainStore, block_hash: bytes) -> Block:
+    """Raises `StoreError` where the block is not there."""
+    block = store.block(block_hash)
+    if block is None:
+        raise _missing(block_hash)
+    return block
+
+
+def _missing(block_hash: bytes) -> StoreError:
+    return StoreError(f"block {block_hash.hex()} is missing; the database is damaged")
 
 
 def _follows(parent_hash: bytes, header: Header) -> bool:

@@ -86,6 +86,9 @@ class Chain:
     replaced_models: Mapping[bytes, bytes] = field(default_factory=dict)
     """Infohash of a model to the one that is run in its place."""
 
+    checkpoints: Mapping[int, bytes] = field(default_factory=dict)
+    """Block number to the hash that its block has; branches without it are refused."""
+
     vm: VmParameters = field(default_factory=VmParameters)
 
     @property

@@ -43,6 +43,11 @@ class Reason(StrEnum):
     BAD_QUOTA = "bad_quota"
     BAD_SUPPLY = "bad_supply"
     BAD_SEAL = "bad_seal"
+    # places on the chain
+    BAD_ANCESTOR = "bad_ancestor"
+    CONTRADICTS_CHECKPOINT = "contradicts_checkpoint"
+    BRANCH_TOO_DEEP = "branch_too_deep"
+    """It may be valid, but leaves the chain below what this node can undo."""
     # blocks
     BAD_UNCLES_HASH = "bad_uncles_hash"
     TOO_MANY_UNCLES = "too_many_uncles"

@@ -37,7 +37,9 @@ TABLES = (
     "call_totals",
     "canonical",
     "locations",
+    "created",
     "metas",
+    "heights",
     "pending",
     "nodes",
     *("shares", "candidates", "finds", "balances", "payments"),  # of `node.stratum`
@@ -66,6 +68,10 @@ class ChainStore:
 
     def put(self, key: bytes, value: bytes) -> None:
         self._env.write(lambda records: records.put("nodes", key, value))
+
+    def oldest_state(self) -> int:
+        """Number of the block from which on states are kept, on every branch."""
+        return int.from_bytes(self._env.get("meta", b"oldest_state") or b"", "big")
 
     # Blocks
 
@@ -112,7 +118,7 @@ class ChainStore:
         return None if raw is None else Location.decode(raw)
 
     def meta_addresses(self) -> list[bytes]:
-        """Every address that a model or input account was ever created at, on any branch."""
+        """Every address that a model or input account was created at, on the canonical chain."""
         return self._env.read(lambda records: records.keys("metas"))
 
     # Transactions that wait
@@ -152,25 +158,25 @@ class ChainStore:
         known = self.canonical_hash(0)
         if known is None:
             self._env.write(lambda records: records.put("meta", b"chain", chain_name.encode()))
-            self.add(genesis, adopt=[genesis.block])
+            self.add(genesis, adopt=[genesis.block.hash()])
         elif known != genesis.block.header.hash():
             name = (self._env.get("meta", b"chain") or b"?").decode()
             raise WrongChain(f"the database holds chain {name}, not {chain_name}; use another home")
 
     def add(
-        self, executed: Executed, adopt: Sequence[Block] = (), abandon: Sequence[Block] = ()
+        self, executed: Executed, adopt: Sequence[bytes] = (), abandon: Sequence[bytes] = ()
     ) -> None:
-        """Write a block. If it is the new head, ``adopt`` holds the blocks that become
-        canonical (ascending, this one last) and ``abandon`` those that no longer are."""
+        """Write a block. If it is the new head, ``adopt`` holds the hashes of the blocks that
+        become canonical (ascending, this one last), ``abandon`` those that no longer are."""
 
         def write(records: Records) -> None:
             _add_block(records, executed)
-            for block in abandon:
-                _unlink(records, block)
-            for block in adopt:
-                _link(records, block)
+            for block_hash in abandon:
+                _unlink(records, _need(records, block_hash))
+            for block_hash in adopt:
+                _link(records, _need(records, block_hash))
             if adopt:
-                records.put("meta", b"head", adopt[-1].header.hash())
+                records.put("meta", b"head", adopt[-1])
 
         self._env.write(write)
 
@@ -181,14 +187,22 @@ def _block(records: Records, block_hash: bytes) -> Block | None:
     return None if header is None or body is None else join_block(header, body)
 
 
+def _need(records: Records, block_hash: bytes) -> Block:
+    block = _block(records, block_hash)
+    if block is None:
+        raise StoreError(f"block {block_hash.hex()} is missing; the database is damaged")
+    return block
+
+
 def _add_block(records: Records, executed: Executed) -> None:
     header = executed.block.header
     key = header.hash()
     for node_key, node in executed.nodes.items():
         records.put("nodes", node_key, node)
-    for address in executed.metas:
-        records.put("metas", address, key)
+    if executed.metas:
+        records.put("created", key, b"".join(executed.metas))
     records.put("headers", key, header.encode())
+    records.put("heights", encode_number(header.number) + key, b"")
     records.put("bodies", key, encode_body(executed.block))
     records.put("receipts", key, encode_receipts(executed.receipts))
     records.put("difficulties", key, executed.total_difficulty.to_bytes(32, "big"))
@@ -199,6 +213,8 @@ def _link(records: Records, block: Block) -> None:
     key = block.hash()
     records.put("canonical", encode_number(block.header.number), key)
     _count(records, key, 1)
+    for address in _created(records, key):
+        records.put("metas", address, key)
     for index, transaction in enumerate(block.transactions):
         records.put("locations", transaction.hash(), Location(key, index).encode())
         records.drop("pending", transaction.hash())
@@ -207,9 +223,17 @@ def _link(records: Records, block: Block) -> None:
 def _unlink(records: Records, block: Block) -> None:
     records.drop("canonical", encode_number(block.header.number))
     _count(records, block.hash(), -1)
+    for address in _created(records, block.hash()):
+        records.drop("metas", address)
     for transaction in block.transactions:
         records.drop("locations", transaction.hash())
         records.put("pending", transaction.hash(), transaction.encode())
+
+
+def _created(records: Records, block_hash: bytes) -> list[bytes]:
+    """Addresses of the model and input accounts that a block created."""
+    joined = records.get("created", block_hash) or b""
+    return [joined[i : i + 20] for i in range(0, len(joined), 20)]
 
 
 def _count(records: Records, block_hash: bytes, sign: int) -> None:

@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 
 from node.core import Node
-from node.importing import MAX_ORPHANS, Outcome, Waiting
+from node.importing import MAX_ORPHANS, Outcome
 from node.spec.errors import InvalidBlock, Reason
 from node.spec.transition import transactions_root
 from node.spec.types import Block, Header
+from node.waiting import Waiting
 from tests.node.test_store import BLANK
 from tests.node.workshop import (
     BLOCK_SECONDS,

@@ -75,7 +75,7 @@ def test_everything_of_a_block_comes_back(store: ChainStore) -> None:
     genesis = executed(None)
     store.begin("test", genesis)
     first = executed(genesis, transactions=3)
-    store.add(first, adopt=[first.block])
+    store.add(first, adopt=[first.block.hash()])
 
     key = first.block.hash()
     assert store.head() == key
@@ -105,11 +105,11 @@ def test_an_abandoned_block_gives_its_transactions_back(store: ChainStore) -> No
     genesis = executed(None)
     store.begin("test", genesis)
     old = executed(genesis, b"old", transactions=2)
-    store.add(old, adopt=[old.block])
+    store.add(old, adopt=[old.block.hash()])
     side = executed(genesis, b"new")
     store.add(side)
     tip = executed(side)
-    store.add(tip, adopt=[side.block, tip.block], abandon=[old.block])
+    store.add(tip, adopt=[side.block.hash(), tip.block.hash()], abandon=[old.block.hash()])
 
     assert store.canonical_hash(1) == side.block.hash()
     assert store.canonical_hash(2) == tip.block.hash()
@@ -128,7 +128,7 @@ def test_pending_transactions_survive_and_leave_with_their_block(tmp_path: Path)
 
     again = ChainStore(tmp_path / "chain")
     assert len(again.pending()) == 2
-    again.add(first, adopt=[first.block])
+    again.add(first, adopt=[first.block.hash()])
     assert again.pending() == [transaction(7)]
 
 
@@ -148,12 +148,12 @@ def test_the_map_grows_and_then_says_that_it_is_full(tmp_path: Path) -> None:
     genesis = executed(None)
     store.begin("test", genesis)
     big = replace(executed(genesis), nodes={keccak(b"a"): bytes(1 << 20)})
-    store.add(big, adopt=[big.block])
+    store.add(big, adopt=[big.block.hash()])
     assert store.head() == big.block.hash()
 
     huge = replace(executed(big), nodes={keccak(b"b"): bytes(4 << 20)})
     with pytest.raises(StoreFull, match="bound"):
-        store.add(huge, adopt=[huge.block])
+        store.add(huge, adopt=[huge.block.hash()])
     assert store.head() == big.block.hash()
     assert store.canonical_hash(2) is None
 
@@ -170,7 +170,7 @@ last = Executed(block, (), store.total_difficulty(block.hash()))
 print("ready", flush=True)
 while True:
     last = executed(last, transactions=20)
-    store.add(last, adopt=[last.block])
+    store.add(last, adopt=[last.block.hash()])
 """
 
 
@@ -231,7 +231,7 @@ resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
 while True:
     following = executed(last, transactions=200)
     try:
-        store.add(following, adopt=[following.block])
+        store.add(following, adopt=[following.block.hash()])
     except StoreError as error:
         print(error)
         break

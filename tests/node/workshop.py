@@ -18,6 +18,7 @@ from node.inference import InferEngine, ReferenceEngine
 from node.mempool import PoolLimits
 from node.models.loading import GraphLoader
 from node.models.storage.directory import DirectoryStorage
+from node.spec.chain import Chain
 from node.spec.crypto import private_address
 from node.spec.cvm.writer import ModelWriter
 from node.spec.seal import meets_target
@@ -55,9 +56,10 @@ def open_node(
     coinbase: bytes = MINER,
     engine: Callable[[GraphLoader], InferEngine] = ReferenceEngine,
     limits: PoolLimits | None = None,
+    chain: Chain = CHAIN,
 ) -> Node:
     loader = GraphLoader(DirectoryStorage(home / "models"))
-    return Node(CHAIN, home, loader, engine(loader), coinbase, verify_cycle, clock, limits)
+    return Node(chain, home, loader, engine(loader), coinbase, verify_cycle, clock, limits)
 
 
 def solve(header: Header) -> Header:
