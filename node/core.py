@@ -167,7 +167,7 @@ class Node:
     def _follow(self, change: HeadChange) -> None:
         """Bring index and mempool after the chain: what left it may come back."""
         head = self.head()
-        self.index.follow(head, self.state_at(head), (*change.adopted, *change.abandoned))
+        self.index.follow(head, self.state_at(head), change.blocks())
         for block in change.adopted:
             self.mempool.remove(t.hash() for t in block.transactions)
         for block in change.abandoned:

@@ -72,6 +72,11 @@ class HeadChange:
     adopted: Branch
     abandoned: Branch
 
+    def blocks(self) -> Iterator[Block]:
+        """All of them."""
+        yield from self.adopted
+        yield from self.abandoned
+
 
 @dataclass(frozen=True)
 class Imported:
