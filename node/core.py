@@ -13,6 +13,7 @@ from pathlib import Path
 
 from node.errors import StoreError, SubmissionReason, SubmissionRefused, TransactionRefused
 from node.execution import Executor
+from node.gas_price import GasPriceOracle
 from node.importing import HeadChange, Imported, Importer, Outcome
 from node.inference import Inference, InferEngine
 from node.mempool import Mempool, PoolLimits
@@ -65,8 +66,9 @@ class Node:
         self.chain = chain
         self.coinbase = coinbase
         self.loader = loader
-        self.minimum_gas_price_wei = (limits or PoolLimits()).minimum_gas_price_wei
         self.store = ChainStore(home / "chain")
+        limits = limits or PoolLimits()
+        self.gas_price = GasPriceOracle(self.store, limits.minimum_gas_price_wei)
         self.inference = Inference(loader, engine)
         self.interpret = interpret
         self.index = ModelIndex(chain)

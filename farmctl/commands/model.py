@@ -22,6 +22,7 @@ from rich.table import Table
 from drivers import worker
 from drivers.base import Capability
 from drivers.errors import DriverError, NotSupported
+from farmctl.commands import find_group
 from farmctl.errors import BadRequest, NotFound, StoreError
 from node.lowering import encode_heads, lower
 from node.models.storage import PARAMETERS, SYMBOL
@@ -131,12 +132,13 @@ def verify(
 
 
 def register(app: typer.Typer) -> None:
-    model = typer.Typer(help="Integer models: convert, inspect, run, verify.", no_args_is_help=True)
+    model = find_group(
+        app, "model", "Integer models: convert, inspect, run, verify, compare, rank."
+    )
     model.command("convert")(convert)
     model.command("inspect")(inspect)
     model.command("run")(run_input)
     model.command("verify")(verify)
-    app.add_typer(model, name="model")
 
 
 @contextmanager

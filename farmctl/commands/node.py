@@ -12,6 +12,7 @@ import typer
 from rich.console import Console
 from rich.table import Column, Table
 
+from farmctl.commands import find_group
 from farmctl.config import load
 from farmctl.errors import Unavailable
 
@@ -31,8 +32,8 @@ def run() -> None:
 def status() -> None:
     """Show height, difficulty, coinbase and what waits."""
     url = load().node_url
-    block, coinbase = _ask(url, ("eth_getBlockByNumber", "latest", False), ("eth_coinbase",))
-    balance, pending, mining = _ask(
+    block, coinbase = ask(url, ("eth_getBlockByNumber", "latest", False), ("eth_coinbase",))
+    balance, pending, mining = ask(
         url, ("eth_getBalance", coinbase), ("txpool_status",), ("eth_mining",)
     )
     table = Table(show_header=False, box=None)
@@ -49,7 +50,7 @@ def status() -> None:
 def balances() -> None:
     """Show what the pool owes each miner, and the blocks that miners found."""
     url = load().node_url
-    owed, found = _ask(url, ("stratum_balances",), ("stratum_blocks",))
+    owed, found = ask(url, ("stratum_balances",), ("stratum_blocks",))
     miners = Table("account", *(Column(n, justify="right") for n in ("due", "paid")), box=None)
     for row in owed:
         miners.add_row(row["address"], _coins(row["due"]), _coins(row["paid"]))
@@ -66,7 +67,7 @@ def _coins(wei: str) -> str:
     return f"{Decimal(int(wei, 16)) / WEI:f}"
 
 
-def _ask(url: str, *calls: tuple[Any, ...]) -> list[Any]:
+def ask(url: str, *calls: tuple[Any, ...]) -> list[Any]:
     """The results of a batch; raises `Unavailable` where the node does not answer."""
     batch = [
         {"jsonrpc": "2.0", "id": i, "method": name, "params": params}
@@ -80,8 +81,7 @@ def _ask(url: str, *calls: tuple[Any, ...]) -> list[Any]:
 
 
 def register(app: typer.Typer) -> None:
-    group = typer.Typer(help="The embedded full node.", no_args_is_help=True)
+    group = find_group(app, "node", "The embedded full node.")
     group.command("run")(run)
     group.command("status")(status)
     group.command("balances")(balances)
-    app.add_typer(group, name="node")

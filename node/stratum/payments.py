@@ -54,7 +54,7 @@ class Payments:
 
     def _pay(self) -> None:
         head = self.node.state_at(self.node.head())
-        price = self.node.minimum_gas_price_wei
+        price = self.node.gas_price.suggest()
         purse, nonce = head.get_balance(self.node.coinbase), head.get_nonce(self.node.coinbase)
         due = sorted(read_balances(self.node.store).items(), key=lambda b: b[1].due, reverse=True)
         batch = []

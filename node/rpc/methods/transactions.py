@@ -56,11 +56,6 @@ def get_transaction_receipt(node: Node, transaction_hash: Any) -> Json | None:
     return receipt_view(node.chain, block, node.store.receipts(block.hash()), index)
 
 
-def gas_price(node: Node) -> str:
-    """The price at which a transaction is taken while blocks have room."""
-    return quantity(node.minimum_gas_price_wei)
-
-
 def pool_status(node: Node) -> Json:
     return {"pending": quantity(len(node.mempool)), "queued": "0x0"}
 
@@ -83,6 +78,5 @@ METHODS = {
     "eth_getTransactionByBlockNumberAndIndex": get_by_block_number,
     "eth_getTransactionByBlockHashAndIndex": get_by_block_hash,
     "eth_getTransactionReceipt": get_transaction_receipt,
-    "eth_gasPrice": gas_price,
     "txpool_status": pool_status,
 }
