@@ -29,6 +29,7 @@ from farmctl.sections import (
     StoreSection,
 )
 from node.models.storage.settings import StorageSettings
+from node.rpc.settings import RpcSettings
 from node.stratum.settings import StratumSettings
 
 PREFIX = "FARMCTL_"
@@ -51,6 +52,7 @@ class Config:
     market: MarketSection = field(default_factory=MarketSection)
     planner: PlannerSection = field(default_factory=PlannerSection)
     store: StoreSection = field(default_factory=StoreSection)
+    rpc: RpcSettings = field(default_factory=RpcSettings)
     storage: StorageSettings = field(default_factory=StorageSettings)
     stratum: StratumSettings = field(default_factory=StratumSettings)
     pools: tuple[PoolSection, ...] = ()
@@ -100,6 +102,7 @@ SECTIONS: dict[str, type[Any]] = {
     "market": MarketSection,
     "planner": PlannerSection,
     "store": StoreSection,
+    "rpc": RpcSettings,
     "storage": StorageSettings,
     "stratum": StratumSettings,
 }
@@ -235,7 +238,11 @@ def _check(config: Config) -> None:
     for section in (config.bus, config.node, config.api):
         if not 0 < section.port < 65536:
             raise ConfigError(f"port {section.port} is out of range 1 … 65535")
-    for name, settings in (("storage", config.storage), ("stratum", config.stratum)):
+    for name, settings in (
+        ("rpc", config.rpc),
+        ("storage", config.storage),
+        ("stratum", config.stratum),
+    ):
         try:
             settings.check()
         except ValueError as error:

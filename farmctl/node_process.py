@@ -126,6 +126,7 @@ class NodeProcess:
             node.port,
             self._announce,
             _interpret(self._config),
+            self._config.rpc,
         )
 
     def _find_pools(self) -> Pools | None:

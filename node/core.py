@@ -22,6 +22,7 @@ from node.models.loading import GraphLoader
 from node.overlay import Overlay
 from node.production import Producer
 from node.rpc.filters import Filters
+from node.rpc.settings import RpcSettings
 from node.spec.chain import Chain
 from node.spec.errors import InvalidBlock
 from node.spec.seal import CycleVerifier
@@ -62,6 +63,7 @@ class Node:
         clock: Callable[[], float] = time.time,
         limits: PoolLimits | None = None,
         interpret: Interpret = fast.interpret,
+        rpc: RpcSettings | None = None,
     ) -> None:
         self.chain = chain
         self.coinbase = coinbase
@@ -81,7 +83,8 @@ class Node:
         self.producer = Producer(executor, self.mempool, coinbase, clock)
         self.desk = WorkDesk(chain, verify_cycle)
         self.hashrates = Hashrates()
-        self.filters = Filters()
+        self.rpc = rpc or RpcSettings()
+        self.filters = Filters(self.rpc.max_filters, self.rpc.filter_seconds)
         self.blocked = ""
         self._listeners: list[Callable[[], None]] = []
         self._building = threading.Lock()

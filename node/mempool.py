@@ -7,6 +7,7 @@ longer possible. One whose inference cannot be computed now stays.
 from __future__ import annotations
 
 import heapq
+import itertools
 import threading
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -74,6 +75,24 @@ class Mempool:
     def sender(self, transaction_hash: bytes) -> bytes | None:
         waiting = self._by_hash.get(transaction_hash)
         return waiting.sender if waiting else None
+
+    @property
+    def arrivals(self) -> int:
+        """How many transactions ever came."""
+        return self._arrivals
+
+    def since(self, arrival: int) -> tuple[int, list[Transaction]]:
+        """How many ever came, and those of them after number ``arrival`` that still wait."""
+        with self._lock:
+            latest = itertools.takewhile(
+                lambda w: w.arrival > arrival, reversed(self._by_hash.values())
+            )
+            return self._arrivals, [w.transaction for w in latest][::-1]
+
+    def all(self) -> list[Waiting]:
+        """Every transaction that waits, as they came."""
+        with self._lock:
+            return list(self._by_hash.values())
 
     def add(
         self, transaction: Transaction, accounts: Accounts, gas_limit: int, height: int

@@ -15,6 +15,7 @@ from node.importing import Imported
 from node.inference import InferEngine
 from node.models.loading import GraphLoader
 from node.rpc.server import RpcServer
+from node.rpc.settings import RpcSettings
 from node.spec.chain import Chain
 from node.spec.seal import CycleVerifier, is_cycle
 from node.spec.types import Block
@@ -48,8 +49,11 @@ class NodeService:
         rpc_port: int = 8545,
         on_work: Callable[[WorkPackage], None] = lambda package: None,
         interpret: Interpret = fast.interpret,
+        rpc: RpcSettings | None = None,
     ) -> None:
-        self.node = Node(chain, home, loader, engine, coinbase, verify_cycle, interpret=interpret)
+        self.node = Node(
+            chain, home, loader, engine, coinbase, verify_cycle, interpret=interpret, rpc=rpc
+        )
         self._rpc = RpcServer(self.node, rpc_host, rpc_port)
         self._on_work = on_work
         self._changed = asyncio.Event()

@@ -1,8 +1,9 @@
-"""Queries over logs, and the filters that clients left open."""
+"""The filters that clients left open: bounded in number, closed when nobody asks for them."""
 
 from __future__ import annotations
 
 import itertools
+import secrets
 import threading
 import time
 from collections import OrderedDict
@@ -10,64 +11,52 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from node.spec.bloom import may_contain
-from node.spec.types import Log
-
-MAX_FILTERS = 256
-IDLE_SECONDS = 300.0
-
-
-@dataclass(frozen=True)
-class LogQuery:
-    """Any of ``addresses`` (none given: all) and, by position, any of the topics."""
-
-    addresses: frozenset[bytes] = frozenset()
-    topics: tuple[frozenset[bytes], ...] = ()
-
-    def matches(self, log: Log) -> bool:
-        if self.addresses and log.address not in self.addresses:
-            return False
-        if len(self.topics) > len(log.topics):
-            return False
-        return all(not w or t in w for w, t in zip(self.topics, log.topics, strict=False))
-
-    def may_match(self, bloom: bytes) -> bool:
-        """False only where no log under this bloom can match."""
-        groups = [g for g in (self.addresses, *self.topics) if g]
-        return all(any(may_contain(bloom, entry) for entry in group) for group in groups)
+from node.rpc.queries import LogQuery
 
 
 class FilterKind(StrEnum):
     BLOCKS = "blocks"
     LOGS = "logs"
+    PENDING = "pending"
 
 
 @dataclass
 class Filter:
-    kind: FilterKind
-    first_block: int
-    query: LogQuery = field(default_factory=LogQuery)
-    next_block: int = -1
-    used: float = 0.0
+    """``seen`` is the block, ``arrival`` the place in the mempool, up to which it was told."""
 
-    def __post_init__(self) -> None:
-        if self.next_block < 0:
-            self.next_block = self.first_block
+    kind: FilterKind
+    seen: bytes = b""
+    arrival: int = 0
+    query: LogQuery = field(default_factory=LogQuery)
+    first_block: int = 0
+    last_block: int | None = None
+    """Of logs: the bounds that the client named."""
+    used: float = 0.0
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    """Held while it is asked, so that nothing is told twice."""
+
+    def spans(self, number: int) -> bool:
+        return self.first_block <= number and (self.last_block is None or number <= self.last_block)
 
 
 class Filters:
     """The open filters, oldest use first; the oldest goes where there are too many."""
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, most: int, idle_seconds: float, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._most = most
+        self._idle_seconds = idle_seconds
         self._clock = clock
         self._open: OrderedDict[int, Filter] = OrderedDict()
-        self._numbers = itertools.count(1)
+        # After a restart a client must not be taken for the owner of another's filter.
+        self._numbers = itertools.count(secrets.randbits(63))
         self._lock = threading.Lock()
 
     def open(self, new: Filter) -> int:
         with self._lock:
             self._expire()
-            if len(self._open) >= MAX_FILTERS:
+            if len(self._open) >= self._most:
                 self._open.popitem(last=False)
             number = next(self._numbers)
             new.used = self._clock()
@@ -88,6 +77,6 @@ class Filters:
             return self._open.pop(number, None) is not None
 
     def _expire(self) -> None:
-        limit = self._clock() - IDLE_SECONDS
+        limit = self._clock() - self._idle_seconds
         while self._open and next(iter(self._open.values())).used < limit:
             self._open.popitem(last=False)

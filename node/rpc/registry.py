@@ -10,13 +10,41 @@ import importlib
 import inspect
 import pkgutil
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import Any, TypeVar
 
 from node.rpc import methods
 from node.rpc.errors import InvalidParams
 
-Method = Callable[..., Any]
+Function = TypeVar("Function", bound=Callable[..., Any])
+_heavy: set[Callable[..., Any]] = set()
+
+
+@dataclass(frozen=True)
+class Method:
+    """A function and how many parameters it takes behind the node."""
+
+    function: Callable[..., Any]
+    least: int
+    most: int
+    is_heavy: bool
+
+    def call(self, node: Any, params: list[Any]) -> Any:
+        """Wrong parameters in number are `InvalidParams`; empty ones at the end are none."""
+        given = list(params)
+        while len(given) > self.most and given[-1] is None:
+            given.pop()
+        if not self.least <= len(given) <= self.most:
+            wanted = f"{self.least} to {self.most}" if self.least < self.most else f"{self.most}"
+            raise InvalidParams(f"expected {wanted} parameters, not {len(given)}")
+        return self.function(node, *given)
+
+
+def heavy(function: Function) -> Function:
+    """Mark a function that may take long: it has threads apart, so that others need not wait."""
+    _heavy.add(function)
+    return function
 
 
 @cache
@@ -27,15 +55,12 @@ def find_methods() -> Mapping[str, Method]:
         clash = found.keys() & table.keys()
         if clash:
             raise RuntimeError(f"two files define the method {clash.pop()}")
-        found.update(table)
+        found.update({name: _describe(function) for name, function in table.items()})
     aliases = {f"ctxc_{n[4:]}": m for n, m in found.items() if n.startswith("eth_")}
     return {**aliases, **found}
 
 
-def call_method(method: Method, node: Any, params: list[Any]) -> Any:
-    """Bind and call; wrong parameters in number are `InvalidParams`."""
-    try:
-        inspect.signature(method).bind(node, *params)
-    except TypeError as error:
-        raise InvalidParams(f"wrong parameters: {error}") from error
-    return method(node, *params)
+def _describe(function: Callable[..., Any]) -> Method:
+    params = list(inspect.signature(function).parameters.values())[1:]
+    least = sum(p.default is inspect.Parameter.empty for p in params)
+    return Method(function, least, len(params), function in _heavy)

@@ -16,6 +16,19 @@ Json = dict[str, Any]
 
 def header_view(header: Header, total_difficulty: int | None) -> Json:
     return {
+        **common_header_view(header),
+        "totalDifficulty": None if total_difficulty is None else quantity(total_difficulty),
+        "solution": list(header.solution),
+        "quota": quantity(header.quota),
+        "quotaUsed": quantity(header.quota_used),
+        "supply": quantity(header.supply),
+    }
+
+
+def common_header_view(header: Header) -> Json:
+    """The fields that every chain of this kind has, and no other: some clients know by them that
+    a notification is of a header."""
+    return {
         "number": quantity(header.number),
         "hash": hexbytes(header.hash()),
         "parentHash": hexbytes(header.parent_hash),
@@ -28,15 +41,10 @@ def header_view(header: Header, total_difficulty: int | None) -> Json:
         "receiptsRoot": hexbytes(header.receipts_root),
         "miner": hexbytes(header.coinbase),
         "difficulty": quantity(header.difficulty),
-        "totalDifficulty": None if total_difficulty is None else quantity(total_difficulty),
         "extraData": hexbytes(header.extra),
         "gasLimit": quantity(header.gas_limit),
         "gasUsed": quantity(header.gas_used),
         "timestamp": quantity(header.timestamp),
-        "solution": list(header.solution),
-        "quota": quantity(header.quota),
-        "quotaUsed": quantity(header.quota_used),
-        "supply": quantity(header.supply),
     }
 
 
@@ -59,6 +67,7 @@ def transaction_view(
     chain: Chain, transaction: Transaction, header: Header | None, index: int | None
 ) -> Json:
     """``header`` and ``index`` are None while it is pending."""
+    bound = transaction.chain_id
     return {
         "blockHash": hexbytes(header.hash()) if header else None,
         "blockNumber": quantity(header.number) if header else None,
@@ -72,6 +81,7 @@ def transaction_view(
         "value": quantity(transaction.value),
         "input": hexbytes(transaction.data),
         "type": "0x0",
+        **({} if bound is None else {"chainId": quantity(bound)}),
         "v": quantity(transaction.v),
         "r": quantity(transaction.r),
         "s": quantity(transaction.s),
@@ -88,7 +98,8 @@ class PlacedLog:
     index: int
     log: Log
 
-    def view(self) -> Json:
+    def view(self, removed: bool = False) -> Json:
+        """``removed``: its block left the chain."""
         return {
             "address": hexbytes(self.log.address),
             "topics": [hexbytes(t) for t in self.log.topics],
@@ -98,7 +109,7 @@ class PlacedLog:
             "transactionHash": hexbytes(self.transaction_hash),
             "transactionIndex": quantity(self.transaction_index),
             "logIndex": quantity(self.index),
-            "removed": False,
+            "removed": removed,
         }
 
 

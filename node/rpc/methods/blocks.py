@@ -7,8 +7,11 @@ from typing import Any
 from node.core import Node
 from node.rpc.forms import parse_flag, parse_quantity, quantity
 from node.rpc.lookup import block_by_hash, find_block, find_header
-from node.rpc.views import Json, block_view, header_view
+from node.rpc.views import Json, block_view, header_view, receipt_view
 from node.spec.types import Block
+
+#: Of a block that is not sealed yet: what its seal would say.
+UNSEALED = {"hash": None, "nonce": None, "solution": None, "miner": None, "totalDifficulty": None}
 
 
 def block_number(node: Node) -> str:
@@ -16,11 +19,24 @@ def block_number(node: Node) -> str:
 
 
 def get_block_by_number(node: Node, where: Any, full: Any = False) -> Json | None:
-    return _show(node, find_block(node, where), parse_flag(full))
+    whole = parse_flag(full)
+    block = find_block(node, where)
+    if where != "pending" or block is None:
+        return _show(node, block, whole)
+    return {**block_view(node.chain, block, None, whole), **UNSEALED}
 
 
 def get_block_by_hash(node: Node, block_hash: Any, full: Any = False) -> Json | None:
     return _show(node, block_by_hash(node, block_hash), parse_flag(full))
+
+
+def get_header_by_number(node: Node, where: Any) -> Json | None:
+    header = find_header(node, where)
+    return header_view(header, node.store.total_difficulty(header.hash())) if header else None
+
+
+def get_header_by_hash(node: Node, block_hash: Any) -> Json | None:
+    return get_header_by_number(node, {"blockHash": block_hash})
 
 
 def count_by_number(node: Node, where: Any) -> str | None:
@@ -49,12 +65,14 @@ def get_uncle_by_hash(node: Node, block_hash: Any, index: Any) -> Json | None:
     return _uncle(block_by_hash(node, block_hash), parse_quantity(index, "index"))
 
 
-def get_raw_block(node: Node, where: Any) -> str | None:
-    """The block's RLP, in hex without 0x. A plain number is taken too."""
-    place = hex(where) if isinstance(where, int) else where
-    header = find_header(node, place)
+def get_block_receipts(node: Node, where: Any) -> list[Json] | None:
+    """Of every transaction of a block, named by number, tag or hash."""
+    header = find_header(node, where)
     block = node.store.block(header.hash()) if header else None
-    return block.encode().hex() if block else None
+    if block is None:
+        return None
+    receipts = node.store.receipts(block.hash())
+    return [receipt_view(node.chain, block, receipts, i) for i in range(len(receipts))]
 
 
 def _show(node: Node, block: Block | None, full: bool) -> Json | None:
@@ -79,11 +97,13 @@ METHODS = {
     "eth_blockNumber": block_number,
     "eth_getBlockByNumber": get_block_by_number,
     "eth_getBlockByHash": get_block_by_hash,
+    "eth_getHeaderByNumber": get_header_by_number,
+    "eth_getHeaderByHash": get_header_by_hash,
     "eth_getBlockTransactionCountByNumber": count_by_number,
     "eth_getBlockTransactionCountByHash": count_by_hash,
     "eth_getUncleCountByBlockNumber": count_uncles_by_number,
     "eth_getUncleCountByBlockHash": count_uncles_by_hash,
     "eth_getUncleByBlockNumberAndIndex": get_uncle_by_number,
     "eth_getUncleByBlockHashAndIndex": get_uncle_by_hash,
-    "debug_getRawBlock": get_raw_block,
+    "eth_getBlockReceipts": get_block_receipts,
 }

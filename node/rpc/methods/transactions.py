@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from node.core import Node
-from node.errors import RefusalReason, TransactionRefused
+from node.errors import TransactionRefused
 from node.rpc.errors import InvalidParams, ServerError
-from node.rpc.forms import hexbytes, parse_bytes, parse_hash, parse_quantity, quantity
+from node.rpc.forms import hexbytes, parse_bytes, parse_hash, parse_quantity
 from node.rpc.lookup import block_by_hash, find_block
 from node.rpc.views import Json, receipt_view, transaction_view
 from node.spec.rlp import RlpError
@@ -25,8 +25,6 @@ def send_raw_transaction(node: Node, raw: Any) -> str:
     try:
         node.send(transaction)
     except TransactionRefused as error:
-        if error.reason is RefusalReason.ALREADY_KNOWN:
-            return hexbytes(transaction.hash())
         raise ServerError(str(error), {"reason": error.reason}) from error
     return hexbytes(transaction.hash())
 
@@ -56,8 +54,10 @@ def get_transaction_receipt(node: Node, transaction_hash: Any) -> Json | None:
     return receipt_view(node.chain, block, node.store.receipts(block.hash()), index)
 
 
-def pool_status(node: Node) -> Json:
-    return {"pending": quantity(len(node.mempool)), "queued": "0x0"}
+def find_transaction(node: Node, key: bytes) -> Transaction | None:
+    """In a block, or waiting for one."""
+    found = _find(node, key)
+    return found[0].transactions[found[1]] if found else node.mempool.get(key)
 
 
 def _find(node: Node, key: bytes) -> tuple[Block, int] | None:
@@ -78,5 +78,4 @@ METHODS = {
     "eth_getTransactionByBlockNumberAndIndex": get_by_block_number,
     "eth_getTransactionByBlockHashAndIndex": get_by_block_hash,
     "eth_getTransactionReceipt": get_transaction_receipt,
-    "txpool_status": pool_status,
 }

@@ -2,26 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import sys
-from collections.abc import AsyncIterator, Callable
-from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 from eth_account import Account
-from web3 import HTTPProvider, Web3
+from web3 import Web3
 from web3.exceptions import ContractLogicError, TransactionNotFound, Web3RPCError
 
-from farmctl.node_link import verify_cycle
-from node.inference import ReferenceEngine
-from node.models.loading import GraphLoader
-from node.models.storage.directory import DirectoryStorage
-from node.rpc.server import MAX_BATCH, MAX_BODY_BYTES
-from node.service import NodeService
-from tests.node.workshop import CHAIN, COIN, MINER, POOR, RICH, RICH_KEY, solve
+from node.rpc.settings import RpcSettings
+from tests.node.rpc.running import Running
+from tests.node.workshop import CHAIN, COIN, POOR, RICH, RICH_KEY
 
 TOPIC = "0x" + Web3.keccak(text="Stored(uint256)").hex()
 #: Four bytes of input: return slot 0. More: store the word after them, and log Stored(word).
@@ -57,50 +50,6 @@ ABI = [
         "inputs": [{"name": "word", "type": "uint256", "indexed": False}],
     },
 ]
-
-
-class Running:
-    """A service on a free port, with a miner at hand."""
-
-    def __init__(self, service: NodeService) -> None:
-        self.service = service
-        self.url = f"http://127.0.0.1:{service.rpc_port}"
-        self.web3 = Web3(HTTPProvider(self.url))
-
-    async def ask(self, work: Callable[[], Any]) -> Any:
-        """A blocking call of the client, off the service's loop."""
-        return await asyncio.to_thread(work)
-
-    async def mine(self) -> None:
-        """Take the newest work by getWork, solve it, hand it in by submitWork."""
-        await asyncio.to_thread(self.service.node.refresh_work)
-        header = solve(self.service.node.desk.current().block.header)
-        edges = b"".join(e.to_bytes(4, "big") for e in header.solution)
-        assert await self.rpc(
-            "eth_submitWork",
-            "0x" + header.nonce.hex(),
-            "0x" + header.seal_hash().hex(),
-            "0x" + edges.hex(),
-        )
-
-    async def post(self, content: bytes) -> Any:
-        async with httpx.AsyncClient() as client:
-            return (await client.post(self.url, content=content)).json()
-
-    async def rpc(self, method: str, *params: Any) -> Any:
-        body = {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}
-        reply = await self.post(json.dumps(body).encode())
-        return reply.get("result", reply.get("error"))
-
-
-@pytest.fixture
-async def running(tmp_path: Path) -> AsyncIterator[Running]:
-    loader = GraphLoader(DirectoryStorage(tmp_path / "models"))
-    engine = ReferenceEngine(loader)
-    service = NodeService(CHAIN, tmp_path, loader, engine, MINER, verify_cycle, rpc_port=0)
-    await service.start()
-    yield Running(service)
-    await service.stop()
 
 
 async def test_web3_sends_value_deploys_calls_and_reads_logs(running: Running) -> None:
@@ -231,8 +180,8 @@ MALFORMED: list[tuple[bytes, int]] = [
     (b'{"id": 1, "method": "eth_getBlockByNumber", "params": ["now", false]}', -32602),
     (b'{"id": 1, "method": "eth_getBalance", "params": ["0x' + b"00" * 20 + b'", "0x99"]}', -32001),
     (b'{"id": 1, "method": "ctxc_submitWork", "params": ["0x00", "0x00", "0x00"]}', -32602),
-    (b" " * (MAX_BODY_BYTES + 1), -32600),
-    (b"[" + b",".join([b"1"] * (MAX_BATCH + 1)) + b"]", -32600),
+    (b" " * (RpcSettings.max_body_bytes + 1), -32600),
+    (b"[" + b",".join([b"1"] * (RpcSettings.max_batch + 1)) + b"]", -32600),
 ]
 
 
