@@ -1,28 +1,25 @@
-"""Bounded caches of loaded models: least recently used, or first in first out."""
+"""A cache of loaded models, bounded in bytes, with the policy that pays best (whitepaper 3.6)."""
 
 from __future__ import annotations
 
 import threading
-from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Generic, TypeVar
 
+from node.models.eviction import Policy, make_order
+
+__all__ = ["Cache", "CacheCounts", "Policy"]
+
 Value = TypeVar("Value")
-
-
-class Policy(StrEnum):
-    """Which entry makes way: the one not used for longest, or the oldest."""
-
-    LRU = "lru"
-    FIFO = "fifo"
 
 
 @dataclass(frozen=True)
 class CacheCounts:
     """What a cache did since it was made."""
 
+    policy: Policy
+    limit_bytes: int
     hits: int
     misses: int
     evictions: int
@@ -45,7 +42,8 @@ class Cache(Generic[Value]):
     def __init__(self, limit_bytes: int, policy: Policy = Policy.LRU) -> None:
         self.limit_bytes = limit_bytes
         self.policy = policy
-        self._entries: OrderedDict[bytes, tuple[Value, int]] = OrderedDict()
+        self._entries: dict[bytes, tuple[Value, int]] = {}
+        self._order = make_order(policy)
         self._used_bytes = 0
         self._hits = self._misses = self._evictions = 0
         self._lock = threading.Lock()
@@ -57,19 +55,19 @@ class Cache(Generic[Value]):
                 self._misses += 1
                 return None
             self._hits += 1
-            if self.policy is Policy.LRU:
-                self._entries.move_to_end(key)
+            self._order.hit(key)
             return found[0]
 
     def put(self, key: bytes, value: Value, size_bytes: int) -> None:
         with self._lock:
-            self._drop(key)
+            self._forget(key)
             if size_bytes > self.limit_bytes:
                 return
             while self._used_bytes + size_bytes > self.limit_bytes:
-                self._drop(next(iter(self._entries)))
+                self._used_bytes -= self._entries.pop(self._order.victim())[1]
                 self._evictions += 1
             self._entries[key] = (value, size_bytes)
+            self._order.add(key, size_bytes)
             self._used_bytes += size_bytes
 
     def find(self, key: bytes, load: Callable[[], tuple[Value, int]]) -> Value:
@@ -84,15 +82,22 @@ class Cache(Generic[Value]):
     def forget(self, key: bytes) -> None:
         """Drop an entry; one that is not here is dropped already."""
         with self._lock:
-            self._drop(key)
+            self._forget(key)
 
     def counts(self) -> CacheCounts:
         with self._lock:
             return CacheCounts(
-                self._hits, self._misses, self._evictions, len(self._entries), self._used_bytes
+                policy=self.policy,
+                limit_bytes=self.limit_bytes,
+                hits=self._hits,
+                misses=self._misses,
+                evictions=self._evictions,
+                entries=len(self._entries),
+                used_bytes=self._used_bytes,
             )
 
-    def _drop(self, key: bytes) -> None:
+    def _forget(self, key: bytes) -> None:
         found = self._entries.pop(key, None)
         if found is not None:
+            self._order.drop(key)
             self._used_bytes -= found[1]
