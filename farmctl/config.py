@@ -28,6 +28,7 @@ from farmctl.sections import (
     PlannerSection,
     StoreSection,
 )
+from node.models.eviction import Policy
 from node.models.storage.settings import StorageSettings
 from node.rpc.settings import RpcSettings
 from node.stratum.settings import StratumSettings
@@ -252,6 +253,9 @@ def _check(config: Config) -> None:
             pool.check()
         except ValueError as error:
             raise ConfigError(f"[[pools]] number {number}: {error}") from error
+    if config.node.cache_policy not in tuple(Policy) or config.node.cache_bytes < 0:
+        names = ", ".join(Policy)
+        raise ConfigError(f"[node] cache_policy is one of {names}, cache_bytes at least 0")
     if not 0 <= config.node.cross_check_ratio <= 1:
         raise ConfigError("[node] cross_check_ratio must be between 0 and 1")
 

@@ -297,6 +297,18 @@ class StratumStatus(Message):
     blocks: int
 
 
+class CacheStatus(Message):
+    """The node's cache of loaded models; counts are since its process began."""
+
+    policy: str
+    limit_bytes: int
+    used_bytes: int
+    entries: int
+    hits: int
+    misses: int
+    evictions: int
+
+
 class NodeStatus(Message):
     chain: str
     height: int
@@ -313,6 +325,8 @@ class NodeStatus(Message):
     """Why block production waits, e.g. no INFER worker; empty when it does not."""
     stratum: StratumStatus | None = None
     """None where no miners of others are served."""
+    model_cache: CacheStatus | None = None
+    """None from a node that keeps no models."""
 
 
 class ArtifactChunk(Message):

@@ -11,6 +11,7 @@ import logging
 import time
 import uuid
 from collections.abc import Coroutine, Mapping, Sequence
+from dataclasses import asdict
 from functools import lru_cache
 
 from drivers.base import CuckooJob
@@ -21,6 +22,7 @@ from farmctl.errors import BadRequest, BusError, FarmError
 from farmctl.messages import (
     CHUNK_BYTES,
     INFER_MISMATCH,
+    CacheStatus,
     FaultEvent,
     InferReply,
     InferRequest,
@@ -188,6 +190,7 @@ class NodeLink:
             balance_wei=str(state.balance_wei),
             blocked=state.blocked,
             stratum=stratum,
+            model_cache=CacheStatus(**asdict(self._loader.cache.counts())),
         )
 
     def _stratum_status(self) -> StratumStatus | None:

@@ -24,6 +24,7 @@ from node.chains import find_chain, find_mined
 from node.errors import NodeError
 from node.inference import CrossCheckedEngine, ReferenceEngine
 from node.key import load_key
+from node.models.eviction import Policy
 from node.models.loading import GraphLoader
 from node.models.storage.directory import DirectoryStorage
 from node.service import NodeService
@@ -48,7 +49,9 @@ class NodeProcess:
         self._chain = chain or _chain(config.node.chain)
         self._home = config.home / "node"
         self._loader = GraphLoader(
-            DirectoryStorage(config.home / "models", config.storage.limit_bytes)
+            DirectoryStorage(config.home / "models", config.storage.limit_bytes),
+            config.node.cache_bytes,
+            Policy(config.node.cache_policy),
         )
         self._engine = BusEngine(config.node.infer_timeout_seconds)
         self._loop: asyncio.AbstractEventLoop | None = None

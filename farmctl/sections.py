@@ -55,6 +55,10 @@ class NodeSection:
     """After this a worker is taken not to answer."""
     interpreter: str = "fast"
     """What runs contracts: `fast`, or the slow `readable` one that it is checked by."""
+    cache_bytes: int = 4 * 1024**3
+    """Most that loaded models may take in memory."""
+    cache_policy: str = "gdsf"
+    """Which model makes way: `lru`, `fifo`, `lfu`, `gdsf` or `s3-fifo`."""
 
 
 @dataclass(frozen=True)

@@ -87,7 +87,7 @@ class Views:
                 balance_wei="0",
                 blocked="the node does not answer",
             )
-        known = status.model_dump(exclude={"v", "time", "stratum"})
+        known = status.model_dump(exclude={"v", "time", "stratum", "model_cache"})
         age = max(0.0, now - status.time) if status.time else None
         return schemas.NodeView(running=True, head_age_seconds=age, **known)
 

@@ -10,7 +10,7 @@ from prometheus_client.registry import Collector
 
 from farmctl.api import schemas
 from farmctl.api.auth import Reader, find_farm
-from farmctl.messages import StratumStatus
+from farmctl.messages import CacheStatus, StratumStatus
 
 router = APIRouter(tags=["metrics"])
 
@@ -37,6 +37,8 @@ async def show_metrics(request: Request, caller: Reader) -> Response:
     status = farm.node_status()
     if status is not None and status.stratum is not None:
         registry.register(_Pool(status.stratum))
+    if status is not None and status.model_cache is not None:
+        registry.register(_ModelCache(status.model_cache))
     return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
 
 
@@ -104,3 +106,23 @@ class _Pool(Collector):
         for name in COUNTED:
             value = getattr(self._status, name)
             yield CounterMetricFamily(f"farm_pool_{name}", f"Of the pool: {name}.", value=value)
+
+
+class _ModelCache(Collector):
+    """The node's cache of loaded models."""
+
+    def __init__(self, status: CacheStatus) -> None:
+        self._status = status
+
+    def collect(self) -> Iterator[Metric]:
+        asked = CounterMetricFamily(
+            "farm_model_cache_requests", "Look-ups of models.", labels=["policy", "outcome"]
+        )
+        for outcome, count in (("hit", self._status.hits), ("miss", self._status.misses)):
+            asked.add_metric([self._status.policy, outcome], count)
+        yield asked
+        evictions = self._status.evictions
+        yield CounterMetricFamily("farm_model_cache_evictions", "Made way.", value=evictions)
+        for name in ("used_bytes", "limit_bytes", "entries"):
+            value = getattr(self._status, name)
+            yield GaugeMetricFamily(f"farm_model_cache_{name}", f"Cache: {name}.", value=value)
