@@ -3,7 +3,10 @@
 NodeError
 ├── StoreError              the chain's database cannot be read or written
 │   ├── StoreFull           the configured bound is reached
-│   └── WrongChain          the database belongs to another chain
+│   ├── WrongChain          the database belongs to another chain
+│   └── StoreDamaged        the database is not whole
+├── StatePruned             the state of that block is not kept any more
+├── BlockFileError          a file of blocks or of a state cannot be read, written or imported
 ├── TransactionRefused      the mempool does not take it (``reason`` says why)
 ├── SubmissionRefused       a miner's solution is not taken (``reason`` says why)
 ├── NoWork                  nothing to mine yet
@@ -30,6 +33,18 @@ class StoreFull(StoreError):
 
 class WrongChain(StoreError):
     """The database belongs to another chain; give this one a home of its own."""
+
+
+class StoreDamaged(StoreError):
+    """The database is not whole; its blocks can be saved."""
+
+
+class StatePruned(NodeError):
+    """The state of that block is not kept any more."""
+
+
+class BlockFileError(NodeError):
+    """A file of blocks or of a state cannot be read, written or imported."""
 
 
 class RefusalReason(StrEnum):

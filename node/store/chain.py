@@ -52,9 +52,13 @@ class ChainStore:
     """All methods are safe to call from several threads."""
 
     def __init__(
-        self, path: Path, map_bytes: int = MAP_BYTES, map_limit_bytes: int = MAP_LIMIT_BYTES
+        self,
+        path: Path,
+        map_bytes: int = MAP_BYTES,
+        map_limit_bytes: int = MAP_LIMIT_BYTES,
+        read_only: bool = False,
     ) -> None:
-        self._env = Environment(path, TABLES, map_bytes, map_limit_bytes)
+        self._env = Environment(path, TABLES, map_bytes, map_limit_bytes, read_only=read_only)
 
     def close(self) -> None:
         """After a reading that is going on; no writing may be."""

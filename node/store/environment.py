@@ -70,7 +70,10 @@ class Environment:
         map_bytes: int = MAP_BYTES,
         map_limit_bytes: int = MAP_LIMIT_BYTES,
         durable: bool = True,
+        read_only: bool = False,
     ) -> None:
+        if read_only and not (path / "data.mdb").exists():
+            raise StoreError(f"there is no chain in {path}; run a node first, or import one")
         path.mkdir(parents=True, exist_ok=True)
         self._limit = map_limit_bytes
         self._gate = threading.Lock()  # readers stand aside while the map changes,
@@ -83,9 +86,12 @@ class Environment:
                 metasync=False,
                 sync=durable,
                 mode=0o600,
+                readonly=read_only,
             )
             self._env.reader_check()  # of processes that were killed
-            self._tables = {name: self._env.open_db(name.encode()) for name in tables}
+            self._tables = {
+                name: self._env.open_db(name.encode(), create=not read_only) for name in tables
+            }
         except lmdb.Error as error:
             raise StoreError(f"cannot open the chain's database in {path}: {error}") from error
 
