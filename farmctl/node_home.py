@@ -35,12 +35,12 @@ def held(home: Path) -> Iterator[None]:
         yield
 
 
-def need_chain(name: str, section: str) -> Chain:
+def need_chain(name: str) -> Chain:
     """Raises `ConfigError` where no network has that name."""
     try:
         return find_chain(name)
     except KeyError as error:
-        raise ConfigError(f"{section} chain: {error.args[0]}") from error
+        raise ConfigError(f"[node] chain: {error.args[0]}") from error
 
 
 @contextmanager
@@ -48,10 +48,10 @@ def opened_node(config: Config) -> Iterator[Node]:
     """The node, held, without farm, miners or JSON-RPC; inferences are computed here, from the
     models that are on disk. Raises `FarmError`."""
     home = config.home / "node"
-    loader = GraphLoader(DirectoryStorage(config.home / "models", config.node.storage_bytes))
+    loader = GraphLoader(DirectoryStorage(config.home / "models", config.storage.limit_bytes))
     with held(home), _told():
         coinbase = private_address(load_key(home / "key"))
-        chain = need_chain(config.node.chain, "[node]")
+        chain = need_chain(config.node.chain)
         node = Node(chain, home, loader, ReferenceEngine(loader), coinbase, verify_cycle)
         try:
             yield node

@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import logging
 import signal
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from pathlib import Path
+from collections.abc import Callable
+from contextlib import suppress
 
 from farmctl.config import Config
-from farmctl.errors import BusError, ConfigError, FarmError, Unavailable
+from farmctl.errors import BusError, ConfigError, FarmError
 from farmctl.messages import Work
 from farmctl.mining.task import verify_proof
 from farmctl.nats_bus import NatsBus, connect
+from farmctl.node_home import held, need_chain
 from farmctl.node_link import BusEngine, NodeLink, verify_cycle
 from farmctl.pools.client import PoolClient
 from farmctl.pools.cortex import CortexClient
 from farmctl.pools.failover import Pools
 from farmctl.pools.grin import GrinClient
-from node.chains import find_chain, find_mined
+from node.chains import find_mined
 from node.errors import NodeError
 from node.inference import CrossCheckedEngine, ReferenceEngine
 from node.key import load_key
@@ -46,7 +45,7 @@ class NodeProcess:
 
     def __init__(self, config: Config, chain: Chain | None = None) -> None:
         self._config = config
-        self._chain = chain or _chain(config.node.chain)
+        self._chain = chain or need_chain(config.node.chain)
         self._home = config.home / "node"
         self._loader = GraphLoader(
             DirectoryStorage(config.home / "models", config.storage.limit_bytes),
@@ -65,7 +64,7 @@ class NodeProcess:
         self._loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
             self._loop.add_signal_handler(number, ending.set)
-        with _held(self._home / "lock"):
+        with held(self._home):
             try:
                 service = self._service()
             except NodeError as error:
@@ -190,27 +189,8 @@ def _interpret(config: Config) -> Interpret:
         raise ConfigError(f"[node] interpreter: {error} is none of {names}") from error
 
 
-def _chain(name: str) -> Chain:
-    try:
-        return find_chain(name)
-    except KeyError as error:
-        raise ConfigError(f"[node] chain: {error.args[0]}") from error
-
-
 def _mined(name: str) -> Chain | Coin:
     try:
         return find_mined(name)
     except KeyError as error:
         raise ConfigError(f"[[pools]] chain: {error.args[0]}") from error
-
-
-@contextmanager
-def _held(path: Path) -> Iterator[None]:
-    """Hold the home for this process alone; the kernel lets go when the process ends."""
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with path.open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise Unavailable(f"another node runs in {path.parent}; stop it first") from error
-        yield

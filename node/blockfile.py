@@ -161,12 +161,14 @@ def _exactly(file: BinaryIO, size: int) -> bytes:
 @contextmanager
 def opened(path: Path) -> Iterator[BinaryIO]:
     """The file's contents, unpacked by its name. Raises `BlockFileError`."""
-    try:
-        file = gzip.open(path) if path.suffix == ".gz" else path.open("rb")
-    except OSError as error:
-        raise BlockFileError(f"cannot read {path}: {error.strerror}") from error
-    with file:
-        yield cast("BinaryIO", file)
+    with ExitStack() as stack:
+        try:
+            file: BinaryIO = stack.enter_context(path.open("rb"))
+            if path.suffix == ".gz":
+                file = cast("BinaryIO", stack.enter_context(gzip.open(file)))
+        except OSError as error:
+            raise BlockFileError(f"cannot read {path}: {error.strerror}") from error
+        yield file
 
 
 @contextmanager

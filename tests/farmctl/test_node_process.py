@@ -257,7 +257,7 @@ async def test_devices_mine_at_the_pool_and_do_not_know_it(
     config: Config, bus_process: BusServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What a device asks of the node comes from the pool, and what it sends goes there."""
-    monkeypatch.setattr(node_process, "find_chain", lambda name: CHAIN)
+    monkeypatch.setattr(node_process, "find_mined", lambda name: CHAIN)
     async with running_desk(tmp_path / "pool") as desk:
         pool = PoolSection(url=f"stratum+tcp://127.0.0.1:{desk.pool.ports[0]}", user=ALICE)
         process, stop = NodeProcess(replace(config, pools=(pool,)), CHAIN), asyncio.Event()
