@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from node.errors import StoreError, SubmissionReason, SubmissionRefused, TransactionRefused
 from node.execution import Executor
@@ -33,6 +34,8 @@ from node.spec.vm.context import InferRuntimeError
 from node.spec.vm.frame import Interpret
 from node.store import ChainStore
 from node.work import Hashrates, WorkDesk, WorkPackage
+from node.worker.client import ImportWorker
+from node.worker.messages import Setup
 
 CLIENT_VERSION = "farmctl/0.1.0/python"
 
@@ -48,9 +51,24 @@ class NodeState:
     blocked: str
 
 
+class BlockImporter(Protocol):
+    """`Importer`, here or in a process of its own."""
+
+    def add(self, block: Block) -> Outcome: ...
+
+    def add_all(self, blocks: Sequence[Block]) -> Imported: ...
+
+    def retry(self) -> int: ...
+
+    @property
+    def stalled(self) -> int: ...
+
+    def close(self) -> None: ...
+
+
 class Node:
     """``engine`` computes inferences, ``verify_cycle`` checks Cuckaroo cycles, ``interpret`` runs
-    contracts."""
+    contracts; blocks are imported in a process of their own where ``apart`` is set."""
 
     def __init__(
         self,
@@ -64,6 +82,7 @@ class Node:
         limits: PoolLimits | None = None,
         interpret: Interpret = fast.interpret,
         rpc: RpcSettings | None = None,
+        apart: bool = False,
     ) -> None:
         self.chain = chain
         self.coinbase = coinbase
@@ -79,7 +98,10 @@ class Node:
         head = self.head()
         self.index.build(head, lambda: self.state_at(head), self.store.meta_addresses())
         self.mempool = Mempool(chain, limits)
-        self.importer = Importer(chain, self.store, executor, clock, self._follow)
+        self.importer: BlockImporter = Importer(chain, self.store, executor, clock, self._follow)
+        if apart:
+            setup = Setup(home / "chain", chain, verify_cycle, interpret)
+            self.importer = ImportWorker(setup, self.store, self.inference, clock, self._follow)
         self.producer = Producer(executor, self.mempool, coinbase, clock)
         self.desk = WorkDesk(chain, verify_cycle)
         self.hashrates = Hashrates()
@@ -91,6 +113,7 @@ class Node:
         self._restore_pending()
 
     def close(self) -> None:
+        self.importer.close()
         self.store.close()
 
     def on_change(self, listener: Callable[[], None]) -> None:

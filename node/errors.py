@@ -3,6 +3,7 @@
 NodeError
 ├── StoreError              the chain's database cannot be read or written
 │   ├── StoreFull           the configured bound is reached
+│   ├── ImportLost          the import process ended before a block was in
 │   ├── WrongChain          the database belongs to another chain
 │   └── StoreDamaged        the database is not whole
 ├── StatePruned             the state of that block is not kept any more
@@ -29,6 +30,10 @@ class StoreError(NodeError):
 
 class StoreFull(StoreError):
     """The database has reached its bound; raise it."""
+
+
+class ImportLost(StoreError):
+    """The import process ended before a block was in; the block may be sent again."""
 
 
 class WrongChain(StoreError):

@@ -7,17 +7,18 @@ from collections.abc import Sequence
 from node.inference import CountedInference
 from node.models.index import ModelIndex
 from node.overlay import Overlay
-from node.spec.block import apply_block
+from node.spec.block import apply_block, quota_to_import
 from node.spec.chain import Chain
-from node.spec.errors import InvalidHeader, Reason
+from node.spec.errors import InvalidHeader, InvalidTransaction, Reason
 from node.spec.genesis import genesis_block
 from node.spec.header import UNCLE_GENERATIONS, verify_header, verify_uncles
 from node.spec.meta import is_input, is_model
 from node.spec.seal import CycleVerifier, is_sealed
 from node.spec.state import State
+from node.spec.transition import BlockTransition, block_context
 from node.spec.types import Block, Header, Receipt
 from node.spec.vm import fast
-from node.spec.vm.context import Infer
+from node.spec.vm.context import Infer, InferRuntimeError
 from node.spec.vm.frame import Interpret
 from node.store import ChainStore, Executed
 
@@ -101,6 +102,25 @@ class Executor:
         total = (self.store.total_difficulty(parent.hash()) or 0) + block.header.difficulty
         metas = find_metas(block, receipts, state)
         return Executed(block, tuple(receipts), total, overlay.nodes, infer.calls, metas)
+
+    def explore(self, block: Block) -> None:
+        """Execute what can be of a block that waits for inference, for the sake of what else it
+        asks for; nothing comes of it."""
+        parent = self.store.header(block.header.parent_hash)
+        if parent is None:
+            return
+        state = State(Overlay(self.store), parent.state_root)
+        context = block_context(self.chain, block.header, Ancestry(self.store, parent))
+        quota = max(0, quota_to_import(block.header))
+        transition = BlockTransition(context, state, self.infer, quota, self.interpret)
+        for transaction in block.transactions:
+            try:
+                transition.apply(transaction)
+            except InferRuntimeError:
+                # The sender's next may ask for something as well.
+                state.set_nonce(transaction.sender(self.chain), transaction.nonce + 1)
+            except InvalidTransaction:
+                continue
 
     def verify_uncles(self, block: Block) -> None:
         """Raises `InvalidBlock`."""

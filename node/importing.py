@@ -113,6 +113,7 @@ class Importer:
         """Take a block in. Raises `InvalidBlock`, `InferRuntimeError` or `StoreError`; the
         chain is then as it was."""
         with self.lock:
+            self._stalled.drop(block.hash())
             outcome = self._add(block)
             if outcome in (Outcome.HEAD, Outcome.SIDE):
                 self._adopt_orphans(block)
@@ -128,6 +129,9 @@ class Importer:
             except (InvalidBlock, InferRuntimeError) as failure:
                 return Imported(tuple(outcomes), failure)
         return Imported(tuple(outcomes))
+
+    def close(self) -> None:
+        """Nothing is held."""
 
     @property
     def stalled(self) -> int:
@@ -236,31 +240,32 @@ class Importer:
         if executed.total_difficulty <= (self._store.total_difficulty(head.hash()) or 0):
             self._store.add(executed)
             return Outcome.SIDE
-        adopted, abandoned = self._compare(executed.block.header, head)
-        self._store.add(executed, adopted, abandoned)
-        self.on_head(HeadChange(Branch(self._store, adopted), Branch(self._store, abandoned)))
+        change = compare_heads(self._store, executed.block.header, head)
+        self._store.add(executed, change.adopted.hashes, change.abandoned.hashes)
+        self.on_head(change)
         return Outcome.HEAD
 
-    def _compare(self, new: Header, head: Header) -> tuple[list[bytes], list[bytes]]:
-        """Hashes (ascending) of the blocks to adopt and to abandon for ``new``, not yet stored,
-        to be the head."""
-        adopted, abandoned = [new.hash()], []
-        left, right = new.parent_hash, head.hash()
-        while left != right:
-            ours, theirs = self._header(left), self._header(right)
-            if ours.number >= theirs.number:
-                adopted.append(left)
-                left = ours.parent_hash
-            if theirs.number >= ours.number:
-                abandoned.append(right)
-                right = theirs.parent_hash
-        return adopted[::-1], abandoned[::-1]
 
-    def _header(self, block_hash: bytes) -> Header:
-        header = self._store.header(block_hash)
-        if header is None:
-            raise _missing(block_hash)
-        return header
+def compare_heads(store: ChainStore, new: Header, head: Header) -> HeadChange:
+    """What leads from ``head`` to ``new``, which need not be stored itself."""
+    adopted, abandoned = [new.hash()], list[bytes]()
+    left, right = new.parent_hash, head.hash()
+    while left != right:
+        ours, theirs = _need_header(store, left), _need_header(store, right)
+        if ours.number >= theirs.number:
+            adopted.append(left)
+            left = ours.parent_hash
+        if theirs.number >= ours.number:
+            abandoned.append(right)
+            right = theirs.parent_hash
+    return HeadChange(Branch(store, adopted[::-1]), Branch(store, abandoned[::-1]))
+
+
+def _need_header(store: ChainStore, block_hash: bytes) -> Header:
+    header = store.header(block_hash)
+    if header is None:
+        raise _missing(block_hash)
+    return header
 
 
 def need_block(store: ChainStore, block_hash: bytes) -> Block:

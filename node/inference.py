@@ -147,9 +147,7 @@ class Inference:
             raise InferRuntimeError(f"input {infohash.hex()}: {error}") from error
 
     def run(self, model: bytes, data: bytes, raw_size: int) -> bytes:
-        key = (model, keccak(data))
-        with self._lock:
-            known = self._results.get(key)
+        known = self.known(model, data)
         if known is not None:
             return known
         try:
@@ -160,8 +158,14 @@ class Inference:
             # The network's node turns each failure of a run into its runtime error.
             raise KernelFault(str(error)) from error
         if len(result) <= RESULT_BYTES:
-            self._keep(key, result)
+            self._keep((model, keccak(data)), result)
         return result
+
+    def known(self, model: bytes, data: bytes) -> bytes | None:
+        """A result that was computed before and is still kept."""
+        key = (model, keccak(data))
+        with self._lock:
+            return self._results.get(key)
 
     def _keep(self, key: tuple[bytes, bytes], result: bytes) -> None:
         with self._lock:

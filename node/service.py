@@ -1,5 +1,5 @@
-"""The node at work: JSON-RPC, block templates, blocks whose time comes. One event loop; whatever
-computes or writes runs in threads."""
+"""The node at work: JSON-RPC, block templates, blocks whose time comes. One event loop; blocks are
+executed in a process of their own, and whatever else computes or writes runs in threads."""
 
 from __future__ import annotations
 
@@ -50,16 +50,26 @@ class NodeService:
         on_work: Callable[[WorkPackage], None] = lambda package: None,
         interpret: Interpret = fast.interpret,
         rpc: RpcSettings | None = None,
+        apart: bool = True,
     ) -> None:
         self.node = Node(
-            chain, home, loader, engine, coinbase, verify_cycle, interpret=interpret, rpc=rpc
+            chain,
+            home,
+            loader,
+            engine,
+            coinbase,
+            verify_cycle,
+            interpret=interpret,
+            rpc=rpc,
+            apart=apart,
         )
         self._rpc = RpcServer(self.node, rpc_host, rpc_port)
         self._on_work = on_work
         self._changed = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
-        # Blocks go in one by one, and building one must not wait for an import.
-        self._writer = ThreadPoolExecutor(1, "import")
+        # A solution and the building of a block must not wait for blocks of others.
+        self._sealed = ThreadPoolExecutor(1, "sealed")
+        self._foreign = ThreadPoolExecutor(2, "foreign")
         self._builder = ThreadPoolExecutor(1, "build")
 
     @property
@@ -82,7 +92,7 @@ class NodeService:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._rpc.stop()
-        for pool in (self._builder, self._writer):
+        for pool in (self._builder, self._foreign, self._sealed):
             await asyncio.to_thread(pool.shutdown, cancel_futures=True)
         self.node.close()
 
@@ -91,15 +101,15 @@ class NodeService:
 
     async def submit(self, seal_hash: bytes, nonce: int, edges: tuple[int, ...]) -> Block:
         """Judge and import a miner's solution; raises `SubmissionRefused`."""
-        return await self._in(self._writer, lambda: self.node.submit(seal_hash, nonce, edges))
+        return await self._in(self._sealed, lambda: self.node.submit(seal_hash, nonce, edges))
 
     async def import_sealed(self, block: Block) -> None:
         """Import a block that a miner sealed; raises `SubmissionRefused` or `StoreError`."""
-        await self._in(self._writer, lambda: self.node.import_sealed(block))
+        await self._in(self._sealed, lambda: self.node.import_sealed(block))
 
     async def import_blocks(self, blocks: Sequence[Block]) -> Imported:
         """Import blocks of a peer, parents first; see `Node.import_blocks`."""
-        return await self._in(self._writer, lambda: self.node.import_blocks(blocks))
+        return await self._in(self._foreign, lambda: self.node.import_blocks(blocks))
 
     async def _produce(self) -> None:
         while True:
@@ -132,7 +142,7 @@ class NodeService:
         while True:
             await asyncio.sleep(RETRY_SECONDS)
             try:
-                await self._in(self._writer, self.node.importer.retry)
+                await self._in(self._foreign, self.node.importer.retry)
             except Exception:  # the top of a loop: the next try may do
                 log.exception("waiting blocks failed", extra={"action": "retry_failed"})
 

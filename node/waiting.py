@@ -24,21 +24,21 @@ class Waiting:
         return len(self._blocks)
 
     def keep(self, block: Block) -> None:
-        self._drop(block.hash())
+        self.drop(block.hash())
         size = len(block.encode())
         self._blocks[block.hash()] = block, size
         self._bytes += size
         while len(self._blocks) > self._limit or self._bytes > self._limit_bytes:
-            self._drop(next(iter(self._blocks)))
+            self.drop(next(iter(self._blocks)))
 
     def take(self, wanted: Callable[[Header], bool]) -> list[Block]:
         """Remove and return those wanted."""
         taken = [block for block, _ in self._blocks.values() if wanted(block.header)]
         for block in taken:
-            self._drop(block.hash())
+            self.drop(block.hash())
         return taken
 
-    def _drop(self, block_hash: bytes) -> None:
+    def drop(self, block_hash: bytes) -> None:
         if block_hash in self._blocks:
             self._bytes -= self._blocks.pop(block_hash)[1]
 

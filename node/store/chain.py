@@ -64,6 +64,10 @@ class ChainStore:
         """After a reading that is going on; no writing may be."""
         self._env.close()
 
+    def batch(self, work: Callable[[], T]) -> T:
+        """Let all that ``work`` does here be one transaction; see `Environment.batch`."""
+        return self._env.batch(work)
+
     # States
 
     def get(self, key: bytes) -> bytes | None:

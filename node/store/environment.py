@@ -78,6 +78,7 @@ class Environment:
         self._limit = map_limit_bytes
         self._gate = threading.Lock()  # readers stand aside while the map changes,
         self._writing = threading.Lock()  # and so does the writer; taken before the gate
+        self._batch = threading.local()
         try:
             self._env = lmdb.open(
                 str(path),
@@ -105,6 +106,8 @@ class Environment:
 
     def read(self, work: Callable[[Records], T]) -> T:
         """Do ``work`` on one snapshot; whatever it returns must not be an open iterator."""
+        if (records := self._batched()) is not None:
+            return work(records)
         while True:
             try:
                 with self._gate, self._env.begin() as txn:
@@ -116,6 +119,8 @@ class Environment:
 
     def write(self, work: Callable[[Records], T]) -> T:
         """Do ``work`` in one write transaction: all of it is kept, or nothing."""
+        if (records := self._batched()) is not None:
+            return work(records)
         while True:
             try:
                 with self._writing, self._env.begin(write=True) as txn:
@@ -129,6 +134,23 @@ class Environment:
                 raise StoreError(
                     f"cannot write the chain: {error}; free disk space, or check the disk"
                 ) from error
+
+    def batch(self, work: Callable[[], T]) -> T:
+        """Let all that ``work`` reads and writes here, in this thread, be one transaction. An
+        exception undoes it. Where the map had to grow, ``work`` is done again from the start."""
+
+        def run(records: Records) -> T:
+            self._batch.records = records
+            try:
+                return work()
+            finally:
+                self._batch.records = None
+
+        return self.write(run)
+
+    def _batched(self) -> Records | None:
+        """The transaction of the batch that this thread is in."""
+        return getattr(self._batch, "records", None)
 
     def _grow(self, cause: lmdb.MapFullError) -> None:
         with self._writing, self._gate:

@@ -57,9 +57,12 @@ def open_node(
     engine: Callable[[GraphLoader], InferEngine] = ReferenceEngine,
     limits: PoolLimits | None = None,
     chain: Chain = CHAIN,
+    apart: bool = False,
 ) -> Node:
     loader = GraphLoader(DirectoryStorage(home / "models"))
-    return Node(chain, home, loader, engine(loader), coinbase, verify_cycle, clock, limits)
+    return Node(
+        chain, home, loader, engine(loader), coinbase, verify_cycle, clock, limits, apart=apart
+    )
 
 
 def solve(header: Header) -> Header:

@@ -1,0 +1,154 @@
+"""The import process: executes blocks and writes the chain. It knows no farm and no network;
+what it has to know of models it asks of the node, and it never computes an inference."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import time
+from collections import OrderedDict
+from dataclasses import replace
+from multiprocessing.connection import Connection
+from typing import cast
+
+from node.errors import ImportLost, NodeError
+from node.execution import Executor
+from node.importing import Importer, Outcome
+from node.spec.errors import InvalidBlock
+from node.spec.types import Block
+from node.spec.vm.context import InferRuntimeError
+from node.store import ChainStore
+from node.worker.child import join_owner
+from node.worker.messages import Answer, Ask, Question, Report, Results, Setup, Task, Topic
+
+#: A task is cut short here, so that other writers get their turn.
+BATCH_SECONDS = 0.25
+MODELS = 1024
+MAX_MISSING = 256
+MAX_MISSING_BYTES = 32 * 1024 * 1024
+
+log = logging.getLogger(__name__)
+
+
+class AskedInference:
+    """`Infer` of the machine by questions to the node; notes what has no result yet."""
+
+    def __init__(self, channel: Connection) -> None:
+        self._channel = channel
+        self._operations: OrderedDict[bytes, int] = OrderedDict()
+        self.results: Results = {}
+        self.missing: dict[tuple[bytes, bytes], Question] = {}
+        self._missing_bytes = 0
+
+    def begin(self, results: Results) -> None:
+        """For a new task, with results that the node had computed for it."""
+        self.results = results
+        self.missing = {}
+        self._missing_bytes = 0
+
+    def operations(self, model: bytes, raw_size: int) -> int:
+        known = self._operations.get(model)
+        if known is None:
+            known = cast(int, self._ask(Ask(Topic.OPERATIONS, model, raw_size)))
+            self._operations[model] = known
+            if len(self._operations) > MODELS:
+                self._operations.popitem(last=False)
+        return known
+
+    def input_data(self, infohash: bytes, raw_size: int) -> bytes:
+        return cast(bytes, self._ask(Ask(Topic.INPUT, infohash, raw_size)))
+
+    def run(self, model: bytes, data: bytes, raw_size: int) -> bytes:
+        question = Question(model, data, raw_size)
+        found = self.results.get(question.key)
+        if found is None:
+            found = cast("bytes | None", self._ask(Ask(Topic.RESULT, model, raw_size, data)))
+        if isinstance(found, Exception):
+            raise found
+        if found is None:
+            self._note(question)
+            raise InferRuntimeError(f"no result yet of model {model.hex()}")
+        return found
+
+    def _note(self, question: Question) -> None:
+        if len(self.missing) < MAX_MISSING and self._missing_bytes < MAX_MISSING_BYTES:
+            self.missing[question.key] = question
+            self._missing_bytes += len(question.data)
+
+    def _ask(self, ask: Ask) -> object:
+        self._channel.send(ask)
+        value = cast(Answer, self._channel.recv()).value
+        if isinstance(value, Exception):
+            raise value
+        return value
+
+
+class ImportProcess:
+    def __init__(self, channel: Connection, setup: Setup) -> None:
+        self._now = 0.0
+        self._infer = AskedInference(channel)
+        self._store = ChainStore(setup.store)
+        self._executor = Executor(
+            setup.chain, self._store, self._infer, setup.verify_cycle, setup.interpret
+        )
+        self._importer = Importer(
+            setup.chain, self._store, self._executor, lambda: self._now, lambda change: None
+        )
+
+    def do(self, task: Task) -> Report:
+        """Raises `StoreError`; then nothing of the task is on the disk."""
+        self._now = task.now
+        self._infer.begin(task.results)
+        return self._import(task) if task.blocks else self._retry()
+
+    def _retry(self) -> Report:
+        retried = self._importer.retry()
+        missing = tuple(self._infer.missing.values())
+        return Report(missing=missing, retried=retried, stalled=self._importer.stalled)
+
+    def _import(self, task: Task) -> Report:
+        # A single block is no batch, so that the store is not held while it is executed.
+        several = len(task.blocks) > 1
+        report = self._store.batch(lambda: self._add(task)) if several else self._add(task)
+        if isinstance(report.failure, InferRuntimeError):
+            self._executor.explore(Block.decode(task.blocks[len(report.outcomes)]))
+            report = replace(report, missing=tuple(self._infer.missing.values()))
+        return report
+
+    def _add(self, task: Task) -> Report:
+        outcomes: list[Outcome] = []
+        failure: InvalidBlock | InferRuntimeError | None = None
+        deadline = time.monotonic() + BATCH_SECONDS
+        for block in map(Block.decode, task.blocks):
+            try:
+                outcomes.append(self._importer.add(block))
+            except (InvalidBlock, InferRuntimeError) as error:
+                failure = error
+            if failure or time.monotonic() > deadline:
+                break
+        return Report(tuple(outcomes), failure, stalled=self._importer.stalled)
+
+
+def serve(channel: Connection) -> None:
+    """Until the owner hangs up."""
+    try:
+        process = ImportProcess(channel, channel.recv())
+    except NodeError as error:
+        channel.send(error)
+        return
+    channel.send(Report())
+    while True:
+        try:
+            channel.send(process.do(channel.recv()))
+        except (EOFError, ConnectionError):
+            return
+        except NodeError as error:
+            channel.send(error)
+        except Exception as error:  # the top of the loop: the next task may do
+            log.exception("a task failed", extra={"action": "import_failed"})
+            channel.send(ImportLost(f"the import process failed: {error!r}; see the log"))
+
+
+if __name__ == "__main__":
+    logging.basicConfig()
+    serve(join_owner(sys.argv[1:]))
