@@ -21,6 +21,7 @@ from node.mempool import Mempool, PoolLimits
 from node.models.index import ModelIndex
 from node.models.loading import GraphLoader
 from node.overlay import Overlay
+from node.peers.board import PeerBoard
 from node.production import Producer
 from node.rpc.filters import Filters
 from node.rpc.settings import RpcSettings
@@ -107,6 +108,7 @@ class Node:
         self.hashrates = Hashrates()
         self.rpc = rpc or RpcSettings()
         self.filters = Filters(self.rpc.max_filters, self.rpc.filter_seconds)
+        self.peer_board = PeerBoard()
         self.blocked = ""
         self._listeners: list[Callable[[], None]] = []
         self._building = threading.Lock()

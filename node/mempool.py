@@ -68,6 +68,11 @@ class Mempool:
     def __contains__(self, transaction_hash: bytes) -> bool:
         return transaction_hash in self._by_hash
 
+    def hashes(self) -> list[bytes]:
+        """Of all that wait, the oldest first."""
+        with self._lock:
+            return list(self._by_hash)
+
     def get(self, transaction_hash: bytes) -> Transaction | None:
         waiting = self._by_hash.get(transaction_hash)
         return waiting.transaction if waiting else None

@@ -70,6 +70,29 @@ def decode(data: bytes) -> Decoded:
     return item
 
 
+def split_list(data: bytes, max_items: int) -> list[bytes]:
+    """The encodings of a list's items, none of them decoded yet. Raises `RlpError` unless
+    ``data`` is one list of at most ``max_items``: so a short message cannot become a large one
+    in memory before its parts are looked at."""
+    is_list, begin, end = _span(data, 0, len(data))
+    if not is_list or end != len(data):
+        raise RlpError("expected a list and nothing after it")
+    items: list[bytes] = []
+    while begin < end:
+        if len(items) == max_items:
+            raise RlpError(f"the list holds more than {max_items} items")
+        _, _, after = _span(data, begin, end)
+        items.append(data[begin:after])
+        begin = after
+    return items
+
+
+def join_list(items: Sequence[bytes]) -> bytes:
+    """The list of items that are encoded already."""
+    payload = b"".join(items)
+    return _prefix(len(payload), 0xC0) + payload
+
+
 def decode_prefix(data: bytes) -> tuple[Decoded, int]:
     """Decode the first item; return it and where it ends."""
     return _decode_at(data, 0, len(data), 0)

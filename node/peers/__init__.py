@@ -1,0 +1,1 @@
+"""Other nodes as untrusted feeds: fetched from, compared, scored, never believed."""
