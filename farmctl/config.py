@@ -30,6 +30,7 @@ from farmctl.sections import (
 )
 from node.models.eviction import Policy
 from node.models.storage.settings import StorageSettings
+from node.peers.settings import PeerSection, PeerSettings
 from node.rpc.settings import RpcSettings
 from node.stratum.settings import StratumSettings
 
@@ -57,6 +58,7 @@ class Config:
     storage: StorageSettings = field(default_factory=StorageSettings)
     stratum: StratumSettings = field(default_factory=StratumSettings)
     pools: tuple[PoolSection, ...] = ()
+    peers: tuple[PeerSection, ...] = ()
 
     @property
     def bus_url(self) -> str:
@@ -70,6 +72,12 @@ class Config:
     def bus_is_secured(self) -> bool:
         """Whether the server of this farm speaks mutual TLS: it does beyond loopback."""
         return not self.bus.url and not is_loopback(self.bus.host)
+
+    @property
+    def peer_settings(self) -> PeerSettings:
+        """Whom the node speaks to."""
+        admits_unknown = self.node.peer_admission == "anyone"
+        return PeerSettings(self.peers, self.node.peer_listen, admits_unknown)
 
     @property
     def bus_seed(self) -> Path:
@@ -107,8 +115,9 @@ SECTIONS: dict[str, type[Any]] = {
     "storage": StorageSettings,
     "stratum": StratumSettings,
 }
+PEER_ADMISSIONS = ("known", "anyone")
 #: Sections that may come several times, as ``[[name]]``; the environment does not reach these.
-LISTS: dict[str, type[Any]] = {"pools": PoolSection}
+LISTS: dict[str, type[Any]] = {"pools": PoolSection, "peers": PeerSection}
 
 
 def is_name(text: str) -> bool:
@@ -256,6 +265,12 @@ def _check(config: Config) -> None:
     if config.node.cache_policy not in tuple(Policy) or config.node.cache_bytes < 0:
         names = ", ".join(Policy)
         raise ConfigError(f"[node] cache_policy is one of {names}, cache_bytes at least 0")
+    if config.node.peer_admission not in PEER_ADMISSIONS:
+        raise ConfigError(f"[node] peer_admission is one of {', '.join(PEER_ADMISSIONS)}")
+    try:
+        config.peer_settings.check()
+    except ValueError as error:
+        raise ConfigError(f"[[peers]] {error}") from error
     if not 0 <= config.node.cross_check_ratio <= 1:
         raise ConfigError("[node] cross_check_ratio must be between 0 and 1")
 

@@ -177,15 +177,16 @@ class NodeLink:
 
     def status(self, stratum: StratumStatus | None = None) -> NodeStatus:
         state = self._service.status()
+        board = self._service.node.peer_board
         return NodeStatus(
             chain=state.chain,
             height=state.head.number,
             head=state.head.hash().hex(),
             time=state.head.timestamp,
             difficulty=state.head.difficulty,
-            syncing=False,
+            syncing=board.syncing is not None,
             pending_transactions=state.pending_transactions,
-            peers=0,
+            peers=board.connected,
             coinbase="0x" + self._service.node.coinbase.hex(),
             balance_wei=str(state.balance_wei),
             blocked=state.blocked,

@@ -26,6 +26,7 @@ from node.key import load_key
 from node.models.eviction import Policy
 from node.models.loading import GraphLoader
 from node.models.storage.directory import DirectoryStorage
+from node.peers.service import PeerService
 from node.service import NodeService
 from node.spec.chain import Chain
 from node.spec.coin import Coin
@@ -78,7 +79,11 @@ class NodeProcess:
         log.info("JSON-RPC on port %d", service.rpc_port, extra={"action": "node_started"})
         try:
             await self._start_stratum(service, link)
-            await self._work(link, ending)
+            peers = await self._start_peers(service)
+            try:
+                await self._work(link, ending)
+            finally:
+                await peers.stop()
         finally:
             if self._stratum is not None:
                 await self._stratum.stop()
@@ -97,6 +102,21 @@ class NodeProcess:
             raise FarmError(str(error)) from error
         self._stratum = link.stratum = stratum
         log.info("miners on ports %s", stratum.ports, extra={"action": "stratum_started"})
+
+    async def _start_peers(self, service: NodeService) -> PeerService:
+        """Follow the configured feeds, and let other nodes connect where that is configured."""
+        try:
+            peers = PeerService(
+                self._config.peer_settings,
+                service.node,
+                service.import_blocks,
+                verify_cycle,
+                self._home / "peer.pem",
+            )
+        except NodeError as error:
+            raise FarmError(str(error)) from error
+        await peers.start()
+        return peers
 
     async def _work(self, link: NodeLink, ending: asyncio.Event) -> None:
         """Until asked to end, or until a part fails."""

@@ -59,6 +59,10 @@ class NodeSection:
     """Most that loaded models may take in memory."""
     cache_policy: str = "gdsf"
     """Which model makes way: `lru`, `fifo`, `lfu`, `gdsf` or `s3-fifo`."""
+    peer_listen: str = ""
+    """``host:port`` at which other farms' nodes may connect, over TLS; empty: none may."""
+    peer_admission: str = "known"
+    """Who may connect there: `known`, the fingerprints in ``[[peers]]`` alone, or `anyone`."""
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ from farmctl.errors import Unavailable
 TIMEOUT_SECONDS = 5.0
 WEI = 10**18
 SHOWN_BLOCKS = 20
+NUMBERS = ("height", "points")
 
 
 def run() -> None:
@@ -63,6 +64,23 @@ def balances() -> None:
     console.print(blocks if found else "no miner has found a block yet")
 
 
+def peers() -> None:
+    """Show the nodes from which blocks are taken, and what is held against them."""
+    config = load()
+    (board,) = ask(config.node_url, ("peers_status",))
+    table = Table("peer", "kind", "state", *(Column(n, justify="right") for n in NUMBERS), "reason")
+    table.box = None
+    for peer in board["peers"]:
+        number = "—" if peer["number"] is None else str(int(peer["number"], 16))
+        name = peer["name"] + (" (came in)" if peer["inbound"] else "")
+        score = f"{peer['points']:.0f}"
+        table.add_row(name, peer["kind"], peer["state"], number, score, peer["reason"])
+    console = Console(markup=False)
+    console.print(table if board["peers"] else "no peers; name some in [[peers]] of farm.toml")
+    console.print(f"feeds: {board['comparison']}")
+    console.print(f"this node: {board['listening'] or 'not listening'}#{board['fingerprint']}")
+
+
 def _coins(wei: str) -> str:
     return f"{Decimal(int(wei, 16)) / WEI:f}"
 
@@ -85,3 +103,4 @@ def register(app: typer.Typer) -> None:
     group.command("run")(run)
     group.command("status")(status)
     group.command("balances")(balances)
+    group.command("peers")(peers)

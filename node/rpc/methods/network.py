@@ -18,11 +18,11 @@ def network_id(node: Node) -> str:
 
 
 def listening(node: Node) -> bool:
-    return False
+    return bool(node.peer_board.listening)
 
 
 def peer_count(node: Node) -> str:
-    return quantity(0)
+    return quantity(node.peer_board.connected)
 
 
 def client_version(node: Node) -> str:
@@ -33,9 +33,16 @@ def sha3(node: Node, data: Any) -> str:
     return hexbytes(keccak(parse_bytes(data)))
 
 
-def syncing(node: Node) -> bool:
-    """A node without peers has nothing to fetch."""
-    return False
+def syncing(node: Node) -> bool | dict[str, str]:
+    """False while no peer is known to be well ahead."""
+    progress = node.peer_board.syncing
+    if progress is None:
+        return False
+    return {
+        "startingBlock": quantity(progress.starting),
+        "currentBlock": quantity(node.head().number),
+        "highestBlock": quantity(progress.highest),
+    }
 
 
 def accounts(node: Node) -> list[str]:
