@@ -26,6 +26,7 @@ from farmctl.sections import (
     MarketSection,
     NodeSection,
     PlannerSection,
+    RigSection,
     StoreSection,
 )
 from node.models.eviction import Policy
@@ -47,6 +48,7 @@ _NAME = re.compile(r"^[a-z0-9][a-z0-9-]{0,62}$")
 class Config:
     home: Path
     farm: FarmSection = field(default_factory=FarmSection)
+    rig: RigSection = field(default_factory=RigSection)
     bus: BusSection = field(default_factory=BusSection)
     node: NodeSection = field(default_factory=NodeSection)
     api: ApiSection = field(default_factory=ApiSection)
@@ -104,6 +106,7 @@ class Config:
 
 SECTIONS: dict[str, type[Any]] = {
     "farm": FarmSection,
+    "rig": RigSection,
     "bus": BusSection,
     "node": NodeSection,
     "api": ApiSection,

@@ -13,7 +13,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from drivers.base import DeviceInfo
+from drivers.base import CLOCK, FAN, MEMORY_CLOCK, POWER_LIMIT, DeviceInfo
 from farmctl.domain import Workload
 from farmctl.errors import ConfigError
 
@@ -64,6 +64,10 @@ class Profile(_Record):
 
     power_limit_ratio: Annotated[float, Field(gt=0, le=1)] = 1.0
     """Power limit as a share of ``tdp_watts``. A starting point, to be tuned by measuring."""
+    clock_hertz: Positive | None = None
+    """Upper bound of the core clock; None leaves it to the device, as with those below."""
+    memory_clock_hertz: Positive | None = None
+    fan_ratio: Annotated[float, Field(gt=0, le=1)] | None = None
     cuckaroo30_graphs_per_second: Positive | None = None
     rate_source: str = ""
     """Where the rate was published."""
@@ -82,6 +86,21 @@ class Product(_Record):
     pcie: Pcie | None = None
     limits: Limits = Limits()
     profiles: Mapping[Workload, Profile] = {}
+
+    def settings(self, workload: Workload) -> dict[str, float]:
+        """What the profile of a workload sets, by control; a control that is not in it is the
+        device's own choice."""
+        profile = self.profiles.get(workload)
+        if profile is None:
+            return {}
+        values = {
+            CLOCK: profile.clock_hertz,
+            MEMORY_CLOCK: profile.memory_clock_hertz,
+            FAN: profile.fan_ratio,
+        }
+        if self.limits.tdp_watts is not None:
+            values[POWER_LIMIT] = self.limits.tdp_watts * profile.power_limit_ratio
+        return {control: value for control, value in values.items() if value is not None}
 
     def matches(self, device: DeviceInfo) -> bool:
         if device.family != self.family:

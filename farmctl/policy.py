@@ -28,7 +28,7 @@ class Requests:
         return planner.Policy(
             wishes=tuple(policy.wishes(tx, self.clock())),
             paused=policy.paused(tx),
-            quarantined=policy.quarantined(tx),
+            quarantined=policy.quarantined(tx, self.clock()),
             switch_threshold_ratio=self.settings.switch_threshold_ratio,
             minimum_dwell_seconds=self.settings.minimum_dwell_seconds,
             horizon_seconds=self.settings.horizon_seconds,

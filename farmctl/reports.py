@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from farmctl.agent.faults import QUARANTINE_SECONDS, Step
 from farmctl.domain import DeviceKey, Event, Workload, device_key
 from farmctl.market import settlement
 from farmctl.messages import (
@@ -20,6 +21,9 @@ from farmctl.messages import (
 from farmctl.store import Store, Transaction, events, inventory, jobs, plans, policy
 from farmctl.store.jobs import JobRecord
 from farmctl.store.policy import Switch
+
+#: Faults after which somebody should look.
+GRAVE = (WRONG_ANSWER, "reboot_needed", "reboot_failed")
 
 
 @dataclass(frozen=True)
@@ -116,13 +120,16 @@ class Reports:
         return Effect(told, job=after, replan=True)
 
     def _fault(self, tx: Transaction, key: DeviceKey, fault: FaultEvent) -> Effect:
-        """A device that computed wrongly is kept from work until a person clears it; other
-        faults are its agent's to mend."""
+        """A device that computed wrongly is kept from work until a person clears it, one with
+        too many faults for a while, and a person may end that too. Other faults are its agent's
+        to mend."""
         text = f"{fault.code}: {fault.step}. {fault.detail}".strip()
-        wrong = fault.code == INFER_MISMATCH and inventory.find_device(tx, key) is not None
-        if wrong:
-            policy.quarantine(tx, key, fault.detail or fault.code, self.clock())
-        level = "error" if wrong or fault.code == WRONG_ANSWER else "warning"
+        wrong = fault.code == INFER_MISMATCH
+        now, known = self.clock(), inventory.find_device(tx, key) is not None
+        if known and (wrong or fault.step == Step.QUARANTINE):
+            until = None if wrong else now + QUARANTINE_SECONDS
+            policy.quarantine(tx, key, fault.detail or fault.code, now, until)
+        level = "error" if wrong or fault.code in GRAVE else "warning"
         return Effect(self._tell(tx, "fault", key, text, level), replan=True)
 
     def _tell(

@@ -27,6 +27,20 @@ class FarmSection:
 
 
 @dataclass(frozen=True)
+class RigSection:
+    """What the agent may do to this machine."""
+
+    settings: str = "profile"
+    """Power limits, clocks and fans: `profile` sets those of hw-configs and of the tuner for each
+    workload, and puts them back at the end; `leave` touches none."""
+    reboot_command: str = ""
+    """Run, once the rig is drained, when a device needs a reboot, e.g. `systemctl reboot`; empty:
+    the rig is never rebooted."""
+    reboots_per_day: int = 2
+    """At most."""
+
+
+@dataclass(frozen=True)
 class BusSection:
     """The message bus between controller and rigs."""
 

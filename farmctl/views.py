@@ -137,7 +137,7 @@ class Views:
         plan = farm.executor.current
         lines = {a.device: a for a in plan.assignments} if plan else {}
         wishes = {w.device: w for w in policy.wishes(tx, now)}
-        paused, quarantined = policy.paused(tx), policy.quarantined(tx)
+        paused, quarantined = policy.paused(tx), policy.quarantined(tx, now)
         seen = {r.rig.name: r.rig.last_seen for r in inventory.rigs(tx)}
         found = []
         for record in inventory.devices(tx):

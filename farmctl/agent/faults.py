@@ -10,6 +10,7 @@ from enum import StrEnum
 class Step(StrEnum):
     RESTART_SESSION = "restart_session"
     RESTART_RUNNER = "restart_runner"
+    LOWER_POWER = "lower_power"
     QUARANTINE = "quarantine"
 
 
@@ -20,8 +21,14 @@ def fault_code(error: Exception) -> str:
 
 
 #: Faults within the window that each step answers, in order; then the device is quarantined.
-BUDGET = ((Step.RESTART_SESSION, 2), (Step.RESTART_RUNNER, 2))
+BUDGET = ((Step.RESTART_SESSION, 2), (Step.RESTART_RUNNER, 1), (Step.LOWER_POWER, 1))
 WINDOW_SECONDS = 600.0
+#: Power of a device whose faults restarts did not end, and how long without a fault gives it back.
+LOWERED_POWER_RATIO = 0.8
+CLEAN_SECONDS = 1800.0
+#: So many quarantines in a day, and the device is beyond what the agent can mend without a reboot.
+HOPELESS_QUARANTINES = 3
+DAY_SECONDS = 86_400.0
 QUARANTINE_SECONDS = 900.0
 BACKOFF_SECONDS = (0.2, 0.5, 1.0, 2.0, 5.0)
 #: A runner that lived this long did not fail by starting.
@@ -33,17 +40,41 @@ class Ladder:
     """Faults of one device, and the step that is next. Time is passed in, in seconds."""
 
     _faults: deque[float] = field(default_factory=lambda: deque(maxlen=64))
+    _quarantines: deque[float] = field(default_factory=lambda: deque(maxlen=HOPELESS_QUARANTINES))
     quarantined_until: float = 0.0
+    power_ratio: float = 1.0
+    """Share of its power that the device may have."""
 
-    def climb(self, now: float) -> Step:
+    def climb(self, now: float, can_lower: bool = True) -> Step:
+        """``can_lower``: whether the device has a power limit."""
         self._faults.append(now)
         recent = sum(1 for at in self._faults if at > now - WINDOW_SECONDS)
         for step, count in BUDGET:
             if recent <= count:
-                return step
+                return self._step(step, can_lower)
             recent -= count
+        self._quarantines.append(now)
         self.quarantined_until = now + QUARANTINE_SECONDS
         return Step.QUARANTINE
+
+    def _step(self, step: Step, can_lower: bool) -> Step:
+        if step is Step.LOWER_POWER:
+            if not can_lower:
+                return Step.RESTART_RUNNER
+            self.power_ratio = LOWERED_POWER_RATIO
+        return step
+
+    def relax(self, now: float) -> bool:
+        """Take the lowered power back after a clean time; whether that is now."""
+        if self.power_ratio == 1.0 or (self._faults and now - self._faults[-1] < CLEAN_SECONDS):
+            return False
+        self.power_ratio = 1.0
+        return True
+
+    def is_hopeless(self, now: float) -> bool:
+        """Whether quarantines have not helped for a day."""
+        recent = [at for at in self._quarantines if at > now - DAY_SECONDS]
+        return len(recent) == HOPELESS_QUARANTINES
 
     def is_quarantined(self, now: float) -> bool:
         return now < self.quarantined_until

@@ -11,16 +11,21 @@ import contextlib
 import importlib.metadata
 import logging
 import time
+from dataclasses import replace
 from pathlib import Path
 
 from drivers.base import Device
 from farmctl.agent.hardware import Findings, Hardware, discover
 from farmctl.agent.link import BusLink
 from farmctl.agent.outbox import Outbox
+from farmctl.agent.parts import RigParts
 from farmctl.agent.plan_file import PlanFile
 from farmctl.agent.post import Post, idle_assignment
+from farmctl.agent.profiles import Profiles
 from farmctl.agent.proofs import Proofs
+from farmctl.agent.reboot import LastSteps, Rebooter
 from farmctl.agent.sandbox import probe_room
+from farmctl.agent.settings import Originals
 from farmctl.config import Config
 from farmctl.errors import BadRequest, BusError, Conflict, StoreError
 from farmctl.messages import (
@@ -34,6 +39,7 @@ from farmctl.messages import (
     RigPlan,
     ShareEvent,
 )
+from farmctl.tuning.records import TuningFile
 
 log = logging.getLogger(__name__)
 REPORT_SECONDS = 10.0
@@ -67,11 +73,22 @@ class Agent:
         self._folder = config.home / "rig"
         self._plan = PlanFile(self._folder / "plan.json", self._rig)
         self._outbox = Outbox(self._folder / "outbox.db", self._rig)
-        self._proofs = Proofs(self._folder / "proofs.json")
+        self._parts = RigParts(
+            hardware=hardware,
+            proofs=Proofs(self._folder / "proofs.json"),
+            originals=Originals(self._folder / "settings.json"),
+            profile=Profiles(config.rig, TuningFile(self._folder)).find,
+            tell=self._tell,
+            room_reason="",
+        )
+        rebooter = Rebooter(self._folder / "reboots.json", config.rig, time.time)
+        self._last_steps = LastSteps(
+            rebooter, self._needs_reboot, self._drain, self._is_idle, self._tell_fault
+        )
+        self._draining = False
         self._posts: dict[str, Post] = {}
         self._lost: dict[str, DeviceReport] = {}
         self._families: tuple[FamilyReport, ...] = ()
-        self._room_reason = ""
         self._reported = 0.0
         self._stir = asyncio.Event()
         """Set when devices may have come or gone."""
@@ -85,9 +102,10 @@ class Agent:
 
     async def run(self) -> None:
         """Until cancelled; then every runner has drained and left."""
-        self._room_reason = await asyncio.to_thread(probe_room, self._folder / "room")
-        if self._room_reason:
-            log.warning("no training here: %s", self._room_reason)
+        reason = await asyncio.to_thread(probe_room, self._folder / "room")
+        if reason:
+            log.warning("no training here: %s", reason)
+        self._parts = replace(self._parts, room_reason=reason)
         try:
             await self._look_for_devices()
             async with asyncio.TaskGroup() as tasks:
@@ -95,6 +113,7 @@ class Agent:
                 tasks.create_task(self._watch_plans())
                 tasks.create_task(self._watch_devices())
                 tasks.create_task(self._report())
+                tasks.create_task(self._mend_rig())
         finally:
             await asyncio.gather(*(post.stop() for post in self._posts.values()))
             self._outbox.close()
@@ -122,8 +141,10 @@ class Agent:
             return
         assignments = {one.device: one for one in plan.assignments}
         for device_id, post in self._posts.items():
-            absent = idle_assignment(device_id, "not in the plan")
-            post.assign(assignments.get(device_id, absent), plan.number)
+            idle = idle_assignment(device_id, "not in the plan")
+            if self._draining:
+                assignments[device_id] = idle_assignment(device_id, "the rig is to be rebooted")
+            post.assign(assignments.get(device_id, idle), plan.number)
         for device_id in assignments.keys() - self._posts.keys():
             self._refuse(assignments[device_id].workload, device_id, plan.number)
 
@@ -180,7 +201,7 @@ class Agent:
         return changed
 
     def _open(self, device: Device) -> None:
-        post = Post(device, self._hardware, self._proofs, self._tell, self._room_reason)
+        post = Post(device, self._parts)
         self._posts[device.info.id] = post
         self._lost.pop(device.info.id, None)
         post.start()
@@ -192,9 +213,23 @@ class Agent:
         self._lost[device_id] = post.report().model_copy(update=gone)
         while len(self._lost) > LOST_LIMIT:
             del self._lost[next(iter(self._lost))]
-        self._tell(
-            FaultEvent(device=device_id, code="device_lost", step="drain", detail="not found")
-        )
+        self._tell_fault(device_id, "device_lost", "unassign", "not found")
+
+    async def _mend_rig(self) -> None:
+        while True:
+            await asyncio.sleep(REPORT_SECONDS)
+            await self._last_steps.look()
+
+    def _needs_reboot(self) -> dict[str, str]:
+        needs = {device_id: post.needs_reboot() for device_id, post in self._posts.items()}
+        return {device_id: why for device_id, why in needs.items() if why}
+
+    def _drain(self, start: bool) -> None:
+        self._draining = start
+        self._apply_plan()
+
+    def _is_idle(self) -> bool:
+        return all(post.is_idle for post in self._posts.values())
 
     async def _report(self) -> None:
         """Readings each second; the inventory on change, and every `REPORT_SECONDS`."""
@@ -234,6 +269,9 @@ class Agent:
         )
         await self._link.now().publish(f"inventory.{self._rig}", report)
         self._reported = time.monotonic()
+
+    def _tell_fault(self, device_id: str, code: str, step: str, detail: str) -> None:
+        self._tell(FaultEvent(device=device_id, code=code, step=step, detail=detail))
 
     def _tell(self, body: DeviceAck | ShareEvent | JobProgress | FaultEvent) -> None:
         try:

@@ -5,27 +5,28 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Mapping
 
 from drivers.base import Capability, Device, Health, HealthStatus
 from drivers.errors import DriverError
 from farmctl.agent.child import RunnerChild
 from farmctl.agent.faults import Ladder, Step
-from farmctl.agent.hardware import Hardware, prove
+from farmctl.agent.hardware import prove
 from farmctl.agent.lines import Assign, Happened, Rates, Report, State
-from farmctl.agent.proofs import Proofs
+from farmctl.agent.parts import RigParts
 from farmctl.agent.rate import with_energy
-from farmctl.agent.sampler import Sampler
+from farmctl.agent.sampler import Sampler, describe
+from farmctl.agent.settings import Keeper
+from farmctl.agent.threads import call_with_deadline
 from farmctl.domain import Priority, Workload
+from farmctl.errors import StoreError
 from farmctl.messages import (
     AssignmentMessage,
     DeviceAck,
     DeviceReport,
     FaultEvent,
-    JobProgress,
     Reading,
     SelfTestReport,
-    ShareEvent,
 )
 
 log = logging.getLogger(__name__)
@@ -35,7 +36,9 @@ NEEDS = {
     Workload.INFER: Capability.INFER,
     Workload.TRAIN: Capability.TRAIN,
 }
-Tell = Callable[[DeviceAck | ShareEvent | JobProgress | FaultEvent], None]
+#: A device that has not answered for so long comes back by a reboot, if at all.
+LOST_SECONDS = 120.0
+RESTORE_SECONDS = 10.0
 
 
 def idle_assignment(device_id: str, reason: str) -> AssignmentMessage:
@@ -45,21 +48,19 @@ def idle_assignment(device_id: str, reason: str) -> AssignmentMessage:
 
 
 class Post:
-    """Keeps one device at its assignment, through faults.
+    """Keeps one device at its assignment, through faults."""
 
-    ``room_reason`` says why customers' jobs cannot be isolated here; empty where they can.
-    """
-
-    def __init__(
-        self, device: Device, hardware: Hardware, proofs: Proofs, tell: Tell, room_reason: str
-    ) -> None:
+    def __init__(self, device: Device, rig: RigParts) -> None:
         self.info = device.info
-        self._device = device
-        self._hardware = hardware
-        self._proofs = proofs
-        self._tell = tell
-        self._room_reason = room_reason
-        self._sampler = Sampler(device)
+        self._hardware = rig.hardware
+        self._proofs = rig.proofs
+        self._tell = rig.tell
+        self._room_reason = rig.room_reason
+        self._profile = rig.profile
+        self._loop = asyncio.get_running_loop()
+        self._keeper = Keeper(device, rig.originals, self._tell_setting)
+        self._sampler = Sampler(device, then=self._keeper.keep)
+        self._lost_since: float | None = None
         self._child = RunnerChild(device.info.id, self._hear, self._mourn)
         self._ladder = Ladder()
         self._wanted = idle_assignment(device.info.id, "no plan yet")
@@ -87,9 +88,10 @@ class Post:
         self._sampler.stop()
         await self._child.stop()
         try:
-            self._device.restore()
-        except DriverError as error:
-            log.warning("%s: controls were not put back: %s", self.info.id, error)
+            name = f"restore-{self.info.id}"
+            await call_with_deadline(self._keeper.restore, RESTORE_SECONDS, name)
+        except (DriverError, StoreError, TimeoutError) as error:
+            log.warning("%s: controls were not put back: %s", self.info.id, error or "it hangs")
 
     def assign(self, assignment: AssignmentMessage, plan_number: int) -> None:
         """Do what a plan says; it is acknowledged once it is done, or cannot be."""
@@ -99,15 +101,14 @@ class Post:
         self._received = time.monotonic()
         self._acked = None
         if released:
+            self._ladder.release()
             self._prove_anew()
         elif self._mending is None or self._mending.done() or self._is_quarantined():
             self._apply()
 
     def reading(self) -> Reading | None:
         """The newest telemetry with the workload's rates; None when there is no newer one."""
-        health = self._health().status
-        if health is not self._told_health:
-            self._told_health, self.changed = health, True
+        self._watch_health()
         telemetry = self._sampler.take()
         if telemetry is None:
             return None
@@ -115,6 +116,27 @@ class Post:
         return Reading(
             device=self.info.id, at=telemetry.time, values=values, missing=dict(telemetry.missing)
         )
+
+    @property
+    def is_idle(self) -> bool:
+        return self._workload is Workload.IDLE
+
+    def needs_reboot(self) -> str:
+        """Why only a reboot may help the device; empty where it is not so."""
+        if self._ladder.is_hopeless(time.time()):
+            return "quarantined again and again"
+        if self._lost_since and time.monotonic() - self._lost_since > LOST_SECONDS:
+            return self._health().reason
+        return ""
+
+    def _watch_health(self) -> None:
+        health = self._health().status
+        if health is not self._told_health:
+            self._told_health, self.changed = health, True
+            self._lost_since = time.monotonic() if health is HealthStatus.LOST else None
+        if self._ladder.relax(time.time()):
+            self._keeper.lower(self._ladder.power_ratio)
+            self._tell_fault("steady", "restore_power", "no fault for a while")
 
     def report(self) -> DeviceReport:
         info, health = self.info, self._health()
@@ -169,6 +191,7 @@ class Post:
             self._ack(self._wanted.workload, self._wanted.job_id, "failed", obstacle)
         elif wanted.infer_reserve and not self._proofs.has(self.info, Capability.INFER):
             wanted = wanted.model_copy(update={"infer_reserve": False})
+        self._keeper.want(self._profile(self.info, wanted.workload))
         self._child.assign(Assign(plan_number=self._plan_number, assignment=wanted))
 
     def _obstacle(self, wanted: AssignmentMessage) -> str:
@@ -211,9 +234,8 @@ class Post:
             self._retry = asyncio.get_running_loop().call_later(RETRY_SECONDS, self._apply)
 
     def _climb(self, code: str, detail: str) -> None:
-        step = self._ladder.climb(time.time())
-        fault = FaultEvent(device=self.info.id, code=code, step=step.value, detail=detail)
-        self._tell(fault)
+        step = self._ladder.climb(time.time(), self._keeper.can_lower)
+        self._tell_fault(code, step, f"{detail}{describe(self._sampler)}")
         self._proofs.forget(self.info)
         self.changed = True
         # Whatever comes next, the device rests until it has proved itself again.
@@ -222,7 +244,9 @@ class Post:
         if step is Step.QUARANTINE:
             self._mend(self._sit_out())
             return
-        if step is Step.RESTART_RUNNER:
+        if step is Step.LOWER_POWER:
+            self._keeper.lower(self._ladder.power_ratio)
+        if step in (Step.RESTART_RUNNER, Step.LOWER_POWER):
             self._child.restart()
         self._mend(self._prove_missing())
 
@@ -234,8 +258,9 @@ class Post:
     def _prove_anew(self) -> None:
         self._proofs.forget(self.info)
         self.changed = True
-        if self._mending is None or self._mending.done():
-            self._mend(self._prove_missing())
+        if self._mending is not None:
+            self._mending.cancel()
+        self._mend(self._prove_missing())
 
     async def _prove_missing(self) -> None:
         for test in await prove(self._hardware, self.info, self._proofs.missing(self.info)):
@@ -258,14 +283,15 @@ class Post:
         self._workload, self._job_id, self._rates = Workload.IDLE, None, {}
         self.changed = True
         self._acked = None
-        self._tell(
-            FaultEvent(
-                device=self.info.id,
-                code="runner_died",
-                step=Step.RESTART_RUNNER.value,
-                detail=f"exit status {status}",
-            )
-        )
+        self._tell_fault("runner_died", Step.RESTART_RUNNER, f"exit status {status}")
+
+    def _tell_fault(self, code: str, step: str, detail: str) -> None:
+        self._tell(FaultEvent(device=self.info.id, code=code, step=str(step), detail=detail))
+
+    def _tell_setting(self, code: str, step: str, detail: str) -> None:
+        """From the sampler's thread."""
+        if not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._tell_fault, code, step, detail)
 
     def _ack(self, workload: Workload, job_id: str | None, state: str, detail: str) -> None:
         key = (self._plan_number, workload, job_id, state)

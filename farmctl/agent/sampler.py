@@ -15,6 +15,8 @@ log = logging.getLogger(__name__)
 PERIOD_SECONDS = 1.0
 #: A read that takes longer counts the device as lost.
 HANG_SECONDS = 5.0
+#: Readings that a fault's report holds as evidence.
+EVIDENCE = ("temperature_celsius", "power_watts", "power_limit_watts", "throttle_bits")
 
 
 @dataclass(frozen=True)
@@ -32,8 +34,11 @@ class Sampler:
         period_seconds: float = PERIOD_SECONDS,
         hang_seconds: float = HANG_SECONDS,
         clock: Callable[[], float] = time.monotonic,
+        then: Callable[[], None] = lambda: None,
     ) -> None:
+        """``then`` is called after each reading, in the same thread."""
         self._device = device
+        self._then = then
         self._period_seconds = period_seconds
         self._hang_seconds = hang_seconds
         self._clock = clock
@@ -58,6 +63,10 @@ class Sampler:
         self._taken = sample
         return sample.telemetry
 
+    def newest(self) -> Telemetry | None:
+        """The newest reading, as often as it is asked for."""
+        return self._sample.telemetry if self._sample else None
+
     def health(self) -> Health:
         since = self._reading_since
         if since is not None and self._clock() - since > self._hang_seconds:
@@ -74,6 +83,7 @@ class Sampler:
             try:
                 self._sample = Sample(self._device.snapshot(), self._device.health())
                 self._error = ""
+                self._then()
             except DriverError as error:
                 self._error = str(error)
             except Exception as error:
@@ -81,3 +91,12 @@ class Sampler:
                 self._error = f"{type(error).__name__}: {error}"
             self._reading_since = None
             self._ended.wait(self._period_seconds)
+
+
+def describe(sampler: Sampler) -> str:
+    """How the device was doing, to be added to a fault's report; empty where nothing is known."""
+    telemetry = sampler.newest()
+    values = telemetry.values if telemetry else {}
+    found = [f"{name} {values[name]:g}" for name in EVIDENCE if name in values]
+    found += sampler.health().codes
+    return f" ({', '.join(found)})" if found else ""

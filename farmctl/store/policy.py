@@ -70,8 +70,14 @@ def paused(tx: Transaction) -> dict[str, str]:
     return {row.device: row.by for row in tx.scalars(select(PauseRow))}
 
 
-def quarantine(tx: Transaction, device: str, reason: str, now: float) -> None:
-    tx.merge(QuarantineRow(device=device, reason=reason, created=now))
+def quarantine(
+    tx: Transaction, device: str, reason: str, now: float, until: float | None = None
+) -> None:
+    """Without ``until``, a person has to end it; such a one is not replaced by one that ends."""
+    known = tx.get(QuarantineRow, device)
+    if known is not None and known.until is None and until is not None:
+        return
+    tx.merge(QuarantineRow(device=device, reason=reason, created=now, until=until))
 
 
 def clear_quarantine(tx: Transaction, device: str) -> bool:
@@ -82,9 +88,10 @@ def clear_quarantine(tx: Transaction, device: str) -> bool:
     return row is not None
 
 
-def quarantined(tx: Transaction) -> dict[str, str]:
+def quarantined(tx: Transaction, now: float) -> dict[str, str]:
     """Devices in quarantine, and why."""
-    return {row.device: row.reason for row in tx.scalars(select(QuarantineRow))}
+    rows = tx.scalars(select(QuarantineRow))
+    return {row.device: row.reason for row in rows if row.until is None or row.until > now}
 
 
 def add_switch(tx: Transaction, switch: Switch) -> None:

@@ -129,12 +129,14 @@ class PauseRow(Table):
 
 
 class QuarantineRow(Table):
-    """Devices that computed wrongly, until a person lets them work again."""
+    """Devices kept from work: those that computed wrongly until a person lets them work again,
+    those with too many faults for a while."""
 
     __tablename__ = "quarantines"
     device: Mapped[str] = mapped_column(String(128), primary_key=True)
     reason: Mapped[str]
     created: Mapped[float]
+    until: Mapped[float | None]
 
 
 class SwitchRow(Table):

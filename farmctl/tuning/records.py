@@ -73,6 +73,19 @@ class TuningFile:
         wanted = (info.hardware_id, info.driver_version, algorithm_of(job), job.edge_bits)
         return next((one for one in kept.tuned if one.key == wanted), None)
 
+    def find_power_limit(self, info: DeviceInfo) -> float | None:
+        """The limit in watts with which a graph took the least energy, by the newest sweep of a
+        device as it is now; None where there was none."""
+        try:
+            kept = self._read().tuned
+        except StoreError as error:
+            log.error("%s", error)
+            return None
+        own = (info.hardware_id, info.driver_version)
+        swept = [one for one in kept if one.key[:2] == own and one.efficient_power_limit_watts]
+        newest = max(swept, key=lambda one: one.measured_at, default=None)
+        return newest.efficient_power_limit_watts if newest else None
+
     def put(self, tuned: Tuned) -> None:
         """Keep it in place of what was known. Raises `StoreError`, also for a damaged file."""
         kept = self._read()

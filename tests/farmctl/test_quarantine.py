@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from farmctl.agent.faults import QUARANTINE_SECONDS
 from farmctl.config import Config
 from farmctl.domain import Priority, Workload
 from farmctl.errors import Refused
@@ -97,8 +98,27 @@ async def test_only_a_quarantined_device_can_be_cleared(farm: Farm) -> None:
 
 async def test_other_faults_and_unknown_devices_quarantine_nothing(farm: Farm) -> None:
     await enrol(farm)
-    await farm.reports.receive(event(MISMATCH.model_copy(update={"code": "device_lost"})))
+    lost = {"code": "device_lost", "step": "restart_runner"}
+    await farm.reports.receive(event(MISMATCH.model_copy(update=lost)))
     await farm.reports.receive(event(MISMATCH.model_copy(update={"device": "cpu:9"})))
     assert not (await line(farm)).quarantined
     with farm.store.begin() as tx:
         assert not farm.requests.rules(tx).quarantined
+
+
+async def test_too_many_faults_quarantine_for_a_while(farm: Farm) -> None:
+    await enrol(farm)
+    await farm.reports.receive(event(MISMATCH.model_copy(update={"code": "device_lost"})))
+    assert (await line(farm)).quarantined
+    farm.clock.now += QUARANTINE_SECONDS + 1  # type: ignore[attr-defined]
+    with farm.store.begin() as tx:
+        assert not farm.requests.rules(tx).quarantined
+
+
+async def test_faults_do_not_shorten_a_quarantine_for_wrong_results(farm: Farm) -> None:
+    await enrol(farm)
+    await farm.reports.receive(event(MISMATCH))
+    await farm.reports.receive(event(MISMATCH.model_copy(update={"code": "device_lost"})))
+    farm.clock.now += QUARANTINE_SECONDS + 1  # type: ignore[attr-defined]
+    with farm.store.begin() as tx:
+        assert KEY in farm.requests.rules(tx).quarantined

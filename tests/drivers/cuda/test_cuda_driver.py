@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import ctypes
-import subprocess
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pynvml
 import pytest
-from fake_nvml import Machine, create_machine
+from fake_nvml import Machine
+from nvml_fixtures import build, library, machine
 
 from drivers.base import TELEMETRY_FIELDS, Capability, HealthStatus, ProbeStatus
 from drivers.cuda.driver import CudaDevice, Driver
@@ -22,32 +20,10 @@ from drivers.errors import (
     PermissionDenied,
 )
 
+__all__ = ["library", "machine"]
+
 LOST, NO_PERMISSION, RESET_REQUIRED, TIMEOUT = 15, 4, 16, 10
 DRIVER_NOT_LOADED, VERSION_MISMATCH = 9, 18
-
-
-@pytest.fixture(scope="module")
-def library(tmp_path_factory: pytest.TempPathFactory) -> ctypes.CDLL:
-    return build(tmp_path_factory.mktemp("nvml") / "libfake-nvidia-ml.so")
-
-
-def build(path: Path, *options: str) -> ctypes.CDLL:
-    source = Path(__file__).with_name("fake_nvml.c")
-    flags = ["-shared", "-fPIC", "-fvisibility=hidden", "-Wall", "-Werror", "-O1", *options]
-    subprocess.run(["cc", *flags, "-o", str(path), str(source)], check=True)
-    return ctypes.CDLL(str(path))
-
-
-@pytest.fixture
-def machine(
-    library: ctypes.CDLL, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Machine]:
-    """A machine with two GPUs, seen through the real pynvml."""
-    monkeypatch.setenv("FAKE_NVML_STATE", "")
-    monkeypatch.setattr(pynvml, "nvmlLib", library)
-    monkeypatch.setattr(pynvml, "_nvmlGetFunctionPointer_cache", {})
-    yield create_machine(tmp_path / "machine")
-    library.nvmlShutdown()
 
 
 @pytest.fixture

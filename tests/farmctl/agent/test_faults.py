@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-from farmctl.agent.faults import QUARANTINE_SECONDS, WINDOW_SECONDS, Backoff, Ladder, Step
+from farmctl.agent.faults import (
+    CLEAN_SECONDS,
+    DAY_SECONDS,
+    LOWERED_POWER_RATIO,
+    QUARANTINE_SECONDS,
+    WINDOW_SECONDS,
+    Backoff,
+    Ladder,
+    Step,
+)
 
 
 def test_the_gentlest_step_comes_first() -> None:
@@ -12,11 +21,40 @@ def test_the_gentlest_step_comes_first() -> None:
         Step.RESTART_SESSION,
         Step.RESTART_SESSION,
         Step.RESTART_RUNNER,
-        Step.RESTART_RUNNER,
+        Step.LOWER_POWER,
         Step.QUARANTINE,
     ]
     assert ladder.is_quarantined(5.0)
     assert not ladder.is_quarantined(4.0 + QUARANTINE_SECONDS)
+
+
+def test_a_device_without_a_power_limit_is_started_anew_instead() -> None:
+    ladder = Ladder()
+    steps = [ladder.climb(float(second), can_lower=False) for second in range(5)]
+    assert steps[3:] == [Step.RESTART_RUNNER, Step.QUARANTINE]
+    assert ladder.power_ratio == 1.0
+
+
+def test_lowered_power_is_given_back_after_a_clean_time() -> None:
+    ladder = Ladder()
+    for second in range(4):
+        ladder.climb(float(second))
+    assert ladder.power_ratio == LOWERED_POWER_RATIO
+    assert not ladder.relax(100.0)
+    assert ladder.relax(4.0 + CLEAN_SECONDS)
+    assert ladder.power_ratio == 1.0
+    assert not ladder.relax(5.0 + CLEAN_SECONDS), "told once"
+
+
+def test_a_device_that_quarantine_does_not_mend_is_hopeless() -> None:
+    ladder = Ladder()
+    for time in (0.0, 5000.0, 10_000.0):
+        assert not ladder.is_hopeless(time)
+        for second in range(5):
+            ladder.climb(time + second)
+        ladder.release()
+    assert ladder.is_hopeless(10_005.0)
+    assert not ladder.is_hopeless(10_005.0 + DAY_SECONDS)
 
 
 def test_rare_faults_never_lead_to_quarantine() -> None:
