@@ -86,6 +86,7 @@ class Node:
         apart: bool = False,
     ) -> None:
         self.chain = chain
+        self.home = home
         self.coinbase = coinbase
         self.loader = loader
         self.store = ChainStore(home / "chain")

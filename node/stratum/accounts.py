@@ -12,6 +12,7 @@ from typing import TypeVar
 from node.errors import NodeError, StoreError, SubmissionRefused
 from node.spec.types import Block
 from node.stratum.finds import Find, Finds
+from node.stratum.found import FoundBlocks
 from node.stratum.payments import Payments
 from node.stratum.shares import ShareLedger, Slice
 
@@ -29,18 +30,36 @@ class Accounts:
     """Used from the event loop. ``import_block`` may raise `SubmissionRefused` or `StoreError`."""
 
     def __init__(
-        self, ledger: ShareLedger, finds: Finds, payments: Payments, import_block: Import
+        self,
+        ledger: ShareLedger,
+        found: FoundBlocks,
+        finds: Finds,
+        payments: Payments,
+        import_block: Import,
     ) -> None:
         self.ledger = ledger
+        self._found = found
         self._finds, self._payments, self._import = finds, payments, import_block
         self._thread = ThreadPoolExecutor(1, "stratum")
         self._unwritten: tuple[Slice | None, list[int]] = (None, [])
         self._imports: set[asyncio.Task[None]] = set()
 
     def take_block(self, block: Block, finder: bytes, is_solo: bool) -> None:
-        """Note a found block, then import it."""
+        """Keep a found block, then note and import it."""
         work = {finder: 1} if is_solo else self.ledger.weights()
         find = Find(block.hash(), block.header.number, finder, int(time.time()), work)
+        try:
+            self._found.keep(find, block)
+        except OSError as error:
+            log.error("a kill would lose block %d: %s", find.number, error)
+        self._take(find, block)
+
+    def recover(self) -> None:
+        """Take up the blocks that a killed process had found."""
+        for find, block in self._found.read():
+            self._take(find, block)
+
+    def _take(self, find: Find, block: Block) -> None:
         task = asyncio.get_running_loop().create_task(self._keep(find, block))
         self._imports.add(task)
         task.add_done_callback(self._imports.discard)
@@ -48,17 +67,26 @@ class Accounts:
     async def _keep(self, find: Find, block: Block) -> None:
         for attempt in range(IMPORT_ATTEMPTS):
             try:
-                await self._run(lambda: self._finds.note(find))
-                await self._import(block)
+                # What the chain has was noted before, and may be settled by now.
+                if not await self._run(lambda: self._finds.has_block(find)):
+                    await self._run(lambda: self._finds.note(find))
+                    await self._import(block)
             except SubmissionRefused as refused:
                 log.warning("block %d refused: %s", find.number, refused)
+                self._found.forget(find.block_hash)
                 return
             except StoreError as error:
                 log.error("block %d not kept: %s", find.number, error)
                 await asyncio.sleep(attempt + 1.0)
             else:
                 log.info("block %d found", find.number, extra={"action": "block_found"})
+                await self._run(lambda: self._forget(find))
                 return
+
+    def _forget(self, find: Find) -> None:
+        """Unless the block still waits for inference."""
+        if self._finds.has_block(find):
+            self._found.forget(find.block_hash)
 
     async def flush(self, window: int) -> None:
         """Write the shares since the last time; those older than ``window`` of work go. What

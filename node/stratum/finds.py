@@ -127,6 +127,10 @@ class Finds:
             lambda records: records.put("candidates", find.block_hash, find.encode())
         )
 
+    def has_block(self, find: Find) -> bool:
+        """Whether the block is in the store, on the chain or beside it."""
+        return self._store.header(find.block_hash) is not None
+
     def settle(self) -> list[Find]:
         """Share out, or call lost, what has its confirmations; those settled now."""
         head = self._store.head_header().number

@@ -18,6 +18,7 @@ from node.stratum.accounts import FLUSH_SECONDS, SETTLE_SECONDS, Accounts, Impor
 from node.stratum.collection import Collection
 from node.stratum.connection import Connection, tls_context
 from node.stratum.finds import Finds
+from node.stratum.found import FoundBlocks
 from node.stratum.jobs import JobBook
 from node.stratum.metrics import Status
 from node.stratum.payments import Payments
@@ -56,7 +57,9 @@ class StratumServer:
         self.settings, self.clock = settings, clock
         finds = Finds(node.store, node.chain, settings.fee_basis_points, settings.confirmations)
         payments = Payments(node, secret, settings.payout_wei, settings.confirmations)
-        self._accounts = Accounts(ShareLedger(node.store), finds, payments, import_block)
+        folder = node.home / "stratum"
+        ledger, found = ShareLedger(node.store, folder), FoundBlocks(folder)
+        self._accounts = Accounts(ledger, found, finds, payments, import_block)
         self.pool = Pool(
             settings,
             JobBook(node.chain, verify_cycle, clock),
@@ -86,6 +89,7 @@ class StratumServer:
         for is_solo, port in ((False, self.settings.port), (True, self.settings.solo_port)):
             if port:
                 self._servers.append(await self._listen(is_solo, port, context))
+        self._accounts.recover()
         rounds = (
             (self._send_news, 0.0),
             (self._sweep, SWEEP_SECONDS),

@@ -12,7 +12,7 @@ from node.core import Node
 from node.stratum.finds import Find, Finds, FindState, divide, read_balances, read_finds
 from node.stratum.payments import Payments
 from node.stratum.settings import StratumSettings
-from node.stratum.shares import SLICES, ShareLedger
+from node.stratum.shares import SLICES, ShareLedger, write
 from tests.node.stratum.miner import (
     ALICE,
     BOB,
@@ -34,25 +34,43 @@ def flush(ledger: ShareLedger, window: int) -> None:
 
 
 def test_shares_survive_a_restart_and_leave_with_the_window(node: Node) -> None:
-    ledger = ShareLedger(node.store)
+    ledger = ShareLedger(node.store, node.home / "stratum")
     for number in range(1, 301):
         ledger.add(MINER if number % 2 else OTHER_MINER, 1)
         flush(ledger, window=100)
     kept = ledger.weights()
     assert 100 <= sum(kept.values()) <= 101 and abs(kept[MINER] - kept[OTHER_MINER]) <= 1
-    assert ShareLedger(node.store).weights() == kept
+    assert ShareLedger(node.store, node.home / "stratum").weights() == kept
     assert len(node.store.records("shares")) <= SLICES + 1
 
 
-def test_a_flush_that_was_lost_loses_only_itself(node: Node) -> None:
-    ledger = ShareLedger(node.store)
+def test_a_kill_loses_no_share_and_doubles_none(node: Node) -> None:
+    folder = node.home / "stratum"
+    ledger = ShareLedger(node.store, folder)
     ledger.add(MINER, 7)
     flush(ledger, window=1000)
     ledger.add(MINER, 5)
-    assert ledger.weights() == {MINER: 12}
-    assert ShareLedger(node.store).weights() == {MINER: 7}, "the second was never written"
-    flush(ledger, window=1000)
-    assert ShareLedger(node.store).weights() == {MINER: 12}, "the open slice is written anew"
+    assert ShareLedger(node.store, folder).weights() == {MINER: 12}, "not written, but journaled"
+    after = ShareLedger(node.store, folder)
+    after.add(OTHER_MINER, 1)
+    piece, gone = after.begin_flush(1000)
+    after.add(OTHER_MINER, 2)
+    node.store.change(lambda records: write(records, piece, gone))  # killed before it forgets
+    last = ShareLedger(node.store, folder)
+    assert last.weights() == {MINER: 12, OTHER_MINER: 3}
+    flush(last, window=1000)
+    assert list(folder.glob("*.shares")) == []
+    assert ShareLedger(node.store, folder).weights() == {MINER: 12, OTHER_MINER: 3}
+
+
+def test_a_torn_record_is_no_share(node: Node) -> None:
+    folder = node.home / "stratum"
+    ledger = ShareLedger(node.store, folder)
+    ledger.add(MINER, 7)
+    ledger.add(MINER, 5)
+    (journal,) = folder.glob("*.shares")
+    journal.write_bytes(journal.read_bytes()[:-3] + bytes(60))
+    assert ShareLedger(node.store, folder).weights()[MINER] == 7
 
 
 @given(
