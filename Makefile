@@ -34,6 +34,11 @@ $(STAMPS)/web: $(WEB_SOURCES)
 	cd web && npm ci --loglevel=error && npm run --silent build
 	@touch $@
 
+$(STAMPS)/clients: tests/clients/package.json tests/clients/package-lock.json
+	@mkdir -p $(STAMPS)
+	cd tests/clients && npm ci --loglevel=error
+	@touch $@
+
 $(STAMPS)/system: tests/system_packages.sh
 	@mkdir -p $(STAMPS)
 	sh tests/system_packages.sh
@@ -45,10 +50,10 @@ up: $(STAMPS)/run $(STAMPS)/web  ## set up, then run the farm here; Ctrl-C stops
 tour: $(STAMPS)/run  ## walk the whole business on the farm that runs
 	$(BIN)/farmctl tour
 
-test: $(STAMPS)/system $(STAMPS)/test $(STAMPS)/web  ## set up, then run the default test suite
+test: $(STAMPS)/system $(STAMPS)/test $(STAMPS)/web $(STAMPS)/clients  ## set up, then run the default test suite
 	$(BIN)/python -m pytest
 
-test-slow: $(STAMPS)/system $(STAMPS)/test $(STAMPS)/web  ## the tests that take minutes
+test-slow: $(STAMPS)/system $(STAMPS)/test $(STAMPS)/web $(STAMPS)/clients  ## the tests that take minutes
 	$(BIN)/python -m pytest -m slow
 
 check: $(STAMPS)/test  ## lint and type-check
@@ -67,4 +72,4 @@ docs: $(STAMPS)/run  ## write the generated pages in docs/
 	$(BIN)/python docs/generate.py
 
 clean:  ## remove what was built; data of the farm stays
-	rm -rf $(VENV) $(STAMPS) build web/node_modules farmctl/web_dist
+	rm -rf $(VENV) $(STAMPS) build web/node_modules tests/clients/node_modules farmctl/web_dist
