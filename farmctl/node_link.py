@@ -49,11 +49,11 @@ from node.errors import (
     SubmissionRefused,
 )
 from node.inference import Answer
+from node.models.content import CONTENT_BYTES_LIMIT
 from node.models.errors import StorageError
 from node.models.input_file import read_input_shape
 from node.models.loading import GraphLoader
 from node.models.storage import DATA, PARAMETERS, SYMBOL
-from node.models.storage.directory import CONTENT_BYTES_LIMIT
 from node.service import NodeService
 from node.spec.chain import Chain
 from node.spec.cvm import CvmError, load

@@ -10,6 +10,8 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from node.models.bencoding import Bencodable, bencode
+
 #: Piece length of the network's own tools for small contents, and the largest one used here.
 PIECE_BYTES, PIECE_BYTES_LIMIT = 16 * 1024, 4 * 1024 * 1024
 #: Pieces grow so that there are at most about so many.
@@ -17,20 +19,6 @@ _PIECES = 2048
 
 ROOT = "data"
 INFOHASH_BYTES = 20
-
-Bencodable = int | bytes | list["Bencodable"] | dict[bytes, "Bencodable"]
-
-
-def bencode(value: Bencodable) -> bytes:
-    """Encode integers, byte strings, lists and dictionaries (keys sorted)."""
-    if isinstance(value, int):
-        return b"i%de" % value
-    if isinstance(value, bytes):
-        return b"%d:%b" % (len(value), value)
-    if isinstance(value, list):
-        return b"l%be" % b"".join(bencode(item) for item in value)
-    items = sorted(value.items())
-    return b"d%be" % b"".join(bencode(key) + bencode(item) for key, item in items)
 
 
 @dataclass(frozen=True)

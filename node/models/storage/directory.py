@@ -1,7 +1,8 @@
 """Models and inputs in a directory: ``<infohash>/data`` or ``<infohash>/data/{symbol,params}``.
 
-This is the layout of the network's own storage. What is written appears whole or not at all, and
-every reading is proved by the hash.
+This is the layout of the network's own storage, as is ``<infohash>/torrent`` beside it, by which
+any BitTorrent client can give the content on. What is written appears whole or not at all, and
+every reading is proved by the hash. What turns out damaged is set aside under ``.damaged-…``.
 """
 
 from __future__ import annotations
@@ -13,15 +14,25 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from node.models.content import (
+    CONTENT_BYTES_LIMIT,
+    INFO_BYTES_LIMIT,
+    describe,
+    is_named,
+    prove,
+    read_torrent,
+    write_torrent,
+)
 from node.models.errors import MalformedModel, ModelCorrupt, ModelNotFound, StorageFull
-from node.models.storage import DATA, PARAMETERS, SYMBOL
-from node.models.torrent import INFOHASH_BYTES, describe_file, describe_folder
+from node.models.storage import DATA, PARAMETERS, SYMBOL, Whereabouts
+from node.models.torrent import INFOHASH_BYTES
 
-_INCOMING = ".incoming-"
+TORRENT = "torrent"
+_INCOMING, _DAMAGED, _FETCHING = ".incoming-", ".damaged-", ".fetching-"
+#: Damaged and half-fetched contents that are kept; the oldest make way.
+MAX_DAMAGED = 4
+MAX_FETCHING = 16
 _NAME = re.compile(r"[0-9a-f]{40}")
-
-#: The protocol's limit on the raw size of a model or an input.
-CONTENT_BYTES_LIMIT = 1 << 30
 
 
 class DirectoryStorage:
@@ -34,18 +45,13 @@ class DirectoryStorage:
         self.root = root
         self.quota_bytes = quota_bytes
         root.mkdir(parents=True, exist_ok=True)
-        self._clear_incoming()
+        self._clear(_INCOMING, 0)
 
     def put_model(self, symbol: bytes, parameters: bytes) -> bytes:
-        files = {SYMBOL: symbol, PARAMETERS: parameters}
-        infohash = describe_folder(files).infohash
-        self._put(infohash, {f"{DATA}/{name}": content for name, content in files.items()})
-        return infohash
+        return self._put({SYMBOL: symbol, PARAMETERS: parameters})
 
     def put_input(self, content: bytes) -> bytes:
-        infohash = describe_file(content).infohash
-        self._put(infohash, {DATA: content})
-        return infohash
+        return self._put({DATA: content})
 
     def read(self, infohash: bytes, file: str) -> bytes:
         """One file, proved by the hash.
@@ -54,60 +60,123 @@ class DirectoryStorage:
             ModelNotFound: it is not here.
             ModelCorrupt: its bytes are not those that the hash names.
         """
-        files = self._read_all(infohash)
+        files, _ = self._read_all(infohash)
         if file not in files:
             raise ModelNotFound(f"{infohash.hex()} holds no file {file!r}, only {sorted(files)}")
         return files[file]
 
     def read_model(self, infohash: bytes) -> tuple[bytes, bytes]:
-        files = self._read_all(infohash)
+        files, _ = self._read_all(infohash)
         if set(files) != {SYMBOL, PARAMETERS}:
             raise ModelNotFound(f"{infohash.hex()} is no model")
         return files[SYMBOL], files[PARAMETERS]
 
+    def read_info(self, infohash: bytes) -> bytes:
+        """The info dictionary that names a content which is here. It is proved to be the one;
+        the files are read only where it is not kept beside them. Raises as `read`."""
+        kept = self._kept_info(infohash)
+        return kept if kept is not None else self._read_all(infohash)[1]
+
+    def check(self, infohash: bytes) -> None:
+        """Prove all of a content; raises as `read`."""
+        self._read_all(infohash)
+
     def contains(self, infohash: bytes) -> bool:
-        return (self._path(infohash) / DATA).exists()
+        return (self.folder(infohash) / DATA).exists()
+
+    def locate(self, infohash: bytes) -> Whereabouts:
+        return Whereabouts(self.contains(infohash))
 
     def remove(self, infohash: bytes) -> None:
         """Forget it; what is not here is forgotten already."""
-        path = self._path(infohash)
-        if path.exists():
-            leaving = Path(tempfile.mkdtemp(prefix=_INCOMING, dir=self.root))
-            path.rename(leaving / path.name)
-            shutil.rmtree(leaving)
+        self._move(infohash, _INCOMING)
+        self._clear(_INCOMING, 0)
+
+    def set_aside(self, infohash: bytes) -> None:
+        """Take a damaged content out of use, and keep it for whoever looks into the cause."""
+        self._move(infohash, _DAMAGED)
+        self._clear(_DAMAGED, MAX_DAMAGED)
 
     def __iter__(self) -> Iterator[bytes]:
         for path in sorted(self.root.iterdir()):
-            if _NAME.fullmatch(path.name):
+            if _NAME.fullmatch(path.name) and (path / DATA).exists():
                 yield bytes.fromhex(path.name)
 
     def used_bytes(self) -> int:
-        return sum(path.stat().st_size for path in self.root.rglob("*") if path.is_file())
+        """Of everything under the root."""
+        return sum(_size(path) for path in self.root.rglob("*"))
 
-    def _path(self, infohash: bytes) -> Path:
+    def room_bytes(self) -> int:
+        """What may still be written, by the quota and on the disk."""
+        free = shutil.disk_usage(self.root).free
+        return free if self.quota_bytes is None else min(free, self.quota_bytes - self.used_bytes())
+
+    def folder(self, infohash: bytes) -> Path:
+        """Where a content lies if it is here. Raises `ModelNotFound` for what is no infohash."""
         if len(infohash) != INFOHASH_BYTES:
             raise ModelNotFound(f"{infohash.hex()[:60]!r} is no infohash of 20 bytes")
         return self.root / infohash.hex()
 
-    def _put(self, infohash: bytes, files: Mapping[str, bytes]) -> None:
+    def fetching_folder(self, infohash: bytes) -> Path:
+        """Where a content comes together, with what came of it before."""
+        path = self.root / f"{_FETCHING}{infohash.hex()}"
+        path.mkdir(exist_ok=True)
+        os.utime(path)
+        self._clear(_FETCHING, MAX_FETCHING)
+        return path
+
+    def adopt(self, infohash: bytes, folder: Path, info: bytes | None) -> None:
+        """Take a fetched folder in. Raises as `read` where it does not have the infohash; it is
+        gone then."""
+        try:
+            info = prove(infohash, read_files(folder), info)
+            self._write(folder, {}, info)
+            for path in [folder / DATA, *(folder / DATA).rglob("*")]:
+                _sync(path)
+            if not self._holds(infohash):
+                self.remove(infohash)  # what may be left of an earlier copy
+                self._place(folder, infohash)
+        except OSError as error:
+            raise StorageFull(f"cannot keep {infohash.hex()}: {error}") from error
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def _put(self, files: Mapping[str, bytes]) -> bytes:
         size = sum(len(content) for content in files.values())
         if not 0 < size <= CONTENT_BYTES_LIMIT or not all(files.values()):
             raise MalformedModel(f"{size} bytes are not 1…{CONTENT_BYTES_LIMIT}, no file empty")
+        info = describe(files)
+        infohash, encoded = info.infohash, info.encode()
         if self._holds(infohash):
-            return
-        if self.quota_bytes is not None and self.used_bytes() + size > self.quota_bytes:
-            raise StorageFull(f"{size} bytes more would exceed the quota of {self.quota_bytes}")
+            return infohash
+        if self.quota_bytes is not None:
+            self._make_room(size + len(encoded), self.quota_bytes)
+        self._write_new(infohash, files, encoded)
+        return infohash
+
+    def _make_room(self, size: int, quota_bytes: int) -> None:
+        if self.used_bytes() + size > quota_bytes:
+            self._clear(_DAMAGED, 0)
+        if self.used_bytes() + size > quota_bytes:
+            raise StorageFull(f"{size} bytes more would exceed the quota of {quota_bytes}")
+
+    def _write_new(self, infohash: bytes, files: Mapping[str, bytes], info: bytes) -> None:
+        single = set(files) == {DATA}
+        placed = files if single else {f"{DATA}/{name}": files[name] for name in files}
         incoming = Path(tempfile.mkdtemp(prefix=_INCOMING, dir=self.root))
         try:
-            self._write(incoming, files)
-            incoming.rename(self._path(infohash))
-            _sync_directory(self.root)
+            self._write(incoming, placed, info)
+            self._place(incoming, infohash)
         except OSError as error:
             if self._holds(infohash):  # another thread was faster
                 return
-            raise StorageFull(f"cannot write {size} bytes to {self.root}: {error}") from error
+            raise StorageFull(f"cannot write to {self.root}: {error}") from error
         finally:
             shutil.rmtree(incoming, ignore_errors=True)
+
+    def _place(self, folder: Path, infohash: bytes) -> None:
+        folder.rename(self.folder(infohash))
+        _sync(self.root)
 
     def _holds(self, infohash: bytes) -> bool:
         """True if it is here and whole; what is damaged makes way for a new copy."""
@@ -116,44 +185,76 @@ class DirectoryStorage:
         except ModelNotFound:
             return False
         except ModelCorrupt:
-            self.remove(infohash)
+            self.set_aside(infohash)
             return False
         return True
 
-    def _write(self, folder: Path, files: Mapping[str, bytes]) -> None:
-        for name, content in files.items():
+    def _write(self, folder: Path, files: Mapping[str, bytes], info: bytes) -> None:
+        for name, content in {**files, TORRENT: write_torrent(info)}.items():
             path = folder / name
             path.parent.mkdir(exist_ok=True)
             with path.open("wb") as file:
                 file.write(content)
                 file.flush()
                 os.fsync(file.fileno())
-            _sync_directory(path.parent)
+            _sync(path.parent)
 
-    def _read_all(self, infohash: bytes) -> dict[str, bytes]:
-        path = self._path(infohash) / DATA
+    def _read_all(self, infohash: bytes) -> tuple[dict[str, bytes], bytes]:
+        """The files and the info dictionary that proves them."""
         try:
-            if path.is_dir():
-                files = {each.name: each.read_bytes() for each in path.iterdir()}
-                info = describe_folder(files)
-            else:
-                files = {DATA: path.read_bytes()}
-                info = describe_file(files[DATA])
+            files = read_files(self.folder(infohash))
         except FileNotFoundError as error:
             raise ModelNotFound(f"{infohash.hex()} is not stored; publish or fetch it") from error
         except OSError as error:
             raise ModelCorrupt(f"{infohash.hex()} cannot be read: {error}") from error
-        if info.infohash != infohash:
-            raise ModelCorrupt(f"{infohash.hex()} is damaged; remove it and fetch it again")
-        return files
+        try:
+            return files, prove(infohash, files, self._kept_info(infohash))
+        except MalformedModel as error:
+            raise ModelCorrupt(str(error)) from error
 
-    def _clear_incoming(self) -> None:
-        """Drop what a crash left half written."""
-        for path in self.root.glob(f"{_INCOMING}*"):
+    def _kept_info(self, infohash: bytes) -> bytes | None:
+        """None where none is kept beside the files, or not a readable one."""
+        path = self.folder(infohash) / TORRENT
+        try:
+            if path.stat().st_size > INFO_BYTES_LIMIT:
+                return None
+            info = read_torrent(path.read_bytes())
+        except (OSError, MalformedModel):
+            return None
+        return info if is_named(infohash, info) else None
+
+    def _move(self, infohash: bytes, prefix: str) -> None:
+        path = self.folder(infohash)
+        leaving = Path(tempfile.mkdtemp(prefix=prefix, dir=self.root))
+        try:
+            path.rename(leaving / path.name)
+        except FileNotFoundError:
+            leaving.rmdir()
+
+    def _clear(self, prefix: str, kept: int) -> None:
+        """Drop all but the newest folders of a kind, such as what a crash left half written."""
+        found = sorted(self.root.glob(f"{prefix}*"), key=lambda path: path.stat().st_mtime)
+        for path in found[: max(0, len(found) - kept)]:
             shutil.rmtree(path, ignore_errors=True)
 
 
-def _sync_directory(path: Path) -> None:
+def read_files(folder: Path) -> dict[str, bytes]:
+    """The files of a content's folder by name, unproved. Raises `OSError`."""
+    path = folder / DATA
+    if path.is_dir():
+        return {each.name: each.read_bytes() for each in path.iterdir()}
+    return {DATA: path.read_bytes()}
+
+
+def _size(path: Path) -> int:
+    """0 for a folder, and for what has gone meanwhile."""
+    try:
+        return path.stat().st_size if path.is_file() else 0
+    except OSError:
+        return 0
+
+
+def _sync(path: Path) -> None:
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -11,11 +11,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from node.models.bencoding import bencode
 from node.models.cache import Cache, Policy
 from node.models.errors import MalformedModel
 from node.models.input_file import read_input, read_input_shape, write_input
 from node.models.metadata import describe_input, describe_model
-from node.models.torrent import bencode, choose_piece_bytes, describe_file, describe_folder
+from node.models.torrent import choose_piece_bytes, describe_file, describe_folder
 from tests.support.cvm_models import small_model
 
 

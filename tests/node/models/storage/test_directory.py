@@ -70,11 +70,11 @@ def test_a_changed_byte_is_found_and_mended(storage):
 
 
 def test_quota(tmp_path):
-    storage = DirectoryStorage(tmp_path, quota_bytes=100)
-    storage.put_input(bytes(60))
+    storage = DirectoryStorage(tmp_path, quota_bytes=1000)
+    kept = storage.put_input(bytes(600))
     with pytest.raises(StorageFull, match="quota"):
-        storage.put_input(bytes(41))
-    assert storage.used_bytes() == 60
+        storage.put_input(bytes(400))
+    assert 600 < storage.used_bytes() <= 1000 and list(storage) == [kept]
 
 
 def test_a_full_disk_leaves_nothing(storage):

@@ -1,0 +1,107 @@
+"""Keeps what the chain names: fetches what is missing, proves what is here, counts copies.
+
+One thread in rounds. A content of which a copy was lost, here or elsewhere, is noticed within a
+few rounds: ours is fetched again, and ours is offered again to those who lost theirs.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from node.models.content import CONTENT_BYTES_LIMIT
+from node.models.errors import StorageError
+from node.models.storage.combined import CombinedStorage
+
+#: Contents of which copies are counted, and which are proved, in one round.
+COUNTED, PROVED = 32, 4
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """A content that the chain names."""
+
+    infohash: bytes
+    limit_bytes: int = CONTENT_BYTES_LIMIT
+    """No more is fetched than was paid for."""
+
+
+class Replication:
+    """``find_wanted`` is asked in each round."""
+
+    def __init__(
+        self,
+        storage: CombinedStorage,
+        find_wanted: Callable[[], Iterable[Wanted]],
+        check_seconds: float,
+    ) -> None:
+        self._storage = storage
+        self._find_wanted = find_wanted
+        self._check_seconds = check_seconds
+        self._ending = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="replication", daemon=True)
+        self._to_count: deque[bytes] = deque()
+        self._to_prove: deque[bytes] = deque()
+        self._offered: set[bytes] = set()
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Returns when the round that goes on has ended; close the storage first."""
+        self._ending.set()
+        if self._thread.is_alive():
+            self._thread.join()
+
+    def run_round(self) -> None:
+        """One round; raises nothing that the next could not mend."""
+        self._offer_new()
+        self._request_missing()
+        for infohash in self._next(self._to_prove, PROVED):
+            if not self._storage.prove(infohash):
+                self._offered.discard(infohash)
+        for infohash in self._next(self._to_count, COUNTED):
+            self._count(infohash)
+
+    def _run(self) -> None:
+        while not self._ending.is_set():
+            try:
+                self.run_round()
+            except Exception:  # the top of a loop: the next round may do
+                log.exception("a round failed", extra={"action": "replication_failed"})
+            self._ending.wait(self._check_seconds)
+
+    def _offer_new(self) -> None:
+        """All that is here, once after the start; what comes later is offered as it comes."""
+        here = set(self._storage)
+        for infohash in sorted(here - self._offered):
+            if self._ending.is_set():
+                return
+            self._storage.offer(infohash)
+            self._offered.add(infohash)
+        self._offered &= here
+
+    def _request_missing(self) -> None:
+        for wanted in self._find_wanted():
+            if not self._storage.sources or self._storage.contains(wanted.infohash):
+                continue
+            try:
+                self._storage.request(wanted.infohash, wanted.limit_bytes)
+            except StorageError as error:
+                log.info("%s", error, extra={"action": "fetch_waits"})
+                return
+
+    def _count(self, infohash: bytes) -> None:
+        if not self._storage.count_copies(infohash).is_replicated:
+            self._storage.offer(infohash)
+
+    def _next(self, queue: deque[bytes], count: int) -> list[bytes]:
+        """The next contents in turn; each comes once before any comes again."""
+        if not queue:
+            queue.extend(self._storage)
+        return [queue.popleft() for _ in range(min(count, len(queue)))]
