@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMPS := .make
-RUN_EXTRAS := train,mrt,tour
+RUN_EXTRAS := train,mrt,tour,torrent
 NATIVE_SOURCES := $(shell find drivers/cpu/native drivers/kernels -type f -not -name '*.py*')
 WEB_SOURCES := $(shell find web -type f -not -path '*/node_modules/*' 2>/dev/null)
 

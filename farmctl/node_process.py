@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import signal
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 
 from farmctl.config import Config
 from farmctl.errors import BusError, ConfigError, FarmError
@@ -23,9 +23,12 @@ from node.chains import find_mined
 from node.errors import NodeError
 from node.inference import CrossCheckedEngine, ReferenceEngine
 from node.key import load_key
+from node.models.errors import StorageError
 from node.models.eviction import Policy
 from node.models.loading import GraphLoader
-from node.models.storage.directory import DirectoryStorage
+from node.models.replication import Replication, find_wanted
+from node.models.storage.combined import CombinedStorage
+from node.models.storage.opening import open_storage
 from node.peers.service import PeerService
 from node.service import NodeService
 from node.spec.chain import Chain
@@ -48,11 +51,6 @@ class NodeProcess:
         self._config = config
         self._chain = chain or need_chain(config.node.chain)
         self._home = config.home / "node"
-        self._loader = GraphLoader(
-            DirectoryStorage(config.home / "models", config.storage.limit_bytes),
-            config.node.cache_bytes,
-            Policy(config.node.cache_policy),
-        )
         self._engine = BusEngine(config.node.infer_timeout_seconds)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stratum: StratumServer | None = None
@@ -65,15 +63,35 @@ class NodeProcess:
         self._loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
             self._loop.add_signal_handler(number, ending.set)
-        with held(self._home):
+        with held(self._home), self._open_storage() as storage:
+            loader = self._loader(storage)
             try:
-                service = self._service()
+                service = self._service(loader)
             except NodeError as error:
                 raise FarmError(str(error)) from error
-            await self._serve(service, ending)
+            index, every = service.node.index, self._config.storage.check_seconds
+            with Replication(storage, lambda: find_wanted(index), every):
+                await self._serve(service, loader, ending)
 
-    async def _serve(self, service: NodeService, ending: asyncio.Event) -> None:
-        link = NodeLink(self._chain, service, self._loader, self._pools)
+    @contextmanager
+    def _open_storage(self) -> Iterator[CombinedStorage]:
+        try:
+            storage = open_storage(self._config.home / "models", self._config.storage)
+        except StorageError as error:
+            raise FarmError(str(error)) from error
+        try:
+            yield storage
+        finally:
+            storage.close()
+
+    def _loader(self, storage: CombinedStorage) -> GraphLoader:
+        node = self._config.node
+        return GraphLoader(storage, node.cache_bytes, Policy(node.cache_policy))
+
+    async def _serve(
+        self, service: NodeService, loader: GraphLoader, ending: asyncio.Event
+    ) -> None:
+        link = NodeLink(self._chain, service, loader, self._pools)
         self.link = link
         await service.start()
         log.info("JSON-RPC on port %d", service.rpc_port, extra={"action": "node_started"})
@@ -132,15 +150,15 @@ class NodeProcess:
         if failures:
             raise failures[0]
 
-    def _service(self) -> NodeService:
+    def _service(self, loader: GraphLoader) -> NodeService:
         node = self._config.node
         engine = CrossCheckedEngine(
-            self._engine, ReferenceEngine(self._loader), node.cross_check_ratio, self._report
+            self._engine, ReferenceEngine(loader), node.cross_check_ratio, self._report
         )
         return NodeService(
             self._chain,
             self._home,
-            self._loader,
+            loader,
             engine,
             private_address(load_key(self._home / "key")),
             verify_cycle,

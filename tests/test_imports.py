@@ -32,6 +32,7 @@ OWNERS = {
     "pyopencl": ("drivers/fpga/", "drivers/kernels/opencl/"),
     "pynq": ("drivers/fpga/",),
     "nats": ("farmctl/nats_bus.py", "farmctl/bus_server.py"),
+    "libtorrent": ("node/models/storage/torrent.py",),
     "lmdb": ("node/store/environment.py",),
     "psutil": ("drivers/cpu/", "farmctl/supervisor.py"),
 }

@@ -271,6 +271,16 @@ class ModelView(Body):
     usable: bool
     reason: str
     calls: int
+    here: bool
+    """Its files lie in this node's storage."""
+    copies: int
+    """That are known, this node's own among them."""
+    copies_required: int
+    """Before this farm calls it usable."""
+    fetched_ratio: float | None
+    """How much of it is here, while it is being fetched."""
+    storage_problem: str
+    """Why the last attempt to fetch it failed."""
 
 
 class ArtifactView(Body):

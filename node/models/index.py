@@ -60,6 +60,10 @@ class ModelIndex:
         """What the index has at an address (20 bytes)."""
         return self._entries.get(address)
 
+    def entries(self) -> list[Registered]:
+        """Every model and input, in no order."""
+        return list(self._entries.values())
+
     def models(self) -> Iterator[tuple[Registered, ModelMeta]]:
         """Every model with its metadata, in no order."""
         for entry in list(self._entries.values()):

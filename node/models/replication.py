@@ -9,11 +9,12 @@ from __future__ import annotations
 import logging
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from node.models.content import CONTENT_BYTES_LIMIT
 from node.models.errors import StorageError
+from node.models.index import ModelIndex
 from node.models.storage.combined import CombinedStorage
 
 #: Contents of which copies are counted, and which are proved, in one round.
@@ -29,6 +30,12 @@ class Wanted:
     infohash: bytes
     limit_bytes: int = CONTENT_BYTES_LIMIT
     """No more is fetched than was paid for."""
+
+
+def find_wanted(index: ModelIndex) -> Iterator[Wanted]:
+    """Every model and input at the head."""
+    for entry in index.entries():
+        yield Wanted(entry.meta.hash, min(entry.meta.raw_size, CONTENT_BYTES_LIMIT))
 
 
 class Replication:
@@ -49,24 +56,20 @@ class Replication:
         self._to_prove: deque[bytes] = deque()
         self._offered: set[bytes] = set()
 
-    def start(self) -> None:
+    def __enter__(self) -> None:
+        """Go round in a thread until the exit, which waits for what goes on of a round."""
         self._thread.start()
 
-    def stop(self) -> None:
-        """Returns when the round that goes on has ended; close the storage first."""
+    def __exit__(self, *_: object) -> None:
         self._ending.set()
-        if self._thread.is_alive():
-            self._thread.join()
+        self._thread.join()
 
     def run_round(self) -> None:
         """One round; raises nothing that the next could not mend."""
         self._offer_new()
         self._request_missing()
-        for infohash in self._next(self._to_prove, PROVED):
-            if not self._storage.prove(infohash):
-                self._offered.discard(infohash)
-        for infohash in self._next(self._to_count, COUNTED):
-            self._count(infohash)
+        self._prove_some()
+        self._count_some()
 
     def _run(self) -> None:
         while not self._ending.is_set():
@@ -96,9 +99,20 @@ class Replication:
                 log.info("%s", error, extra={"action": "fetch_waits"})
                 return
 
-    def _count(self, infohash: bytes) -> None:
-        if not self._storage.count_copies(infohash).is_replicated:
-            self._storage.offer(infohash)
+    def _prove_some(self) -> None:
+        for infohash in self._next(self._to_prove, PROVED):
+            if self._ending.is_set():
+                return
+            if not self._storage.prove(infohash):
+                self._offered.discard(infohash)
+
+    def _count_some(self) -> None:
+        """Offer again what too few keep."""
+        for infohash in self._next(self._to_count, COUNTED):
+            if self._ending.is_set():
+                return
+            if not self._storage.count_copies(infohash).is_replicated:
+                self._storage.offer(infohash)
 
     def _next(self, queue: deque[bytes], count: int) -> list[bytes]:
         """The next contents in turn; each comes once before any comes again."""

@@ -55,4 +55,9 @@ def show_model(model: dict[str, Any]) -> schemas.ModelView:
         usable=model["usable"],
         reason=model["reason"],
         calls=int(model["calls"], 16),
+        here=model["storage"]["here"],
+        copies=int(model["storage"]["copies"], 16),
+        copies_required=int(model["storage"]["required"], 16),
+        fetched_ratio=model["storage"]["fetched"],
+        storage_problem=model["storage"]["problem"],
     )

@@ -8,6 +8,7 @@ from typing import Any
 
 from node.core import Node
 from node.models.index import Registered, read_entry
+from node.models.storage import Whereabouts
 from node.rpc.errors import InvalidParams, ResourceNotFound
 from node.rpc.forms import hexbytes, parse_address, quantity
 from node.rpc.views import Json
@@ -61,7 +62,8 @@ def need_entry(node: Node, address: Any) -> Registered:
 
 def describe(node: Node, entry: Registered) -> Json:
     meta = entry.meta
-    reason = unusable_reason(node, entry)
+    lies = node.loader.storage.locate(meta.hash)
+    reason = unusable_reason(node, entry) or scarce_reason(lies)
     common = {
         "address": hexbytes(entry.address),
         "infohash": meta.hash.hex(),
@@ -71,6 +73,7 @@ def describe(node: Node, entry: Registered) -> Json:
         "upload": quantity(entry.upload),
         "usable": not reason,
         "reason": reason,
+        "storage": show_whereabouts(lies),
     }
     return {**common, **(_model(node, meta) if isinstance(meta, ModelMeta) else _input(meta))}
 
@@ -85,6 +88,30 @@ def unusable_reason(node: Node, entry: Registered) -> str:
     if node.head().number + 1 < ripe:
         return f"it matures in block {ripe}"
     return ""
+
+
+def scarce_reason(lies: Whereabouts) -> str:
+    """Why this node does not call it usable though consensus would; empty if it does."""
+    if lies.is_replicated:
+        return ""
+    return f"{lies.copies} of {lies.required} copies are known"
+
+
+def show_whereabouts(lies: Whereabouts) -> Json:
+    return {
+        "here": lies.here,
+        "copies": quantity(lies.copies),
+        "required": quantity(lies.required),
+        "elsewhere": {source: quantity(count) for source, count in lies.elsewhere.items()},
+        "fetched": lies.fetched_ratio,
+        "problem": lies.problem,
+    }
+
+
+def get_storage(node: Node, infohash: Any) -> Json:
+    """Where a content lies: here, in how many copies elsewhere (by who counted them), how much
+    of it is fetched while it is, and why fetching failed."""
+    return show_whereabouts(node.loader.storage.locate(bytes.fromhex(parse_infohash(infohash))))
 
 
 def _model(node: Node, meta: ModelMeta) -> Json:
@@ -105,5 +132,6 @@ def _input(meta: InputMeta) -> Json:
 METHODS = {
     "ctxc_models": list_models,
     "ctxc_getModel": get_model,
+    "ctxc_getStorage": get_storage,
     "ctxc_inferences": list_inferences,
 }
