@@ -82,11 +82,13 @@ def test_a_thread_goes_round_until_it_is_stopped(tmp_path: Path) -> None:
     first = settings()
     with storage_of(tmp_path / "a", first) as giver:
         model = giver.put_model(SYMBOL, PARAMETERS)
-        with storage_of(tmp_path / "b", settings(port_of(first))) as taker:
-            with rounds_of(taker, model):
-                until(lambda: taker.contains(model), "fetched")
-                shutil.rmtree(tmp_path / "b" / model.hex())
-                until(lambda: taker.contains(model), "fetched again")
+        with (
+            storage_of(tmp_path / "b", settings(port_of(first))) as taker,
+            rounds_of(taker, model),
+        ):
+            until(lambda: taker.contains(model), "fetched")
+            shutil.rmtree(tmp_path / "b" / model.hex())
+            until(lambda: taker.contains(model), "fetched again")
 
 
 def test_without_sources_nothing_is_asked_for(tmp_path: Path) -> None:

@@ -1115,8 +1115,16 @@ export interface components {
             calls: number;
             /** Comment */
             comment: string;
+            /** Copies */
+            copies: number;
+            /** Copies Required */
+            copies_required: number;
+            /** Fetched Ratio */
+            fetched_ratio: number | null;
             /** Gas */
             gas: number;
+            /** Here */
+            here: boolean;
             /** Infohash */
             infohash: string;
             /** Input Shape */
@@ -1127,6 +1135,8 @@ export interface components {
             raw_size: number;
             /** Reason */
             reason: string;
+            /** Storage Problem */
+            storage_problem: string;
             /** Usable */
             usable: boolean;
         };
