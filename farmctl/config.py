@@ -36,6 +36,8 @@ from node.rpc.settings import RpcSettings
 from node.stratum.settings import StratumSettings
 
 PREFIX = "FARMCTL_"
+#: The node's own accounts look back so far at most.
+MINIMUM_STATES = 128
 #: ``FARMCTL_`` variables that are no settings.
 RESERVED = frozenset(
     f"FARMCTL_{name}"
@@ -276,6 +278,8 @@ def _check(config: Config) -> None:
         raise ConfigError(f"[[peers]] {error}") from error
     if not 0 <= config.node.cross_check_ratio <= 1:
         raise ConfigError("[node] cross_check_ratio must be between 0 and 1")
+    if 0 != config.node.keep_states < MINIMUM_STATES:
+        raise ConfigError(f"[node] keep_states must be 0 (all) or at least {MINIMUM_STATES}")
 
 
 def with_ports(config: Config, bus: int, node: int, api: int) -> Config:

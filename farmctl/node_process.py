@@ -167,6 +167,7 @@ class NodeProcess:
             self._announce,
             _interpret(self._config),
             self._config.rpc,
+            keep_states=node.keep_states,
         )
 
     def _find_pools(self) -> Pools | None:

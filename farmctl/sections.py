@@ -67,6 +67,9 @@ class NodeSection:
     """Share of INFER results computed again by the CVM reference."""
     infer_timeout_seconds: float = 10.0
     """After this a worker is taken not to answer."""
+    keep_states: int = 8192
+    """Blocks below the head whose state is kept, and so how far a change of branch may reach;
+    0 keeps all of them (an archive)."""
     interpreter: str = "fast"
     """What runs contracts: `fast`, or the slow `readable` one that it is checked by."""
     cache_bytes: int = 4 * 1024**3

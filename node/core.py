@@ -12,7 +12,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from node.errors import StoreError, SubmissionReason, SubmissionRefused, TransactionRefused
+from node.errors import (
+    StatePruned,
+    StoreError,
+    SubmissionReason,
+    SubmissionRefused,
+    TransactionRefused,
+)
 from node.execution import Executor
 from node.gas_price import GasPriceOracle
 from node.importing import HeadChange, Imported, Importer, Outcome
@@ -69,7 +75,8 @@ class BlockImporter(Protocol):
 
 class Node:
     """``engine`` computes inferences, ``verify_cycle`` checks Cuckaroo cycles, ``interpret`` runs
-    contracts; blocks are imported in a process of their own where ``apart`` is set."""
+    contracts; blocks are imported in a process of their own where ``apart`` is set. Of so many
+    blocks below the head (``keep_states``; 0: of all) the state is kept."""
 
     def __init__(
         self,
@@ -84,6 +91,7 @@ class Node:
         interpret: Interpret = fast.interpret,
         rpc: RpcSettings | None = None,
         apart: bool = False,
+        keep_states: int = 0,
     ) -> None:
         self.chain = chain
         self.home = home
@@ -97,6 +105,7 @@ class Node:
         self.index = ModelIndex(chain)
         executor = Executor(chain, self.store, self.inference, verify_cycle, interpret, self.index)
         self.store.begin(chain.name, executor.genesis())
+        self.pruner = self.store.pruner(keep_states)
         head = self.head()
         self.index.build(head, lambda: self.state_at(head), self.store.meta_addresses())
         self.mempool = Mempool(chain, limits)
@@ -117,6 +126,7 @@ class Node:
 
     def close(self) -> None:
         self.importer.close()
+        self.pruner.close()
         self.store.close()
 
     def on_change(self, listener: Callable[[], None]) -> None:
@@ -131,7 +141,13 @@ class Node:
         return self.store.header(block_hash) if block_hash else None
 
     def state_at(self, header: Header) -> State:
-        """State after a block; what is written to it goes nowhere."""
+        """State after a block; what is written to it goes nowhere. Raises `StatePruned`."""
+        oldest = self.store.oldest_state()
+        if header.number < oldest:
+            raise StatePruned(
+                f"state of block {header.number} is pruned; this node keeps those from block "
+                f"{oldest} on; ask an archive node, or set [node] keep_states"
+            )
         return State(Overlay(self.store), header.state_root)
 
     def send(self, transaction: Transaction) -> None:

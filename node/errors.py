@@ -5,8 +5,8 @@ NodeError
 │   ├── StoreFull           the configured bound is reached
 │   ├── ImportLost          the import process ended before a block was in
 │   ├── WrongChain          the database belongs to another chain
-│   └── StoreDamaged        the database is not whole
-├── StatePruned             the state of that block is not kept any more
+│   ├── StoreDamaged        the database is not whole
+│   └── StatePruned         the state of that block is not kept any more
 ├── BlockFileError          a file of blocks or of a state cannot be read, written or imported
 ├── TransactionRefused      the mempool does not take it (``reason`` says why)
 ├── SubmissionRefused       a miner's solution is not taken (``reason`` says why)
@@ -44,7 +44,7 @@ class StoreDamaged(StoreError):
     """The database is not whole; its blocks can be saved."""
 
 
-class StatePruned(NodeError):
+class StatePruned(StoreError):
     """The state of that block is not kept any more."""
 
 

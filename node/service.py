@@ -29,6 +29,9 @@ REBUILD_SECONDS = 0.5
 #: How often a new head is looked for meanwhile.
 HEAD_LOOKS = 20
 RETRY_SECONDS = 1.0
+#: How often old states are looked for; a slice of their dropping rests so many times its length.
+PRUNE_SECONDS = 10.0
+PRUNE_REST = 4.0
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
@@ -51,6 +54,7 @@ class NodeService:
         interpret: Interpret = fast.interpret,
         rpc: RpcSettings | None = None,
         apart: bool = True,
+        keep_states: int = 0,
     ) -> None:
         self.node = Node(
             chain,
@@ -62,6 +66,7 @@ class NodeService:
             interpret=interpret,
             rpc=rpc,
             apart=apart,
+            keep_states=keep_states,
         )
         self._rpc = RpcServer(self.node, rpc_host, rpc_port)
         self._on_work = on_work
@@ -71,6 +76,7 @@ class NodeService:
         self._sealed = ThreadPoolExecutor(1, "sealed")
         self._foreign = ThreadPoolExecutor(2, "foreign")
         self._builder = ThreadPoolExecutor(1, "build")
+        self._pruner = ThreadPoolExecutor(1, "prune")
 
     @property
     def rpc_port(self) -> int:
@@ -84,6 +90,7 @@ class NodeService:
         self._tasks = [
             asyncio.create_task(self._produce()),
             asyncio.create_task(self._retry()),
+            asyncio.create_task(self._prune()),
         ]
 
     async def stop(self) -> None:
@@ -92,7 +99,7 @@ class NodeService:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._rpc.stop()
-        for pool in (self._builder, self._foreign, self._sealed):
+        for pool in (self._builder, self._foreign, self._sealed, self._pruner):
             await asyncio.to_thread(pool.shutdown, cancel_futures=True)
         self.node.close()
 
@@ -145,6 +152,19 @@ class NodeService:
                 await self._in(self._foreign, self.node.importer.retry)
             except Exception:  # the top of a loop: the next try may do
                 log.exception("waiting blocks failed", extra={"action": "retry_failed"})
+
+    async def _prune(self) -> None:
+        """Drop old states, with most of the time left to others."""
+        loop = asyncio.get_running_loop()
+        while True:
+            started = loop.time()
+            try:
+                has_more = await self._in(self._pruner, self.node.pruner.step)
+            except Exception:  # the top of a loop: the next try may do
+                log.exception("old states cannot be dropped", extra={"action": "prune_failed"})
+                has_more = False
+            rest = PRUNE_REST * (loop.time() - started) if has_more else PRUNE_SECONDS
+            await asyncio.sleep(rest)
 
     async def _in(self, pool: ThreadPoolExecutor, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(pool, work)

@@ -23,6 +23,7 @@ from node.rpc.errors import (
 from node.rpc.rates import RateLimiter
 from node.rpc.registry import Method, find_methods
 from node.rpc.settings import RpcSettings
+from node.spec.trie import MissingNode
 
 MAX_PARAMS = 8
 THREADS = 4
@@ -110,6 +111,8 @@ class Dispatcher:
             return await asyncio.wait_for(asyncio.shield(running), seconds)
         except TimeoutError as error:
             raise ServerError(f"no answer within {seconds:g} s") from error
+        except MissingNode as error:
+            raise ServerError("the state was pruned while it was read; ask again") from error
         except NodeError as error:
             raise ServerError(str(error)) from error
 

@@ -7,13 +7,14 @@ either the old head or the new one.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
-from node.errors import StoreError, WrongChain
+from node.errors import StatePruned, StoreError, WrongChain
 from node.spec.types import Block, Header, Receipt, Transaction
 from node.store.environment import MAP_BYTES, MAP_LIMIT_BYTES, Environment, Records
+from node.store.pruning import MINIMUM_NODES, Pruner
 from node.store.records import (
     Executed,
     Location,
@@ -42,6 +43,7 @@ TABLES = (
     "heights",
     "pending",
     "nodes",
+    "young",
     *("shares", "candidates", "finds", "balances", "payments"),  # of `node.stratum`
 )
 
@@ -59,6 +61,7 @@ class ChainStore:
         read_only: bool = False,
     ) -> None:
         self._env = Environment(path, TABLES, map_bytes, map_limit_bytes, read_only=read_only)
+        self._path = path
 
     def close(self) -> None:
         """After a reading that is going on; no writing may be."""
@@ -75,11 +78,18 @@ class ChainStore:
         return self._env.get("nodes", key)
 
     def put(self, key: bytes, value: bytes) -> None:
-        self._env.write(lambda records: records.put("nodes", key, value))
+        self._env.write(lambda records: _add_nodes(records, {key: value}))
 
     def oldest_state(self) -> int:
         """Number of the block from which on states are kept, on every branch."""
         return int.from_bytes(self._env.get("meta", b"oldest_state") or b"", "big")
+
+    def count(self, table: str) -> int:
+        return self._env.read(lambda records: records.count(table))
+
+    def pruner(self, keep_states: int, minimum_nodes: int = MINIMUM_NODES) -> Pruner:
+        """What drops the states of all but so many blocks below the head; 0 keeps all."""
+        return Pruner(self._env, self._path / "marks", keep_states, minimum_nodes)
 
     # Blocks
 
@@ -170,6 +180,8 @@ class ChainStore:
         elif known != genesis.block.header.hash():
             name = (self._env.get("meta", b"chain") or b"?").decode()
             raise WrongChain(f"the database holds chain {name}, not {chain_name}; use another home")
+        if self._env.read(lambda r: r.count("heights") < r.count("headers")):
+            self._env.write(_fill_heights)
 
     def add(
         self, executed: Executed, adopt: Sequence[bytes] = (), abandon: Sequence[bytes] = ()
@@ -195,6 +207,28 @@ def _block(records: Records, block_hash: bytes) -> Block | None:
     return None if header is None or body is None else join_block(header, body)
 
 
+def _fill_heights(records: Records) -> None:
+    """Of a database that was written before there was this table."""
+    for key, raw in records.scan("headers"):
+        records.put("heights", encode_number(decode_header(raw).number) + key, b"")
+
+
+def _add_nodes(records: Records, nodes: Mapping[bytes, bytes]) -> None:
+    """Also those that are there already: a pruner may be about to delete them."""
+    is_pruning = records.get("meta", b"pruning") is not None
+    for key, node in nodes.items():
+        records.put("nodes", key, node)
+        if is_pruning:
+            records.put("young", key, b"")
+
+
+def _check_parent(records: Records, header: Header) -> None:
+    """Between a block's execution and its writing its parent's state may have been pruned."""
+    oldest = int.from_bytes(records.get("meta", b"oldest_state") or b"", "big")
+    if 0 < header.number <= oldest:
+        raise StatePruned(f"block {header.number}: no state below block {oldest} is kept")
+
+
 def _need(records: Records, block_hash: bytes) -> Block:
     block = _block(records, block_hash)
     if block is None:
@@ -205,8 +239,8 @@ def _need(records: Records, block_hash: bytes) -> Block:
 def _add_block(records: Records, executed: Executed) -> None:
     header = executed.block.header
     key = header.hash()
-    for node_key, node in executed.nodes.items():
-        records.put("nodes", node_key, node)
+    _check_parent(records, header)
+    _add_nodes(records, executed.nodes)
     if executed.metas:
         records.put("created", key, b"".join(executed.metas))
     records.put("headers", key, header.encode())

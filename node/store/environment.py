@@ -38,19 +38,28 @@ class Records:
     def put(self, table: str, key: bytes, value: bytes) -> None:
         self._txn.put(key, value, db=self._tables[table])
 
+    def put_new(self, table: str, key: bytes, value: bytes) -> bool:
+        """False, and nothing is written, where the key is there."""
+        return bool(self._txn.put(key, value, overwrite=False, db=self._tables[table]))
+
     def drop(self, table: str, key: bytes) -> None:
         self._txn.delete(key, db=self._tables[table])
 
     def keys(self, table: str) -> list[bytes]:
         """Ascending."""
-        cursor = self._txn.cursor(db=self._tables[table])
-        return [bytes(key) for key in cursor.iternext(values=False)]
+        return list(self.scan_keys(table))
 
     def scan(self, table: str, first: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
         """Keys, ascending from ``first``, with their values."""
         cursor = self._txn.cursor(db=self._tables[table])
         if cursor.set_range(first):
             yield from ((bytes(key), bytes(value)) for key, value in cursor)
+
+    def scan_keys(self, table: str, first: bytes = b"") -> Iterator[bytes]:
+        """Keys, ascending from ``first``."""
+        cursor = self._txn.cursor(db=self._tables[table])
+        if cursor.set_range(first):
+            yield from (bytes(key) for key in cursor.iternext(values=False))
 
     def count(self, table: str) -> int:
         """Entries, known without a look at them."""
