@@ -91,7 +91,7 @@ class World:
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     """Slices small enough for a small chain to have many."""
-    for name, size in (("MARK_SLICE", 7), ("SWEEP_SLICE", 11), ("ROOT_SLICE", 3)):
+    for name, size in (("MARK_SLICE", 3), ("SWEEP_SLICE", 5), ("ROOT_SLICE", 3)):
         monkeypatch.setattr(pruning, name, size)
 
 
