@@ -15,7 +15,9 @@ SOURCES = sorted(
     for package in ("drivers", "farmctl", "node")
     for path in (ROOT / package).rglob("*.py")
 )
-SHARED_BY_FAMILIES = {"base", "controls", "errors", "kernels", "program", "proofs", "worker"}
+SHARED_BY_FAMILIES = {
+    *("base", "controls", "errors", "host_program", "kernels", "program", "proofs", "worker"),
+}
 PURE = {"Crypto", "blake2b", "coincurve", "numpy", "py_ecc", "rlp", "sha3"} | {
     *("__future__", "collections", "dataclasses", "enum", "functools", "hashlib", "itertools"),
     *("json", "math", "re", "struct", "sys", "types", "typing", "zlib"),

@@ -1,6 +1,7 @@
-"""Family ``fpga``: Xilinx boards through PYNQ, Altera and Intel boards through OpenCL.
+"""Family ``fpga``: Xilinx boards through PYNQ, Altera and Intel boards through OpenCL, and the
+core's own simulation where the variable `simulated_boards.COUNT_VARIABLE` asks for it.
 
-They compute nothing here yet, so no capability is declared.
+A board with the overlay of our core infers; without one it is only named.
 """
 
 from __future__ import annotations
@@ -23,24 +24,29 @@ from drivers.base import (
     read_telemetry,
 )
 from drivers.controls import Controlled
-from drivers.errors import DriverError, DriverMissing, NotSupported
-from drivers.fpga import opencl_boards, pynq_boards
+from drivers.errors import BadArgument, DriverError, DriverMissing, NotSupported
+from drivers.fpga import opencl_boards, pynq_boards, simulated_boards
+from drivers.fpga.board import Place
+from drivers.fpga.session import FpgaRuns
 
 HOT_CELSIUS = 85.0
 #: Asking PYNQ starts a Python of its own, which is slow; boards seldom come and go.
 REFRESH_SECONDS = 60.0
+SESSION_OPTIONS = frozenset({"check_ratio", "memory_limit_bytes"})
 
 Board = pynq_boards.Board | opencl_boards.Board
 ROADS: dict[str, Callable[[], Sequence[Board]]] = {
     "PYNQ": pynq_boards.list_boards,
+    "simulation": simulated_boards.list_boards,
     "OpenCL": opencl_boards.list_boards,
 }
 
 
 class FpgaDevice(Controlled):
-    def __init__(self, info: DeviceInfo, root: Path) -> None:
+    def __init__(self, info: DeviceInfo, root: Path, place: Place | None) -> None:
         self.info = info
         self._root = root
+        self._place = place
 
     def snapshot(self) -> Telemetry:
         readers = {"temperature_celsius": self._read_temperature}
@@ -56,7 +62,17 @@ class FpgaDevice(Controlled):
         return Health(HealthStatus.OK)
 
     def open(self, capability: Capability, **options: Any) -> Session:
-        raise NotSupported(f"{self.info.id}: FPGAs do not compute {capability} yet")
+        """Options for INFER: ``check_ratio``, the share of layers that the host computes again
+        (1/32), and ``memory_limit_bytes`` of the host for one model."""
+        if capability not in self.info.capabilities or self._place is None:
+            raise NotSupported(f"{self.info.id} has no capability {capability}{self._why_not()}")
+        if unknown := options.keys() - SESSION_OPTIONS:
+            raise BadArgument(f"{capability} has no options {', '.join(sorted(unknown))}")
+        return FpgaRuns(self._place, **options)
+
+    def _why_not(self) -> str:
+        reason = self.info.details.get("infer", "")
+        return f"; {reason}" if reason else ""
 
     def _read_temperature(self) -> float:
         if self.info.details["through"] != "pynq":
@@ -90,12 +106,9 @@ class Driver:
         return Probe(status, "; ".join(reasons))
 
     def discover(self) -> Sequence[FpgaDevice]:
-        """Boards of both roads, PYNQ's first. A road that fails has no boards."""
-        infos = [*self._pynq_infos(), *self._opencl_infos()]
-        return [
-            FpgaDevice(DeviceInfo(id=f"fpga:{index}", **info), self._root)
-            for index, info in enumerate(infos)
-        ]
+        """Boards of all roads, PYNQ's first. A road that fails has no boards."""
+        boards = [board for road in ROADS for board in self._list_or_none(road)]
+        return [self._device(index, board) for index, board in enumerate(boards)]
 
     def watch(self, callback: Callable[[str], None]) -> None:
         """No events; the caller polls."""
@@ -119,33 +132,38 @@ class Driver:
         except DriverError:
             return ()
 
-    def _pynq_infos(self) -> list[dict[str, Any]]:
-        boards = self._list_or_none("PYNQ")
-        return [
-            {
-                "hardware_id": f"pynq-{board.tag or board.name}",
-                "family": self.family,
-                "model": board.name,
-                "capabilities": frozenset(),
-                "driver_version": f"pynq {board.pynq_version}",
-                "details": {"through": "pynq", "tag": board.tag},
-            }
-            for board in boards
-            if isinstance(board, pynq_boards.Board)
-        ]
+    def _device(self, index: int, board: Board) -> FpgaDevice:
+        if isinstance(board, pynq_boards.Board):
+            info = _describe_pynq(index, board)
+            return FpgaDevice(info, self._root, board.place)
+        return FpgaDevice(_describe_opencl(index, board), self._root, None)
 
-    def _opencl_infos(self) -> list[dict[str, Any]]:
-        boards = self._list_or_none("OpenCL")
-        return [
-            {
-                "hardware_id": f"opencl-{index}-{board.name}",
-                "family": self.family,
-                "model": board.name,
-                "capabilities": frozenset(),
-                "memory_bytes": board.memory_bytes,
-                "driver_version": board.driver_version,
-                "details": {"through": "opencl", "platform": board.platform},
-            }
-            for index, board in enumerate(boards)
-            if isinstance(board, opencl_boards.Board)
-        ]
+
+def _describe_pynq(index: int, board: pynq_boards.Board) -> DeviceInfo:
+    details = {"through": "pynq", "tag": board.tag}
+    if board.place is None:
+        details["infer"] = f"{pynq_boards.OVERLAY_VARIABLE} names no overlay with the core"
+    elif board.place.bitstream:
+        details["overlay"] = Path(board.place.bitstream).name
+    return DeviceInfo(
+        id=f"fpga:{index}",
+        hardware_id=f"pynq-{board.tag or board.name}",
+        family="fpga",
+        model=board.name,
+        capabilities=frozenset({Capability.INFER} if board.place else ()),
+        driver_version=f"pynq {board.pynq_version}",
+        details=details,
+    )
+
+
+def _describe_opencl(index: int, board: opencl_boards.Board) -> DeviceInfo:
+    return DeviceInfo(
+        id=f"fpga:{index}",
+        hardware_id=f"opencl-{index}-{board.name}",
+        family="fpga",
+        model=board.name,
+        capabilities=frozenset(),
+        memory_bytes=board.memory_bytes,
+        driver_version=board.driver_version,
+        details={"through": "opencl", "platform": board.platform},
+    )

@@ -1,0 +1,197 @@
+"""INFER on the core: its layers there, all other steps on the host, nothing taken on trust."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from drivers.errors import BadArgument, WrongAnswer
+from drivers.fpga.board import Board, Place
+from drivers.fpga.core_registers import Counters, identify
+from drivers.fpga.known_answer import prove_core
+from drivers.fpga.layers import Layer
+from drivers.fpga.loaded_layer import LoadedLayer
+from drivers.fpga.partition import (
+    WIDEST_BITS,
+    host_program,
+    live_inputs,
+    live_outputs,
+    partition,
+)
+from drivers.fpga.passes import Buffers, plan_layer
+from drivers.host_program import HostProgram
+from drivers.program import Program, Step
+
+#: Share of layers, chosen at random, that the host computes again; all of a model's first run.
+CHECK_RATIO = 1 / 32
+MEMORY_LIMIT_BYTES = 1 << 30
+Values = dict[int, NDArray[np.int32]]
+
+
+class HostSteps:
+    """Some steps of a program on the host."""
+
+    def __init__(
+        self, program: Program, steps: Sequence[Step], wanted: Sequence[int], limit_bytes: int
+    ) -> None:
+        self._inputs = live_inputs(program, steps)
+        self._wanted = [(number, program.shapes[number]) for number in wanted]
+        self._program = HostProgram(host_program(program, steps, wanted), limit_bytes)
+
+    def run(self, values: Values) -> None:
+        """Add the wanted values to those that are there."""
+        given = [values[number].astype("<i4").tobytes() for number in self._inputs]
+        answer = np.frombuffer(self._program.run(b"".join(given) or bytes(4)), "<i4")
+        start = 0
+        for number, shape in self._wanted:
+            size = int(np.prod(shape, dtype=np.int64))
+            values[number] = answer[start : start + size].reshape(shape)
+            start += size
+
+    def close(self) -> None:
+        self._program.close()
+
+
+class CoreLayer:
+    """A layer on the core, with its equal on the host."""
+
+    def __init__(self, board: Board, program: Program, loaded: LoadedLayer, limit: int) -> None:
+        self.layer = loaded.layer
+        self._loaded = loaded
+        self._board = board
+        self._host = _host_layer(program, self.layer, limit)
+
+    def run(self, values: Values, is_checked: bool) -> Counters | None:
+        """None where an input is beyond what the core takes: the host has computed it then.
+        Raises `WrongAnswer` where a check shows that the core's is not so."""
+        x = values[self.layer.source]
+        bits = 6 if self.layer.packs_features else WIDEST_BITS
+        if x.min() < -(1 << bits - 1) or x.max() >= 1 << bits - 1:
+            self._host.run(values)
+            return None
+        answer, counters = self._loaded.run(x)
+        if is_checked:
+            self._host.run(values)
+            if not np.array_equal(values[self.layer.target], answer):
+                raise WrongAnswer(f"the core computed {self.layer.step.op} wrong")
+        values[self.layer.target] = answer
+        return counters
+
+    def close(self) -> None:
+        self._loaded.free()
+        self._host.close()
+
+
+class Model:
+    """A loaded model: its stages in order."""
+
+    def __init__(self, board: Board, program: Program, buffers: Buffers, limit: int) -> None:
+        self._program = program
+        self.input_shape = program.input_shape
+        self._stages: list[HostSteps | CoreLayer] = []
+        self._was_checked = False
+        self.layer_counters: list[tuple[Layer, Counters]] = []
+        """Of the last run."""
+        stages = partition(program)
+        for index, stage in enumerate(stages):
+            if isinstance(stage, Layer):
+                self._stages.append(_load_layer(board, program, stage, buffers, limit))
+            elif wanted := live_outputs(program, stages, index):
+                self._stages.append(HostSteps(program, stage, wanted, limit))
+
+    def run(self, data: bytes, check_ratio: float) -> bytes:
+        program = self._program
+        values: Values = dict(program.parameters)
+        values[0] = np.frombuffer(data, "<i4").reshape(program.input_shape)
+        self.layer_counters = []
+        for stage in self._stages:
+            if isinstance(stage, HostSteps):
+                stage.run(values)
+                continue
+            is_checked = not self._was_checked or random.random() < check_ratio
+            if counters := stage.run(values, is_checked):
+                self.layer_counters.append((stage.layer, counters))
+        self._was_checked = True
+        return b"".join(values[head].astype("<i4").tobytes() for head in program.heads)
+
+    def close(self) -> None:
+        for stage in self._stages:
+            stage.close()
+
+
+class FpgaRuns:
+    """A `drivers.base.InferSession` over one board."""
+
+    def __init__(
+        self,
+        place: Place,
+        check_ratio: float = CHECK_RATIO,
+        memory_limit_bytes: int = MEMORY_LIMIT_BYTES,
+    ) -> None:
+        """Opens the board and has its core prove itself. Raises `SelfTestFailed` if it cannot,
+        `NotSupported` for another design, `DriverMissing` and `DeviceLost`."""
+        self._check_ratio = check_ratio
+        self._limit_bytes = memory_limit_bytes
+        self._models: dict[str, Model] = {}
+        self._board = Board(place)
+        try:
+            self.core = identify(self._board)
+            prove_core(self._board, self.core.buffers)
+        except BaseException:
+            self._board.close()
+            raise
+
+    def load(self, model_id: str, program: Program) -> None:
+        if model_id not in self._models:
+            # The host's own check of the whole program: what it refuses is not loaded.
+            HostProgram(program, self._limit_bytes).close()
+            self._models[model_id] = Model(
+                self._board, program, self.core.buffers, self._limit_bytes
+            )
+
+    def unload(self, model_id: str) -> None:
+        if model := self._models.pop(model_id, None):
+            model.close()
+
+    def run(self, model_id: str, data: bytes) -> bytes:
+        """Raises `BadArgument` for a model that is not loaded or a wrong input length, and
+        `WrongAnswer` when a check fails; the session is over then."""
+        model = self._model(model_id)
+        size = 4 * int(np.prod(model.input_shape, dtype=np.int64))
+        if len(data) != size:
+            raise BadArgument(f"the input must be {size} bytes, not {len(data)}")
+        try:
+            return model.run(data, self._check_ratio)
+        except WrongAnswer:
+            self._board.close()
+            raise
+
+    def layer_counters(self, model_id: str) -> list[tuple[Layer, Counters]]:
+        """Of the model's last run, layer by layer."""
+        return self._model(model_id).layer_counters
+
+    def close(self) -> None:
+        self._board.close()
+        self._models.clear()
+
+    def _model(self, model_id: str) -> Model:
+        if model_id not in self._models:
+            raise BadArgument(f"model {model_id} is not loaded")
+        return self._models[model_id]
+
+
+def _load_layer(
+    board: Board, program: Program, layer: Layer, buffers: Buffers, limit: int
+) -> HostSteps | CoreLayer:
+    """On the core if its buffers suffice, else on the host."""
+    plan = plan_layer(layer, buffers)
+    if plan is None:
+        return _host_layer(program, layer, limit)
+    return CoreLayer(board, program, LoadedLayer(board, layer, plan), limit)
+
+
+def _host_layer(program: Program, layer: Layer, limit: int) -> HostSteps:
+    return HostSteps(program, (layer.step, *layer.fused), (layer.target,), limit)
