@@ -38,7 +38,6 @@ class Contact:
         while True:
             seconds = self._roster.scores.ban_seconds(self._key)
             if seconds > 0:
-                self._state, self._reason = PeerState.BANNED, self._roster.scores.reason(self._key)
                 await asyncio.sleep(min(seconds, self._limits.redial_most_seconds))
                 continue
             if not self._roster.is_connected(self._key):
@@ -50,13 +49,16 @@ class Contact:
     def view(self) -> PeerView:
         """While it is not connected."""
         scores = self._roster.scores
+        state, reason = self._state, self._reason
+        if scores.ban_seconds(self._key) > 0:
+            state, reason = PeerState.BANNED, scores.reason(self._key)
         kind = "farm" if self.section.is_farm else "rpc"
         return PeerView(
             self.section.name,
             kind,
             False,
-            self._state,
-            self._reason,
+            state,
+            reason,
             None,
             None,
             None,

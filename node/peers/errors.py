@@ -3,6 +3,7 @@
 PeerError
 ├── FeedUnavailable   it does not answer, or too late
 ├── FeedUseless       it answers, but not with what it claims to have
+├── FeedEarly         its chain is ahead of this machine's clock, which may be wrong itself
 ├── FeedMisbehaves    it breaks the protocol or the chain's rules: dropped and banned
 └── PeerRefused       one side does not want the other: another chain, an unknown key, no room
 
@@ -34,6 +35,12 @@ class FeedUseless(PeerError):
     """The peer answers without what was asked of it."""
 
     points = 20.0
+
+
+class FeedEarly(PeerError):
+    """The feed's chain is ahead of this machine's clock; set the clock, or wait."""
+
+    points = 1.0
 
 
 class FeedMisbehaves(PeerError):

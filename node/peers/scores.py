@@ -35,7 +35,10 @@ class Scores:
         self._records: OrderedDict[str, _Record] = OrderedDict()
 
     def add(self, name: str, points: float, reason: str) -> bool:
-        """Count points; return whether the name is banned now."""
+        """Count points; return whether the name is banned now. Who is banned already stays so
+        for the reason given then."""
+        if self.ban_seconds(name) > 0:
+            return True
         now = self._clock()
         record = self._records.pop(name, None) or _Record(0.0, now, reason)
         record.points = self._decayed(record) + points

@@ -15,7 +15,7 @@ from node.core import Node
 from node.importing import Imported
 from node.peers.ahead import ahead
 from node.peers.branch import Branch, check_bodies
-from node.peers.errors import FeedMisbehaves, FeedUseless
+from node.peers.errors import FeedEarly, FeedMisbehaves, FeedUseless
 from node.peers.feed import MAX_BODIES, MAX_HEADERS, Feed, FeedStatus
 from node.spec.errors import InvalidBlock
 from node.spec.header import SealVerifier
@@ -130,7 +130,7 @@ class Follower:
                 raise FeedUseless("its chain is no heavier now")
             window = await self._extend(feed, branch, target)
             if not window:
-                raise FeedUseless("its chain is ahead of this machine's clock")
+                raise FeedEarly("its chain is ahead of this machine's clock")
             hashes += [h.hash() for h in window]
             if len(hashes) > MAX_BRANCH or time.monotonic() > until:
                 raise FeedUseless(f"no more work shown after {len(hashes)} headers")
