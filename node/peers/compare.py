@@ -37,8 +37,8 @@ async def compare(
     blames = [
         (feed, BEHIND_POINTS, f"it is {height - feed.status.number} blocks behind") for feed in late
     ]
-    if len(current) < 2:
-        return Comparison(ALONE if feeds else NOBODY, tuple(blames))
+    if not current:
+        return Comparison("every feed is behind this node" if feeds else NOBODY, tuple(blames))
     number = max(0, min(height, *(f.status.number for f in current)) - UNSETTLED_BLOCKS)
     told = await asyncio.gather(*(_hash_at(feed, number) for feed in current))
     answers = [(f, h) for f, h in zip(current, told, strict=True) if h is not None]
