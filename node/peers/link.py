@@ -48,9 +48,12 @@ class Link:
 
     def send(self, kind: Kind, payload: bytes, request: int = 0) -> None:
         """Queue a frame. Raises `FeedUnavailable` where the peer takes them too slowly."""
+        self.send_raw(PREFIX.pack(len(payload), kind, request) + payload)
+
+    def send_raw(self, frame: bytes) -> None:
+        """Queue bytes as they are."""
         if self._failure is not None:
             raise self._failure
-        frame = PREFIX.pack(len(payload), kind, request) + payload
         if self._queued_bytes + len(frame) > self._limits.queued_bytes or self._queue.full():
             self._fail(FeedUnavailable("it takes what is sent too slowly"))
         if self._failure is not None:

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from node.peers.door import dial
-from node.peers.errors import FeedMisbehaves, FeedUnavailable, PeerError
+from node.peers.errors import FeedMisbehaves, FeedUnavailable, PeerError, PeerRefused
 from node.peers.feed import FeedStatus
 from node.peers.gossip import Gossip
 from node.peers.handshake import Terms, greet_dialler, greet_listener
@@ -87,6 +87,7 @@ class Meeting:
             await self._serve(session, lambda: None)
         except FeedMisbehaves as error:
             self._roster.blame(session, error.points, str(error))
+            raise PeerRefused(str(error)) from error  # blamed: its host need not be
 
     async def _serve(self, session: Session, joined: Callable[[], None]) -> None:
         self._roster.join(session)

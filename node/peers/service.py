@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -77,6 +77,11 @@ class PeerService:
                 meeting.receive,
                 self.roster.is_welcome,
             )
+
+    @property
+    def tasks(self) -> Sequence[asyncio.Task[None]]:
+        """What runs; each of these until `stop`."""
+        return self._tasks
 
     @property
     def port(self) -> int | None:
