@@ -2,17 +2,21 @@
 that started it. Knows nothing of the design but the name by which an overlay lists it.
 
 Usage: ``bridge.py SOCKET LIFELINE``, two inherited descriptors. Requests are JSON, one message
-each, followed by a message of bytes where they store some; answers likewise. The kernel ends this
-process with its owner, even while PYNQ hangs.
+each, followed by a message of bytes where they store some; answers likewise.
+
+When the owner is gone, however it ended, the core finishes what it was at and the board's memory
+is given back, so that nothing is written to memory that has another owner. A call that hangs
+gets `GRACE_SECONDS` for it.
 """
 
 from __future__ import annotations
 
-import fcntl
+import contextlib
 import json
 import os
 import signal
 import sys
+import threading
 import time
 from multiprocessing.connection import Connection
 from typing import Any
@@ -23,6 +27,7 @@ import pynq
 IP_NAME = "farmcore"
 REGISTER_BYTES = 64
 POLL_SECONDS = 0.0002
+GRACE_SECONDS = 2.0
 REQUESTS = frozenset({"open", "read", "write", "wait", "allocate", "store", "fetch", "free"})
 
 Answer = dict[str, Any]
@@ -113,20 +118,21 @@ def serve(channel: Connection) -> None:
         except Exception as error:  # noqa: BLE001 - top of the loop: the owner decides
             answer = {"error": f"{type(error).__name__}: {error}"}
         content = answer.pop("content", None)
-        channel.send_bytes(json.dumps(answer).encode())
-        if content is not None:
-            channel.send_bytes(content)
+        with contextlib.suppress(OSError):  # The owner is gone: the next request says so.
+            channel.send_bytes(json.dumps(answer).encode())
+            if content is not None:
+                channel.send_bytes(content)
 
 
 def end_with_owner(lifeline: int) -> None:
-    """Have the kernel end this process when the pipe's last writer is gone."""
-    fcntl.fcntl(lifeline, fcntl.F_SETOWN, os.getpid())
-    fcntl.fcntl(lifeline, fcntl.F_SETSIG, signal.SIGKILL)
-    fcntl.fcntl(lifeline, fcntl.F_SETFL, os.O_ASYNC)
+    """End the process some time after the pipe's last writer is gone."""
+    os.read(lifeline, 1)
+    time.sleep(GRACE_SECONDS)
+    os._exit(1)
 
 
 if __name__ == "__main__":
-    end_with_owner(int(sys.argv[2]))
+    threading.Thread(target=end_with_owner, args=(int(sys.argv[2]),), daemon=True).start()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.dup2(2, 1)
     serve(Connection(int(sys.argv[1])))

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from enum import IntEnum, IntFlag
 
 from drivers.errors import DeviceLost, DriverError, NotSupported
 from drivers.fpga.board import Board
+from drivers.fpga.memory_layout import CHANNELS, ROWS
 from drivers.fpga.passes import Buffers
 
 IDENTITY = 0x4641_524D
 MAJOR_VERSION = 1
 #: The longest that one layer may take on the core.
-JOB_SECONDS = 30.0
+LAYER_SECONDS = 20.0
+POLL_SECONDS = 0.01
 
 
 class Register(IntEnum):
@@ -72,40 +75,47 @@ class Counters:
         )
 
 
-def identify(board: Board) -> CoreInfo:
-    """What core answers. Raises `NotSupported` if it is not one that this driver knows.
+class Core:
+    """The core of an open board."""
 
-    A job that a killed session left behind is waited for first: it may still write to memory."""
+    def __init__(self, board: Board, layer_seconds: float = LAYER_SECONDS) -> None:
+        """Raises `NotSupported` for a design that this driver does not know. A job that a killed
+        session left behind is waited for."""
+        self.board = board
+        self._layer_seconds = layer_seconds
+        self.info = _identify(board)
+        self._await_idle()
+
+    def run(self, descriptor: int) -> Counters:
+        """Run the descriptors from that address on. Raises `DeviceLost` if the core does not come
+        to an end, and `DriverError` with what it reports."""
+        board, seconds = self.board, self._layer_seconds
+        board.write(Register.DESCRIPTOR, descriptor)
+        board.write(Register.CONTROL, 1)
+        status = Status(board.wait(Register.STATUS, Status.DONE, seconds))
+        if not status & Status.DONE:
+            board.close()
+            raise DeviceLost(f"the core did not finish a layer within {seconds:g} s")
+        if status & Status.FAILED:
+            faults = Fault(board.read(Register.ERRORS))
+            raise DriverError(f"the core reports a fault: {faults.name or int(faults)}".lower())
+        beats = (board.read(Register.BEATS_READ) * 8, board.read(Register.BEATS_WRITTEN) * 8)
+        return Counters(board.read(Register.CYCLES), board.read(Register.STEPS), *beats)
+
+    def _await_idle(self) -> None:
+        deadline = time.monotonic() + self._layer_seconds
+        while self.board.read(Register.STATUS) & Status.BUSY:
+            if time.monotonic() >= deadline:
+                raise DeviceLost("the core is busy with what another session left; power-cycle it")
+            time.sleep(POLL_SECONDS)
+
+
+def _identify(board: Board) -> CoreInfo:
     if (identity := board.read(Register.IDENTITY)) != IDENTITY:
         raise NotSupported(f"the design on the board is not farmcore (identity {identity:#x})")
     version, shape = board.read(Register.VERSION), board.read(Register.SHAPE)
-    if version >> 16 != MAJOR_VERSION or shape & 0xFFFF != 0x1010:
-        raise NotSupported(f"farmcore {version:#x} of shape {shape:#x} needs a newer driver")
-    _await_idle(board)
+    if version >> 16 != MAJOR_VERSION or shape & 0xFFFF != CHANNELS << 8 | ROWS:
+        raise NotSupported(f"farmcore {version:#x} of shape {shape:#x} needs another driver")
     buffers = Buffers(board.read(Register.FEATURE_BYTES), board.read(Register.MOST_STEPS))
     text = f"{version >> 16}.{version & 0xFFFF}"
     return CoreInfo(text, shape & 0xFF, shape >> 8 & 0xFF, buffers)
-
-
-def run_job(board: Board, descriptor: int, seconds: float = JOB_SECONDS) -> Counters:
-    """Run the descriptors from that address on. Raises `DeviceLost` if the core does not come
-    to an end, and `DriverError` with what it reports."""
-    board.write(Register.DESCRIPTOR, descriptor)
-    board.write(Register.CONTROL, 1)
-    status = Status(board.wait(Register.STATUS, Status.DONE, seconds))
-    if not status & Status.DONE:
-        board.close()
-        raise DeviceLost(f"the core did not finish a layer within {seconds:g} s")
-    if status & Status.FAILED:
-        faults = Fault(board.read(Register.ERRORS))
-        raise DriverError(f"the core reports a fault: {faults.name or int(faults)}".lower())
-    beats = (board.read(Register.BEATS_READ) * 8, board.read(Register.BEATS_WRITTEN) * 8)
-    return Counters(board.read(Register.CYCLES), board.read(Register.STEPS), *beats)
-
-
-def _await_idle(board: Board) -> None:
-    for _ in range(100):
-        if not board.read(Register.STATUS) & Status.BUSY:
-            return
-        board.wait(Register.STATUS, Status.DONE, JOB_SECONDS / 100)
-    raise DeviceLost("the core is busy with what another session left; reset the board")

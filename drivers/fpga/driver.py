@@ -32,7 +32,7 @@ from drivers.fpga.session import FpgaRuns
 HOT_CELSIUS = 85.0
 #: Asking PYNQ starts a Python of its own, which is slow; boards seldom come and go.
 REFRESH_SECONDS = 60.0
-SESSION_OPTIONS = frozenset({"check_ratio", "memory_limit_bytes"})
+SESSION_OPTIONS = frozenset({"check_ratio", "layer_seconds", "memory_limit_bytes"})
 
 Board = pynq_boards.Board | opencl_boards.Board
 ROADS: dict[str, Callable[[], Sequence[Board]]] = {
@@ -63,7 +63,8 @@ class FpgaDevice(Controlled):
 
     def open(self, capability: Capability, **options: Any) -> Session:
         """Options for INFER: ``check_ratio``, the share of layers that the host computes again
-        (1/32), and ``memory_limit_bytes`` of the host for one model."""
+        (1/32), ``layer_seconds``, the longest that one may take on the core (20), and
+        ``memory_limit_bytes`` of the host for one model."""
         if capability not in self.info.capabilities or self._place is None:
             raise NotSupported(f"{self.info.id} has no capability {capability}{self._why_not()}")
         if unknown := options.keys() - SESSION_OPTIONS:

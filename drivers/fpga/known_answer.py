@@ -6,10 +6,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drivers.errors import SelfTestFailed
-from drivers.fpga.board import Board
+from drivers.fpga.core_registers import Core
 from drivers.fpga.layers import Geometry, Layer, Pair
 from drivers.fpga.loaded_layer import LoadedLayer
-from drivers.fpga.passes import Buffers, plan_layer
+from drivers.fpga.passes import plan_layer
 from drivers.fpga.requantisation import Requantisation
 from drivers.program import Step
 
@@ -22,14 +22,14 @@ CASES = (
 )
 
 
-def prove_core(board: Board, buffers: Buffers) -> None:
+def prove_core(core: Core) -> None:
     """Raises `SelfTestFailed` if an answer is wrong."""
     for is_packed, requantisation, expected in CASES:
         layer = known_layer(is_packed, requantisation)
-        plan = plan_layer(layer, buffers)
+        plan = plan_layer(layer, core.info.buffers)
         if plan is None:
             raise SelfTestFailed("the core's buffers are too small for the known layer")
-        loaded = LoadedLayer(board, layer, plan)
+        loaded = LoadedLayer(core, layer, plan)
         answer, _ = loaded.run(known_input(is_packed))
         loaded.free()
         if (found := checksum(answer)) != expected:

@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drivers.errors import DeviceLost
-from drivers.fpga.board import Board, Buffer
-from drivers.fpga.core_registers import Counters, run_job
+from drivers.fpga.board import Buffer
+from drivers.fpga.core_registers import Core, Counters
 from drivers.fpga.layers import Layer
 from drivers.fpga.memory_layout import (
     DESCRIPTOR_BYTES,
@@ -25,13 +25,13 @@ from drivers.fpga.requantisation import Requantisation
 class LoadedLayer:
     """Three buffers of the board: constants (descriptors, offsets, weights), features, output."""
 
-    def __init__(self, board: Board, layer: Layer, plan: Plan) -> None:
-        self._board, self.layer, self._plan = board, layer, plan
+    def __init__(self, core: Core, layer: Layer, plan: Plan) -> None:
+        self._core, self._board, self.layer, self._plan = core, core.board, layer, plan
         self._requantisation = Requantisation() if plan.is_split else layer.requantisation
         self._feature_sizes = [self._feature_bytes(one) for one in plan.passes]
         self._output_sizes = [self._output_bytes(one) for one in plan.passes]
-        self._features = board.allocate(sum(self._feature_sizes))
-        self._output = board.allocate(sum(self._output_sizes))
+        self._features = self._board.allocate(sum(self._feature_sizes))
+        self._output = self._board.allocate(sum(self._output_sizes))
         self._constants = self._store_constants()
         for buffer in self._buffers():
             if buffer.address % 128:
@@ -45,7 +45,7 @@ class LoadedLayer:
             for one in plan.passes
         )
         self._board.store(self._features, b"".join(blocks))
-        counters = run_job(self._board, self._constants.address)
+        counters = self._core.run(self._constants.address)
         return self._collect(self._board.fetch(self._output)), counters
 
     def free(self) -> None:

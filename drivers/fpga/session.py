@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from drivers.errors import BadArgument, WrongAnswer
 from drivers.fpga.board import Board, Place
-from drivers.fpga.core_registers import Counters, identify
+from drivers.fpga.core_registers import LAYER_SECONDS, Core, Counters
 from drivers.fpga.known_answer import prove_core
 from drivers.fpga.layers import Layer
 from drivers.fpga.loaded_layer import LoadedLayer
@@ -21,7 +21,7 @@ from drivers.fpga.partition import (
     live_outputs,
     partition,
 )
-from drivers.fpga.passes import Buffers, plan_layer
+from drivers.fpga.passes import plan_layer
 from drivers.host_program import HostProgram
 from drivers.program import Program, Step
 
@@ -58,10 +58,9 @@ class HostSteps:
 class CoreLayer:
     """A layer on the core, with its equal on the host."""
 
-    def __init__(self, board: Board, program: Program, loaded: LoadedLayer, limit: int) -> None:
+    def __init__(self, program: Program, loaded: LoadedLayer, limit: int) -> None:
         self.layer = loaded.layer
         self._loaded = loaded
-        self._board = board
         self._host = _host_layer(program, self.layer, limit)
 
     def run(self, values: Values, is_checked: bool) -> Counters | None:
@@ -88,7 +87,7 @@ class CoreLayer:
 class Model:
     """A loaded model: its stages in order."""
 
-    def __init__(self, board: Board, program: Program, buffers: Buffers, limit: int) -> None:
+    def __init__(self, core: Core, program: Program, limit: int) -> None:
         self._program = program
         self.input_shape = program.input_shape
         self._stages: list[HostSteps | CoreLayer] = []
@@ -98,7 +97,7 @@ class Model:
         stages = partition(program)
         for index, stage in enumerate(stages):
             if isinstance(stage, Layer):
-                self._stages.append(_load_layer(board, program, stage, buffers, limit))
+                self._stages.append(_load_layer(core, program, stage, limit))
             elif wanted := live_outputs(program, stages, index):
                 self._stages.append(HostSteps(program, stage, wanted, limit))
 
@@ -129,6 +128,7 @@ class FpgaRuns:
         self,
         place: Place,
         check_ratio: float = CHECK_RATIO,
+        layer_seconds: float = LAYER_SECONDS,
         memory_limit_bytes: int = MEMORY_LIMIT_BYTES,
     ) -> None:
         """Opens the board and has its core prove itself. Raises `SelfTestFailed` if it cannot,
@@ -138,8 +138,8 @@ class FpgaRuns:
         self._models: dict[str, Model] = {}
         self._board = Board(place)
         try:
-            self.core = identify(self._board)
-            prove_core(self._board, self.core.buffers)
+            self.core = Core(self._board, layer_seconds)
+            prove_core(self.core)
         except BaseException:
             self._board.close()
             raise
@@ -148,9 +148,7 @@ class FpgaRuns:
         if model_id not in self._models:
             # The host's own check of the whole program: what it refuses is not loaded.
             HostProgram(program, self._limit_bytes).close()
-            self._models[model_id] = Model(
-                self._board, program, self.core.buffers, self._limit_bytes
-            )
+            self._models[model_id] = Model(self.core, program, self._limit_bytes)
 
     def unload(self, model_id: str) -> None:
         if model := self._models.pop(model_id, None):
@@ -183,14 +181,12 @@ class FpgaRuns:
         return self._models[model_id]
 
 
-def _load_layer(
-    board: Board, program: Program, layer: Layer, buffers: Buffers, limit: int
-) -> HostSteps | CoreLayer:
+def _load_layer(core: Core, program: Program, layer: Layer, limit: int) -> HostSteps | CoreLayer:
     """On the core if its buffers suffice, else on the host."""
-    plan = plan_layer(layer, buffers)
+    plan = plan_layer(layer, core.info.buffers)
     if plan is None:
         return _host_layer(program, layer, limit)
-    return CoreLayer(board, program, LoadedLayer(board, layer, plan), limit)
+    return CoreLayer(program, LoadedLayer(core, layer, plan), limit)
 
 
 def _host_layer(program: Program, layer: Layer, limit: int) -> HostSteps:

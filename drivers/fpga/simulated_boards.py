@@ -25,10 +25,15 @@ def list_boards() -> list[Board]:
     count = os.environ.get(COUNT_VARIABLE, "0")
     if not count.isdigit() or not int(count):
         raise DriverMissing(f"simulation: {COUNT_VARIABLE} asks for no boards")
-    return ask_boards(environment(), OVERLAY)
+    return ask_boards(simulated_environment(int(count)), OVERLAY)
 
 
-def environment() -> Environment:
-    """This very Python, with the stand-in before any real PYNQ."""
-    variables = {"PYTHONPATH": str(STAND_IN), LIBRARY_VARIABLE: str(build_library())}
+def simulated_environment(count: int) -> Environment:
+    """This very Python, with the stand-in before any real PYNQ. Raises `DriverMissing` where the
+    core cannot be compiled."""
+    variables = {
+        "PYTHONPATH": str(STAND_IN),
+        LIBRARY_VARIABLE: str(build_library()),
+        COUNT_VARIABLE: str(count),
+    }
     return Environment(sys.executable, variables)
