@@ -29,6 +29,7 @@ from farmctl.sections import (
     RigSection,
     StoreSection,
 )
+from node.light.settings import LightSettings
 from node.models.eviction import Policy
 from node.models.storage.settings import StorageSettings
 from node.peers.settings import PeerSection, PeerSettings
@@ -58,6 +59,7 @@ class Config:
     market: MarketSection = field(default_factory=MarketSection)
     planner: PlannerSection = field(default_factory=PlannerSection)
     store: StoreSection = field(default_factory=StoreSection)
+    light: LightSettings = field(default_factory=LightSettings)
     rpc: RpcSettings = field(default_factory=RpcSettings)
     storage: StorageSettings = field(default_factory=StorageSettings)
     stratum: StratumSettings = field(default_factory=StratumSettings)
@@ -116,10 +118,12 @@ SECTIONS: dict[str, type[Any]] = {
     "market": MarketSection,
     "planner": PlannerSection,
     "store": StoreSection,
+    "light": LightSettings,
     "rpc": RpcSettings,
     "storage": StorageSettings,
     "stratum": StratumSettings,
 }
+NODE_MODES = ("full", "light")
 PEER_ADMISSIONS = ("known", "anyone")
 #: Sections that may come several times, as ``[[name]]``; the environment does not reach these.
 LISTS: dict[str, type[Any]] = {"pools": PoolSection, "peers": PeerSection}
@@ -254,6 +258,7 @@ def _check(config: Config) -> None:
         if not 0 < section.port < 65536:
             raise ConfigError(f"port {section.port} is out of range 1 … 65535")
     for name, settings in (
+        ("light", config.light),
         ("rpc", config.rpc),
         ("storage", config.storage),
         ("stratum", config.stratum),
@@ -270,6 +275,8 @@ def _check(config: Config) -> None:
     if config.node.cache_policy not in tuple(Policy) or config.node.cache_bytes < 0:
         names = ", ".join(Policy)
         raise ConfigError(f"[node] cache_policy is one of {names}, cache_bytes at least 0")
+    if config.node.mode not in NODE_MODES:
+        raise ConfigError(f"[node] mode is one of {', '.join(NODE_MODES)}")
     if config.node.peer_admission not in PEER_ADMISSIONS:
         raise ConfigError(f"[node] peer_admission is one of {', '.join(PEER_ADMISSIONS)}")
     try:

@@ -327,6 +327,7 @@ class NodeStatus(Message):
     """None where no miners of others are served."""
     model_cache: CacheStatus | None = None
     """None from a node that keeps no models."""
+    mode: Literal["full", "light"] = "full"
 
 
 class ArtifactChunk(Message):

@@ -49,6 +49,7 @@ from node.errors import (
     SubmissionRefused,
 )
 from node.inference import Answer
+from node.light.service import LightService
 from node.models.content import CONTENT_BYTES_LIMIT
 from node.models.errors import StorageError
 from node.models.input_file import read_input_shape
@@ -62,6 +63,8 @@ from node.work import WorkPackage
 
 STATUS_SECONDS = 1.0
 INFER_ATTEMPTS = 3
+
+Service = NodeService | LightService
 
 log = logging.getLogger(__name__)
 
@@ -126,7 +129,7 @@ class NodeLink:
     def __init__(
         self,
         chain: Chain,
-        service: NodeService,
+        service: Service,
         loader: GraphLoader,
         pools: Pools | None = None,
     ) -> None:
@@ -191,6 +194,7 @@ class NodeLink:
             balance_wei=str(state.balance_wei),
             blocked=state.blocked,
             stratum=stratum,
+            mode="light" if isinstance(self._service, LightService) else "full",
             model_cache=CacheStatus(**asdict(self._loader.cache.counts())),
         )
 

@@ -64,14 +64,17 @@ class NodeProcess:
         for number in (signal.SIGINT, signal.SIGTERM):
             self._loop.add_signal_handler(number, ending.set)
         with held(self._home), self._open_storage() as storage:
-            loader = self._loader(storage)
-            try:
-                service = self._service(loader)
-            except NodeError as error:
-                raise FarmError(str(error)) from error
-            index, every = service.node.index, self._config.storage.check_seconds
-            with Replication(storage, lambda: find_wanted(index), every):
-                await self._serve(service, loader, ending)
+            await self._run(storage, ending)
+
+    async def _run(self, storage: CombinedStorage, ending: asyncio.Event) -> None:
+        loader = self._loader(storage)
+        try:
+            service = self._service(loader)
+        except NodeError as error:
+            raise FarmError(str(error)) from error
+        index, every = service.node.index, self._config.storage.check_seconds
+        with Replication(storage, lambda: find_wanted(index), every):
+            await self._serve(service, loader, ending)
 
     @contextmanager
     def _open_storage(self) -> Iterator[CombinedStorage]:
@@ -152,23 +155,24 @@ class NodeProcess:
 
     def _service(self, loader: GraphLoader) -> NodeService:
         node = self._config.node
-        engine = CrossCheckedEngine(
-            self._engine, ReferenceEngine(loader), node.cross_check_ratio, self._report
-        )
         return NodeService(
             self._chain,
             self._home,
             loader,
-            engine,
+            self._checked_engine(loader),
             private_address(load_key(self._home / "key")),
             verify_cycle,
             node.host,
             node.port,
             self._announce,
-            _interpret(self._config),
+            find_interpreter(self._config),
             self._config.rpc,
             keep_states=node.keep_states,
         )
+
+    def _checked_engine(self, loader: GraphLoader) -> CrossCheckedEngine:
+        ratio = self._config.node.cross_check_ratio
+        return CrossCheckedEngine(self._engine, ReferenceEngine(loader), ratio, self._report)
 
     def _find_pools(self) -> Pools | None:
         """The outside pools that devices mine at, where any are configured."""
@@ -220,7 +224,7 @@ class NodeProcess:
             self._loop.call_soon_threadsafe(self.link.report_engine, model, device, what)
 
 
-def _interpret(config: Config) -> Interpret:
+def find_interpreter(config: Config) -> Interpret:
     try:
         return INTERPRETERS[config.node.interpreter]
     except KeyError as error:

@@ -55,10 +55,12 @@ class BusSection:
 
 @dataclass(frozen=True)
 class NodeSection:
-    """The embedded full node."""
+    """The embedded node."""
 
     chain: str = "farmnet"
     """A name from `node/chains`."""
+    mode: str = "full"
+    """`full`, or `light`: it checks headers and proofs alone (see [light]) and makes no blocks."""
     host: str = "127.0.0.1"
     """Address the JSON-RPC listens on."""
     port: int = 8545

@@ -48,6 +48,8 @@ def rate(device: dict[str, Any]) -> str:
 def node_line(node: dict[str, Any] | None) -> str:
     if node is None or not node["running"]:
         return "node: does not answer"
+    if node["mode"] == "light":
+        return f"node: {node['chain']}, light, at height {node['height']}"
     coins = int(node["balance_wei"]) / WEI_PER_COIN
     waits = f", waits: {node['blocked']}" if node["blocked"] else ""
     return f"node: {node['chain']} at height {node['height']}, {coins:.1f} coins earned{waits}"

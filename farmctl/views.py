@@ -86,6 +86,7 @@ class Views:
                 coinbase="",
                 balance_wei="0",
                 blocked="the node does not answer",
+                mode="light" if self._farm.config.node.mode == "light" else "full",
             )
         known = status.model_dump(exclude={"v", "time", "stratum", "model_cache"})
         age = max(0.0, now - status.time) if status.time else None
@@ -266,7 +267,7 @@ class Views:
             gas_used=int(block["gasUsed"], 16),
             gas_limit=int(block["gasLimit"], 16),
             transactions=len(block["transactions"]),
-            infer_calls=int(block.get("inferCalls", "0x0"), 16),
+            infer_calls=None if (calls := block.get("inferCalls")) is None else int(calls, 16),
             size_bytes=int(block["size"], 16),
         )
 

@@ -46,6 +46,7 @@ class NodeView(Body):
     balance_wei: str
     blocked: str
     """Why production waits; empty when it does not."""
+    mode: Literal["full", "light"]
 
 
 class MoneyView(Body):
@@ -312,7 +313,8 @@ class BlockView(Body):
     gas_used: int
     gas_limit: int
     transactions: int
-    infer_calls: int
+    infer_calls: int | None
+    """None from a light node, which executes no blocks."""
     size_bytes: int
 
 

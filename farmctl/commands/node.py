@@ -24,15 +24,22 @@ NUMBERS = ("height", "points")
 
 def run() -> None:
     """Run the embedded node; `farmctl up` does so for you."""
+    from farmctl.light_process import LightProcess
     from farmctl.node_process import NodeProcess
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
-    asyncio.run(NodeProcess(load()).run())
+    config = load()
+    process = LightProcess if config.node.mode == "light" else NodeProcess
+    asyncio.run(process(config).run())
 
 
 def status() -> None:
-    """Show height, difficulty, coinbase and what waits."""
-    url = load().node_url
+    """Show height, difficulty, coinbase and what waits; of a light node, its feeds."""
+    config = load()
+    url = config.node_url
+    if config.node.mode == "light":
+        _show_light(url)
+        return
     block, coinbase = ask(url, ("eth_getBlockByNumber", "latest", False), ("eth_coinbase",))
     balance, pending, mining = ask(
         url, ("eth_getBalance", coinbase), ("txpool_status",), ("eth_mining",)
@@ -45,6 +52,17 @@ def status() -> None:
     table.add_row("coinbase", coinbase)
     table.add_row("balance", f"{int(balance, 16) / 10**18:.4f} coins")
     table.add_row("work", "offered to miners" if mining else "none yet")
+    Console(markup=False).print(table)
+
+
+def _show_light(url: str) -> None:
+    header, feeds = ask(url, ("eth_getHeaderByNumber", "latest"), ("peers_status",))
+    table = Table(show_header=False, box=None)
+    table.add_row("mode", "light")
+    table.add_row("height", str(int(header["number"], 16)))
+    table.add_row("head", header["hash"])
+    table.add_row("difficulty", str(int(header["difficulty"], 16)))
+    table.add_row("feeds", feeds["comparison"])
     Console(markup=False).print(table)
 
 

@@ -10,7 +10,6 @@ from typing import Any
 
 import pydantic_core
 
-from node.core import Node
 from node.errors import NodeError
 from node.rpc.errors import (
     InvalidRequest,
@@ -37,8 +36,13 @@ Reply = dict[str, Any]
 
 
 class Dispatcher:
-    def __init__(self, node: Node, settings: RpcSettings) -> None:
+    """``methods`` are those of a full node where none are given."""
+
+    def __init__(
+        self, node: Any, settings: RpcSettings, methods: Mapping[str, Method] | None = None
+    ) -> None:
         self._node = node
+        self._methods = find_methods() if methods is None else methods
         self._settings = settings
         self._waiting = 0
         self._rates = RateLimiter(settings.requests_per_second)
@@ -93,7 +97,7 @@ class Dispatcher:
     async def _run(self, name: str, params: list[Any], own: OwnMethods | None) -> Any:
         if own and name in own:
             return await own[name](params)
-        method = find_methods().get(name)
+        method = self._methods.get(name)
         if method is None:
             raise MethodNotFound(f"the method {name[:80]} does not exist or is not available")
         if self._waiting >= self._settings.max_waiting:

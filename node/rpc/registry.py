@@ -55,12 +55,13 @@ def find_methods() -> Mapping[str, Method]:
         clash = found.keys() & table.keys()
         if clash:
             raise RuntimeError(f"two files define the method {clash.pop()}")
-        found.update({name: _describe(function) for name, function in table.items()})
+        found.update({name: describe(function) for name, function in table.items()})
     aliases = {f"ctxc_{n[4:]}": m for n, m in found.items() if n.startswith("eth_")}
     return {**aliases, **found}
 
 
-def _describe(function: Callable[..., Any]) -> Method:
+def describe(function: Callable[..., Any]) -> Method:
+    """A function as a method: its parameters behind the node are the request's."""
     params = list(inspect.signature(function).parameters.values())[1:]
     least = sum(p.default is inspect.Parameter.empty for p in params)
     return Method(function, least, len(params), function in _heavy)

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 
 import uvicorn
 
-from node.core import Node
 from node.errors import NodeError
 from node.rpc.dispatcher import Dispatcher
+from node.rpc.registry import Method
+from node.rpc.settings import RpcSettings
 from node.rpc.subscriptions import Feed
 from node.rpc.web import WebDoor
 
@@ -20,12 +22,14 @@ UNREAD_MS = 20_000
 
 
 class RpcServer:
-    """Serves a node's methods. Port 0 takes a free one; ``port`` says which. Raises `NodeError`
-    where the port is taken."""
+    """Serves the methods of a node, by default those of a full one. Port 0 takes a free one;
+    ``port`` says which. Raises `NodeError` where the port is taken."""
 
-    def __init__(self, node: Node, host: str, port: int) -> None:
-        settings = node.rpc
-        self._dispatcher = Dispatcher(node, settings)
+    def __init__(
+        self, node: Any, host: str, port: int, methods: Mapping[str, Method] | None = None
+    ) -> None:
+        settings: RpcSettings = node.rpc
+        self._dispatcher = Dispatcher(node, settings, methods)
         self._feed = Feed(node)
         self._socket = _listen(host, port)
         self.port: int = self._socket.getsockname()[1]

@@ -39,6 +39,9 @@ class _Storage:
             self._read[slot] = rlp.decode_int(rlp.decode(encoded)) if encoded else 0
         return self._read[slot]
 
+    def prove(self, slot: int) -> list[bytes]:
+        return self._trie.prove(slot.to_bytes(32, "big"))
+
     def commit(self) -> bytes:
         for slot, value in self.written.items():
             encoded = rlp.encode(rlp.encode_int(value)) if value else b""
@@ -209,6 +212,16 @@ class State:
         self._journal.append((address, lambda: storage.written.__setitem__(slot, before)))
         storage.written[slot] = value
         self._dirty.add(address)
+
+    # Proofs
+
+    def prove_account(self, address: bytes) -> list[bytes]:
+        """The nodes that show an account, or that there is none, root first. Like
+        `prove_storage`, of the state as it was read: before any write."""
+        return self._trie.prove(address)
+
+    def prove_storage(self, address: bytes, slot: int) -> list[bytes]:
+        return self._storage(address).prove(slot)
 
     # Journal
 

@@ -842,7 +842,7 @@ export interface components {
             /** Hash */
             hash: string;
             /** Infer Calls */
-            infer_calls: number;
+            infer_calls: number | null;
             /** Miner */
             miner: string;
             /** Number */
@@ -1173,6 +1173,11 @@ export interface components {
             head_age_seconds: number | null;
             /** Height */
             height: number;
+            /**
+             * Mode
+             * @enum {string}
+             */
+            mode: "full" | "light";
             /** Peers */
             peers: number;
             /** Pending Transactions */
