@@ -6,12 +6,12 @@ import os
 import platform
 from typing import Any
 
-from drivers import registry
+from drivers.survey import Survey
 
 
 def describe() -> dict[str, Any]:
     """Devices, load and versions; no name or address of the machine."""
-    devices = [device.info for family in registry.survey() for device in family.devices]
+    devices = [device.info for family in Survey().look() for device in family.devices]
     return {
         "system": f"{platform.system()} {platform.release()}",
         "python": platform.python_version(),

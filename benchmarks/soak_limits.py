@@ -6,8 +6,8 @@ import asyncio
 import random
 from typing import Any
 
-from drivers import registry
 from drivers.base import Applied, Device, Limits
+from drivers.survey import Survey
 
 CONTROL = "power_limit_watts"
 TOLERANCE_WATTS = 0.5
@@ -15,7 +15,7 @@ TOLERANCE_WATTS = 0.5
 
 class PowerLimits:
     def __init__(self) -> None:
-        devices = [device for family in registry.survey() for device in family.devices]
+        devices = [device for family in Survey().look() for device in family.devices]
         found = ((device, device.limits().get(CONTROL)) for device in devices)
         self._devices = [(device, limits) for device, limits in found if limits is not None]
         self._before = [_read(device) for device, _ in self._devices]

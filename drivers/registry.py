@@ -9,8 +9,9 @@ from __future__ import annotations
 import importlib
 import os
 import pkgutil
+import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import drivers
@@ -27,6 +28,8 @@ class Family:
     name: str
     probe: Probe
     devices: Sequence[Device] = ()
+    seconds: float = 0.0
+    """That looking took."""
 
 
 def families() -> list[str]:
@@ -56,10 +59,11 @@ def driver(family: str) -> Driver:
     return _drivers[family]
 
 
-def survey() -> list[Family]:
-    """Probe every family and discover its devices. Never raises: what fails is BROKEN, with
-    the reason."""
-    return [_survey_family(name) for name in families()]
+def survey_family(name: str) -> Family:
+    """Probe a family and discover its devices. Never raises: what fails is BROKEN, with the
+    reason."""
+    began = time.monotonic()
+    return replace(_look(name), seconds=time.monotonic() - began)
 
 
 def find_device(family: str, device_id: str) -> Device:
@@ -72,7 +76,7 @@ def find_device(family: str, device_id: str) -> Device:
     raise BadArgument(f"no device {device_id!r}; family {family} has {known}")
 
 
-def _survey_family(name: str) -> Family:
+def _look(name: str) -> Family:
     try:
         found = driver(name)
         probe = found.probe()

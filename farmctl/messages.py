@@ -47,6 +47,8 @@ class FamilyReport(Message):
     family: str
     status: Literal["pass", "absent", "broken"]
     reason: str = ""
+    seconds: float = 0.0
+    """That looking for its devices took."""
 
 
 class SelfTestReport(Message):

@@ -119,10 +119,7 @@ class Views:
             last_seen=rig.last_seen,
             plan_number=rig.plan_number,
             devices=sum(d.present for d in devices),
-            families=[
-                schemas.FamilyView(family=f.family, status=f.status, reason=f.reason)
-                for f in record.families
-            ],
+            families=[schemas.FamilyView(**f.model_dump(exclude={"v"})) for f in record.families],
         )
 
     def devices(self, tx: Transaction) -> list[schemas.DeviceView]:

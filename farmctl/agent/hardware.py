@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from drivers import registry, selftest
-from drivers.base import Capability, Device, DeviceInfo, Probe, SelfTest
+from drivers.base import Capability, Device, DeviceInfo, SelfTest
 from drivers.errors import DriverError
+from drivers.registry import Family
+from drivers.survey import Survey
 from farmctl.agent.threads import call_with_deadline
 
 DISCOVER_SECONDS = 60.0
@@ -18,10 +21,13 @@ SELF_TEST_SECONDS = 120.0
 
 @dataclass(frozen=True)
 class Findings:
-    """Families with their probes, and the devices that are there."""
+    """Families with their probes and devices."""
 
-    families: tuple[tuple[str, Probe], ...]
-    devices: tuple[Device, ...]
+    families: tuple[Family, ...]
+
+    @property
+    def devices(self) -> tuple[Device, ...]:
+        return tuple(device for family in self.families for device in family.devices)
 
 
 class Hardware(Protocol):
@@ -40,21 +46,25 @@ class DriverHardware:
 
     def __init__(self) -> None:
         self._watched: set[str] = set()
+        self._survey = Survey()
 
     def discover(self) -> Findings:
-        found = registry.survey()
-        return Findings(
-            families=tuple((one.name, one.probe) for one in found),
-            devices=tuple(device for one in found for device in one.devices),
-        )
+        return Findings(tuple(self._survey.look()))
 
     def watch(self, changed: Callable[[str], None]) -> None:
+        """Each family in a thread of its own, for its driver may hang."""
         for family in set(registry.families()) - self._watched:
-            try:
-                registry.driver(family).watch(changed)
-            except DriverError:
-                continue
             self._watched.add(family)
+            name = f"watch-{family}"
+            threading.Thread(
+                target=self._watch_family, args=(family, changed), name=name, daemon=True
+            ).start()
+
+    def _watch_family(self, family: str, changed: Callable[[str], None]) -> None:
+        try:
+            registry.driver(family).watch(changed)
+        except DriverError:
+            self._watched.discard(family)
 
     def prove(self, info: DeviceInfo, capability: Capability) -> SelfTest:
         return selftest.prove(info.family, info.id, capability)

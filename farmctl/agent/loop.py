@@ -183,8 +183,13 @@ class Agent:
     async def _take_in(self, findings: Findings) -> bool:
         """Open a post for each new device, close those of vanished ones; whether any changed."""
         self._families = tuple(
-            FamilyReport(family=family, status=probe.status.value, reason=probe.reason)
-            for family, probe in findings.families
+            FamilyReport(
+                family=one.name,
+                status=one.probe.status.value,
+                reason=one.probe.reason,
+                seconds=one.seconds,
+            )
+            for one in findings.families
         )
         present = {device.info.id: device for device in findings.devices}
         changed = False

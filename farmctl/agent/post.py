@@ -109,10 +109,12 @@ class Post:
     def reading(self) -> Reading | None:
         """The newest telemetry with the workload's rates; None when there is no newer one."""
         self._watch_health()
-        telemetry = self._sampler.take()
-        if telemetry is None:
+        sample = self._sampler.take()
+        if sample is None:
             return None
-        values = with_energy({**telemetry.values, **self._rates})
+        telemetry = sample.telemetry
+        own = {**telemetry.values, "scrape_seconds": sample.seconds}
+        values = with_energy({**own, **self._rates})
         return Reading(
             device=self.info.id, at=telemetry.time, values=values, missing=dict(telemetry.missing)
         )

@@ -23,6 +23,8 @@ EVIDENCE = ("temperature_celsius", "power_watts", "power_limit_watts", "throttle
 class Sample:
     telemetry: Telemetry
     health: Health
+    seconds: float
+    """That reading took."""
 
 
 class Sampler:
@@ -55,13 +57,13 @@ class Sampler:
     def stop(self) -> None:
         self._ended.set()
 
-    def take(self) -> Telemetry | None:
-        """The newest reading, once: None when there is no newer one since."""
+    def take(self) -> Sample | None:
+        """The newest sample, once: None when there is no newer one since."""
         sample = self._sample
         if sample is None or sample is self._taken:
             return None
         self._taken = sample
-        return sample.telemetry
+        return sample
 
     def newest(self) -> Telemetry | None:
         """The newest reading, as often as it is asked for."""
@@ -81,7 +83,7 @@ class Sampler:
         while not self._ended.is_set():
             self._reading_since = self._clock()
             try:
-                self._sample = Sample(self._device.snapshot(), self._device.health())
+                self._sample = self._read()
                 self._error = ""
                 self._then()
             except DriverError as error:
@@ -91,6 +93,11 @@ class Sampler:
                 self._error = f"{type(error).__name__}: {error}"
             self._reading_since = None
             self._ended.wait(self._period_seconds)
+
+    def _read(self) -> Sample:
+        began = self._clock()
+        telemetry, health = self._device.snapshot(), self._device.health()
+        return Sample(telemetry, health, self._clock() - began)
 
 
 def describe(sampler: Sampler) -> str:

@@ -93,6 +93,7 @@ class Keeper:
         self._contests: dict[str, deque[float]] = {}
         self._refused: set[str] = set()
         self._due = 0.0
+        self._lock = threading.Lock()
         self.can_lower = False
         """Whether the device has a power limit, as far as is known."""
 
@@ -108,6 +109,10 @@ class Keeper:
 
     def keep(self) -> None:
         """Compare, and set what differs, if it is time. Raises `DeviceLost`."""
+        with self._lock:
+            self._keep()
+
+    def _keep(self) -> None:
         if self._clock() < self._due:
             return
         self._due = self._clock() + PERIOD_SECONDS
@@ -127,7 +132,11 @@ class Keeper:
 
     def restore(self) -> None:
         """Put everything back, also what an agent before this one has left. Raises
-        `DriverError` after trying each."""
+        `DriverError` after trying each, and `StoreError`."""
+        with self._lock:
+            self._restore()
+
+    def _restore(self) -> None:
         self._wanted, self._power_ratio = {}, 1.0
         hardware_id = self._device.info.hardware_id
         errors = []

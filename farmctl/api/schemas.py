@@ -85,6 +85,8 @@ class FamilyView(Body):
     family: str
     status: Literal["pass", "absent", "broken"]
     reason: str
+    seconds: float
+    """That looking for its devices took."""
 
 
 class RigView(Body):
@@ -129,7 +131,7 @@ class DeviceView(Body):
     locked: bool
     paused: bool
     quarantined: bool = False
-    """It computed wrongly; ``clear`` has it tested again."""
+    """It computed wrongly or failed too often; ``clear`` has it tested again."""
     wish: Workload | None
     readings: dict[str, float | None]
     missing: dict[str, str]

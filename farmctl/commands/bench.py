@@ -11,10 +11,10 @@ import typer
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from drivers import registry
 from drivers.base import Capability, CuckooJob, Device
 from drivers.errors import DriverError
 from drivers.kernels.graphs import MAX_EDGE_BITS, MIN_EDGE_BITS, VARIANTS
+from drivers.survey import Survey
 from farmctl import config as configuration
 from farmctl.client import ApiClient
 from farmctl.config import Config
@@ -30,7 +30,7 @@ HEADER_BYTES = 32
 
 def find_devices(names: Sequence[str]) -> list[Device]:
     """The named devices, or all that search graphs. Raises `NotFound` or `Refused`."""
-    every = [device for family in registry.survey() for device in family.devices]
+    every = [device for family in Survey().look() for device in family.devices]
     known = {device.info.id: device for device in every}
     for name in names:
         if name not in known:

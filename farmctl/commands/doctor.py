@@ -13,10 +13,12 @@ from rich.progress import Progress, SpinnerColumn, TextColumn
 from rich.table import Table
 from rich.text import Text
 
-from drivers import registry, selftest
+from drivers import selftest
 from drivers.base import Device, Health, ProbeStatus, SelfTest
 from drivers.errors import DriverError
 from drivers.registry import Family
+from drivers.survey import Survey
+from farmctl.watch import watch_devices
 
 COLOURS = {ProbeStatus.PASS: "green", ProbeStatus.ABSENT: "dim", ProbeStatus.BROKEN: "red"}
 
@@ -40,14 +42,20 @@ def register(app: typer.Typer) -> None:
 
 def doctor(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Show every device's readings, each second, until ^C.")
+    ] = False,
 ) -> None:
     """Look at every device family and device, and put each device to the test."""
+    if watch:
+        watch_devices(as_json)
+        return
     console = Console(stderr=True)
     with Progress(
         SpinnerColumn(), TextColumn("{task.description}"), console=console, transient=True
     ) as progress:
         task = progress.add_task("looking for devices", total=None)
-        families = registry.survey()
+        families = Survey().look()
         examined = []
         for device in (d for family in families for d in family.devices):
             progress.update(task, description=f"testing {device.info.id}")

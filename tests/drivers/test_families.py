@@ -12,6 +12,7 @@ from drivers import registry
 from drivers.base import TELEMETRY_FIELDS, Capability, HealthStatus, ProbeStatus, Tunable
 from drivers.errors import BadArgument, NotSupported
 from drivers.selftest import prove
+from drivers.survey import Survey
 
 
 @pytest.mark.parametrize("family", registry.families())
@@ -77,7 +78,7 @@ def test_broken_family_hides_no_other(tmp_path: Path, monkeypatch: pytest.Monkey
     write_family(tmp_path, "unwritten", "raise ImportError('no such library')\n")
     monkeypatch.setattr("drivers.__path__", [*registry.drivers.__path__])
     monkeypatch.setenv(registry.SEARCH_VARIABLE, str(tmp_path))
-    found = {family.name: family for family in registry.survey()}
+    found = {family.name: family for family in Survey().look()}
     assert found["brokenfam"].probe.status is ProbeStatus.BROKEN
     assert "division by zero" in found["brokenfam"].probe.reason
     assert "no such library" in found["unwritten"].probe.reason

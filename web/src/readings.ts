@@ -44,6 +44,7 @@ const FORMS: Record<string, ReadingForm> = {
   retired_memory_count: { label: "Retired memory", format: (value) => formatNumber(value, 0) },
   process_count: { label: "Processes", format: (value) => formatNumber(value, 0) },
   voltage_volts: { label: "Voltage", format: unit("V") },
+  scrape_seconds: { label: "Reading took", format: unit("ms", 1e-3) },
   throttle_bits: { label: "Throttling", format: throttling },
 };
 

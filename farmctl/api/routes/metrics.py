@@ -31,9 +31,10 @@ async def check_health(request: Request) -> HealthView:
 async def show_metrics(request: Request, caller: Reader) -> Response:
     farm = find_farm(request)
     with farm.store.begin() as tx:
-        overview, devices = farm.views.overview(tx), farm.views.devices(tx)
+        views = farm.views
+        figures = _Figures(views.overview(tx), views.rigs(tx), views.devices(tx))
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(_Figures(overview, devices))
+    registry.register(figures)
     status = farm.node_status()
     if status is not None and status.stratum is not None:
         registry.register(_Pool(status.stratum))
@@ -43,12 +44,18 @@ async def show_metrics(request: Request, caller: Reader) -> Response:
 
 
 class _Figures(Collector):
-    def __init__(self, overview: schemas.OverviewView, devices: list[schemas.DeviceView]) -> None:
-        self._overview, self._devices = overview, devices
+    def __init__(
+        self,
+        overview: schemas.OverviewView,
+        rigs: list[schemas.RigView],
+        devices: list[schemas.DeviceView],
+    ) -> None:
+        self._overview, self._rigs, self._devices = overview, rigs, devices
 
     def collect(self) -> Iterator[Metric]:
         yield from self._farm_figures()
         yield from self._readings()
+        yield from self._scrapes()
         yield self._shares()
 
     def _farm_figures(self) -> Iterator[Metric]:
@@ -76,6 +83,30 @@ class _Figures(Collector):
                 if value is not None:
                     family.add_metric([device.key], value)
             yield family
+
+    def _scrapes(self) -> Iterator[Metric]:
+        """Whether each device and family was read last time; how long a device's reading took is
+        among its readings."""
+        success = GaugeMetricFamily(
+            "farm_device_scrape_success", "Whether it was read last time.", labels=["device"]
+        )
+        for device in self._devices:
+            was_read = any(value is not None for value in device.readings.values())
+            success.add_metric([device.key], device.state != "offline" and was_read)
+        yield success
+        labels = ["rig", "family"]
+        seconds = GaugeMetricFamily(
+            "farm_family_scrape_seconds", "That looking for its devices took.", labels=labels
+        )
+        well = GaugeMetricFamily(
+            "farm_family_scrape_success", "Whether it could be looked at.", labels=labels
+        )
+        for rig in self._rigs:
+            for family in rig.families:
+                seconds.add_metric([rig.name, family.family], family.seconds)
+                well.add_metric([rig.name, family.family], family.status != "broken")
+        yield seconds
+        yield well
 
     def _shares(self) -> Metric:
         family = CounterMetricFamily(

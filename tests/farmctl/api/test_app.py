@@ -228,6 +228,9 @@ async def test_metrics_name_devices_and_shares(farm: Farm, admin: httpx.AsyncCli
     text = (await admin.get("/metrics")).text
     assert f'farm_device_graphs_per_second{{device="{KEY}"}} 80.0' in text
     assert f'farm_shares_total{{device="{KEY}",outcome="accepted"}} 0.0' in text
+    assert 'farm_device_scrape_success{device="rig-a/cpu:0"} 1.0' in text
+    assert 'farm_family_scrape_seconds{family="cpu",rig="rig-a"}' in text
+    assert 'farm_family_scrape_success{family="cpu",rig="rig-a"} 1.0' in text
 
 
 async def test_metrics_tell_a_pools_shares_apart(farm: Farm, admin: httpx.AsyncClient) -> None:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import time
+from types import SimpleNamespace
 
 import pytest
 from typer.testing import CliRunner
 
 from drivers import registry
 from drivers.base import Capability, SelfTest
+from farmctl import watch
 from farmctl.cli import build_app
 from farmctl.commands import doctor
 
@@ -40,3 +43,20 @@ def test_table_shows_a_failed_answer(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "not the known one" in answer.stdout
     assert max(map(len, answer.stdout.splitlines())) <= 80
     assert all(name in answer.stdout for name in registry.families())
+
+
+def test_watching_shows_readings_until_it_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    naps = iter([None, None, None])
+
+    def nap(seconds: float) -> None:
+        if next(naps, "over") == "over":
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(watch, "time", SimpleNamespace(sleep=nap, monotonic=time.monotonic))
+    answer = RUNNER.invoke(build_app(), ["doctor", "--watch"], env={"COLUMNS": "80"})
+    assert answer.exit_code == 0, answer.output
+    assert "cpu:0" in answer.stdout and "Ctrl-C ends this" in answer.stdout
+    naps = iter([None, None])
+    answer = RUNNER.invoke(build_app(), ["doctor", "--watch", "--json"])
+    first = json.loads(answer.stdout.splitlines()[0])
+    assert any(line["device"] == "cpu:0" for line in first)

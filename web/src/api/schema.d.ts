@@ -978,6 +978,8 @@ export interface components {
             family: string;
             /** Reason */
             reason: string;
+            /** Seconds */
+            seconds: number;
             /**
              * Status
              * @enum {string}
