@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import time
+from collections.abc import Iterable, Sequence
 
 from node.inference import CountedInference
 from node.models.index import ModelIndex
 from node.overlay import Overlay
 from node.spec.block import apply_block, quota_to_import
 from node.spec.chain import Chain
-from node.spec.errors import InvalidHeader, InvalidTransaction, Reason
+from node.spec.errors import InvalidBlock, InvalidHeader, InvalidTransaction, Reason
 from node.spec.genesis import genesis_block
 from node.spec.header import UNCLE_GENERATIONS, verify_header, verify_uncles
 from node.spec.meta import is_input, is_model
 from node.spec.seal import CycleVerifier, is_sealed
 from node.spec.state import State
 from node.spec.transition import BlockTransition, block_context
-from node.spec.types import Block, Header, Receipt
+from node.spec.types import Block, Header, Receipt, Transaction
 from node.spec.vm import fast
 from node.spec.vm.context import Infer, InferRuntimeError
 from node.spec.vm.frame import Interpret
@@ -24,6 +25,11 @@ from node.store import ChainStore, Executed
 
 #: BLOCKHASH reaches this far back.
 HASH_GENERATIONS = 256
+#: A state is read afresh after so many blocks, fewer than any node keeps states of,
+WARM_BLOCKS = 64
+#: or so many nodes written, which bounds its memory.
+WARM_NODES = 50_000
+EXPLORE_SECONDS = 1.0
 
 
 class Ancestry:
@@ -49,6 +55,28 @@ class Ancestry:
         return True
 
 
+class WarmState:
+    """A state that goes on from block to block, with what it has read in memory."""
+
+    def __init__(self, store: ChainStore, root: bytes) -> None:
+        self.root = root
+        self._overlay = Overlay(store)
+        self.state = State(self._overlay, root)
+        self._blocks = self._nodes = 0
+
+    def begin(self) -> dict[bytes, bytes]:
+        """For another block; what it writes will be in here."""
+        self._overlay.nodes = {}
+        return self._overlay.nodes
+
+    def end(self, root: bytes) -> bool:
+        """After the block; whether to go on with it."""
+        self.root = root
+        self._blocks += 1
+        self._nodes += len(self._overlay.nodes)
+        return self._blocks < WARM_BLOCKS and self._nodes < WARM_NODES
+
+
 class Executor:
     """``interpret`` runs the code of contracts; ``index`` knows models without the state."""
 
@@ -67,6 +95,7 @@ class Executor:
         self._verify_cycle = verify_cycle
         self.interpret = interpret
         self.index = index or ModelIndex(chain)
+        self._warm: WarmState | None = None
 
     def genesis(self) -> Executed:
         overlay = Overlay(self.store)
@@ -86,8 +115,16 @@ class Executor:
         `InferRuntimeError` where an inference has no answer now."""
         verify_header(self.chain, block.header, parent, None, self.verify_seal)
         self.verify_uncles(block)
-        overlay = Overlay(self.store)
-        state = State(overlay, parent.state_root)
+        warm, self._warm = self._warm, None
+        if warm is not None and warm.root == parent.state_root:
+            try:
+                return self._run(block, parent, warm)
+            except InvalidBlock:
+                pass  # what is at fault, the block or what was kept, a fresh state shows
+        return self._run(block, parent, WarmState(self.store, parent.state_root))
+
+    def _run(self, block: Block, parent: Header, warm: WarmState) -> Executed:
+        state, nodes = warm.state, warm.begin()
         infer = CountedInference(self.infer)
         receipts = apply_block(
             self.chain,
@@ -101,26 +138,37 @@ class Executor:
         )
         total = (self.store.total_difficulty(parent.hash()) or 0) + block.header.difficulty
         metas = find_metas(block, receipts, state)
-        return Executed(block, tuple(receipts), total, overlay.nodes, infer.calls, metas)
+        if warm.end(block.header.state_root):
+            self._warm = warm
+        return Executed(block, tuple(receipts), total, nodes, infer.calls, metas)
 
-    def explore(self, block: Block) -> None:
-        """Execute what can be of a block that waits for inference, for the sake of what else it
-        asks for; nothing comes of it."""
-        parent = self.store.header(block.header.parent_hash)
-        if parent is None:
-            return
-        state = State(Overlay(self.store), parent.state_root)
-        context = block_context(self.chain, block.header, Ancestry(self.store, parent))
-        quota = max(0, quota_to_import(block.header))
-        transition = BlockTransition(context, state, self.infer, quota, self.interpret)
-        for transaction in block.transactions:
-            try:
-                transition.apply(transaction)
-            except InferRuntimeError:
-                # The sender's next may ask for something as well.
-                state.set_nonce(transaction.sender(self.chain), transaction.nonce + 1)
-            except InvalidTransaction:
-                continue
+    def explore(self, blocks: Iterable[Block]) -> None:
+        """Execute what can be of blocks that wait for inference, one upon the other, for the
+        sake of what else they ask for; nothing comes of it."""
+        state: State | None = None
+        deadline = time.monotonic() + EXPLORE_SECONDS
+        for block in blocks:
+            if state is None:
+                parent = self.store.header(block.header.parent_hash)
+                if parent is None:
+                    return
+                state = State(Overlay(self.store), parent.state_root)
+            context = block_context(self.chain, block.header, lambda number: bytes(32))
+            quota = max(0, quota_to_import(block.header))
+            transition = BlockTransition(context, state, self.infer, quota, self.interpret)
+            for transaction in block.transactions:
+                self._try(transition, transaction, state)
+                if time.monotonic() > deadline:
+                    return
+
+    def _try(self, transition: BlockTransition, transaction: Transaction, state: State) -> None:
+        try:
+            transition.apply(transaction)
+        except InferRuntimeError:
+            # The sender's next may ask for something as well.
+            state.set_nonce(transaction.sender(self.chain), transaction.nonce + 1)
+        except InvalidTransaction:
+            pass
 
     def verify_uncles(self, block: Block) -> None:
         """Raises `InvalidBlock`."""

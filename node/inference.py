@@ -121,6 +121,7 @@ class Inference:
         self._loader = loader
         self._engine = engine
         self._results: OrderedDict[tuple[bytes, bytes], bytes] = OrderedDict()
+        self._fresh: dict[tuple[bytes, bytes], bytes] = {}
         self._lock = threading.Lock()
         self._recent: deque[Computed] = deque(maxlen=RECENT)
 
@@ -147,7 +148,9 @@ class Inference:
             raise InferRuntimeError(f"input {infohash.hex()}: {error}") from error
 
     def run(self, model: bytes, data: bytes, raw_size: int) -> bytes:
-        known = self.known(model, data)
+        key = (model, keccak(data))
+        with self._lock:
+            known = self._results.get(key)
         if known is not None:
             return known
         try:
@@ -158,20 +161,26 @@ class Inference:
             # The network's node turns each failure of a run into its runtime error.
             raise KernelFault(str(error)) from error
         if len(result) <= RESULT_BYTES:
-            self._keep((model, keccak(data)), result)
+            self._keep(key, result)
         return result
 
-    def known(self, model: bytes, data: bytes) -> bytes | None:
-        """A result that was computed before and is still kept."""
-        key = (model, keccak(data))
+    def take_fresh(self) -> dict[tuple[bytes, bytes], bytes]:
+        """Results kept since the last time, by model and Keccak-256 of the data."""
         with self._lock:
-            return self._results.get(key)
+            fresh, self._fresh = self._fresh, {}
+            return fresh
+
+    def refresh(self) -> None:
+        """Let the next `take_fresh` give all that are kept."""
+        with self._lock:
+            self._fresh = dict(self._results)
 
     def _keep(self, key: tuple[bytes, bytes], result: bytes) -> None:
         with self._lock:
-            self._results[key] = result
+            self._results[key] = self._fresh[key] = result
             if len(self._results) > RESULTS:
-                self._results.popitem(last=False)
+                oldest, _ = self._results.popitem(last=False)
+                self._fresh.pop(oldest, None)
 
     def _compute(self, model: bytes, data: bytes) -> bytes:
         graph = self._loader.load(model)

@@ -164,7 +164,7 @@ class State:
 
     def set_code(self, address: bytes, code: bytes) -> None:
         key = keccak(code)
-        if key not in self._codes:
+        if code:
             self._codes[key] = code
             self._new_codes.add(key)
         self._write(address, self._fields(address).change(code_hash=key))

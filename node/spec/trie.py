@@ -54,8 +54,11 @@ _Child = _Node | bytes | None
 _NO_CHILDREN: tuple[_Child, ...] = (None,) * 16
 
 
+_DIGIT_TO_NIBBLE = bytes.maketrans(b"0123456789abcdef", bytes(range(16)))
+
+
 def _nibbles(key: bytes) -> bytes:
-    return bytes(nibble for byte in key for nibble in (byte >> 4, byte & 15))
+    return key.hex().encode().translate(_DIGIT_TO_NIBBLE)
 
 
 def _common(a: bytes, b: bytes) -> int:

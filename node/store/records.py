@@ -48,7 +48,9 @@ def decode_header(raw: bytes) -> Header:
     return Header.decode(raw)
 
 
+@lru_cache(maxsize=8)
 def join_block(header: bytes, body: bytes) -> Block:
+    """A new block is read again by whatever follows the chain."""
     transactions, uncles = rlp.decode_list(rlp.decode(body), 2)
     return Block(
         decode_header(header),

@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import cast
 
 from node.errors import ImportLost, NodeError
@@ -168,7 +169,9 @@ class ImportWorker:
         """Do a task, again where the process died of it."""
         for _ in range(ATTEMPTS):
             try:
-                report = self._converse(self._start(), task, TASK_SECONDS)
+                child = self._start()
+                known = self._inference.take_fresh()
+                report = self._converse(child, replace(task, known=known), TASK_SECONDS)
             except (EOFError, OSError) as error:
                 self._bury(error)
                 continue
@@ -190,6 +193,7 @@ class ImportWorker:
             if self._closing.wait(wait):
                 raise ImportLost("the node is closing")
             self._child = Child(PROCESS)
+            self._inference.refresh()
             try:
                 self._converse(self._child, self._setup, START_SECONDS)
             except NodeError:
@@ -215,9 +219,7 @@ class ImportWorker:
         try:
             if ask.topic is Topic.OPERATIONS:
                 return self._inference.operations(ask.infohash, ask.raw_size)
-            if ask.topic is Topic.INPUT:
-                return self._inference.input_data(ask.infohash, ask.raw_size)
-            return self._inference.known(ask.infohash, ask.data)
+            return self._inference.input_data(ask.infohash, ask.raw_size)
         except (InferLogicError, InferRuntimeError) as error:
             return error
 

@@ -43,6 +43,9 @@ class Task:
     """Seconds since the epoch, by the node's clock."""
     blocks: tuple[bytes, ...] = ()
     results: Results = field(default_factory=dict)
+    """Of what the last report on these blocks missed."""
+    known: Mapping[Key, bytes] = field(default_factory=dict)
+    """Results that the node has come to know since the last task."""
 
 
 @dataclass(frozen=True)
@@ -78,8 +81,6 @@ class Topic(Enum):
     """Of a model (infohash, raw size)."""
     INPUT = "input"
     """Content of an input (infohash, raw size)."""
-    RESULT = "result"
-    """Of a model with data, where the node knows it already, else None."""
 
 
 @dataclass(frozen=True)
@@ -87,7 +88,6 @@ class Ask:
     topic: Topic
     infohash: bytes
     raw_size: int
-    data: bytes = b""
 
 
 @dataclass(frozen=True)

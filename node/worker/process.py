@@ -14,16 +14,20 @@ from typing import cast
 from node.errors import ImportLost, NodeError
 from node.execution import Executor
 from node.importing import Importer, Outcome
+from node.models.cache import Cache
+from node.spec.crypto import keccak
 from node.spec.errors import InvalidBlock
 from node.spec.types import Block
-from node.spec.vm.context import InferRuntimeError
+from node.spec.vm.context import InferRuntimeError, KernelFault
 from node.store import ChainStore
 from node.worker.child import join_owner
-from node.worker.messages import Answer, Ask, Question, Report, Results, Setup, Task, Topic
+from node.worker.messages import Answer, Ask, Key, Question, Report, Results, Setup, Task, Topic
 
 #: A task is cut short here, so that other writers get their turn.
 BATCH_SECONDS = 0.25
 MODELS = 1024
+INPUT_BYTES = 64 * 1024 * 1024
+RESULT_BYTES = 64 * 1024 * 1024
 MAX_MISSING = 256
 MAX_MISSING_BYTES = 32 * 1024 * 1024
 
@@ -31,52 +35,59 @@ log = logging.getLogger(__name__)
 
 
 class AskedInference:
-    """`Infer` of the machine by questions to the node; notes what has no result yet."""
+    """`Infer` of the machine by what the node has told and by questions to it; notes what has no
+    result yet."""
 
     def __init__(self, channel: Connection) -> None:
         self._channel = channel
         self._operations: OrderedDict[bytes, int] = OrderedDict()
-        self.results: Results = {}
-        self.missing: dict[tuple[bytes, bytes], Question] = {}
+        self._inputs: Cache[bytes] = Cache(INPUT_BYTES)
+        self._known: Cache[bytes] = Cache(RESULT_BYTES)
+        self._results: Results = {}
+        self.missing: dict[Key, Question] = {}
         self._missing_bytes = 0
 
-    def begin(self, results: Results) -> None:
-        """For a new task, with results that the node had computed for it."""
-        self.results = results
+    def begin(self, task: Task) -> None:
+        for (model, data_hash), result in task.known.items():
+            self._known.put(model + data_hash, result, len(result))
+        self._results = task.results
         self.missing = {}
         self._missing_bytes = 0
 
     def operations(self, model: bytes, raw_size: int) -> int:
         known = self._operations.get(model)
         if known is None:
-            known = cast(int, self._ask(Ask(Topic.OPERATIONS, model, raw_size)))
+            known = cast(int, self._ask(Topic.OPERATIONS, model, raw_size))
             self._operations[model] = known
             if len(self._operations) > MODELS:
                 self._operations.popitem(last=False)
         return known
 
     def input_data(self, infohash: bytes, raw_size: int) -> bytes:
-        return cast(bytes, self._ask(Ask(Topic.INPUT, infohash, raw_size)))
+        return self._inputs.find(infohash, lambda: self._load(infohash, raw_size))
+
+    def _load(self, infohash: bytes, raw_size: int) -> tuple[bytes, int]:
+        content = cast(bytes, self._ask(Topic.INPUT, infohash, raw_size))
+        return content, len(content)
 
     def run(self, model: bytes, data: bytes, raw_size: int) -> bytes:
-        question = Question(model, data, raw_size)
-        found = self.results.get(question.key)
-        if found is None:
-            found = cast("bytes | None", self._ask(Ask(Topic.RESULT, model, raw_size, data)))
-        if isinstance(found, Exception):
+        key = model, keccak(data)
+        found = self._results.get(key)
+        if isinstance(found, KernelFault):
             raise found
+        found = self._known.get(b"".join(key)) if found is None else found
         if found is None:
-            self._note(question)
+            self._note(key, Question(model, data, raw_size))
             raise InferRuntimeError(f"no result yet of model {model.hex()}")
         return found
 
-    def _note(self, question: Question) -> None:
+    def _note(self, key: Key, question: Question) -> None:
         if len(self.missing) < MAX_MISSING and self._missing_bytes < MAX_MISSING_BYTES:
-            self.missing[question.key] = question
+            self.missing[key] = question
             self._missing_bytes += len(question.data)
 
-    def _ask(self, ask: Ask) -> object:
-        self._channel.send(ask)
+    def _ask(self, topic: Topic, infohash: bytes, raw_size: int) -> object:
+        self._channel.send(Ask(topic, infohash, raw_size))
         value = cast(Answer, self._channel.recv()).value
         if isinstance(value, Exception):
             raise value
@@ -98,7 +109,7 @@ class ImportProcess:
     def do(self, task: Task) -> Report:
         """Raises `StoreError`; then nothing of the task is on the disk."""
         self._now = task.now
-        self._infer.begin(task.results)
+        self._infer.begin(task)
         return self._import(task) if task.blocks else self._retry()
 
     def _retry(self) -> Report:
@@ -111,7 +122,7 @@ class ImportProcess:
         several = len(task.blocks) > 1
         report = self._store.batch(lambda: self._add(task)) if several else self._add(task)
         if isinstance(report.failure, InferRuntimeError):
-            self._executor.explore(Block.decode(task.blocks[len(report.outcomes)]))
+            self._executor.explore(map(Block.decode, task.blocks[len(report.outcomes) :]))
             report = replace(report, missing=tuple(self._infer.missing.values()))
         return report
 
