@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from cvm_layers import random_layer
 
 from drivers.base import Capability
 from drivers.errors import BadArgument
@@ -13,6 +12,7 @@ from drivers.fpga.partition import partition
 from drivers.fpga.session import FpgaRuns
 from drivers.host_program import HostProgram
 from drivers.selftest import check
+from tests.support.cvm_layers import random_layer
 
 LIMIT = 1 << 28
 
