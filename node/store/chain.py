@@ -25,33 +25,17 @@ from node.store.records import (
     encode_calls,
     encode_number,
     encode_receipts,
+    encode_sums,
     join_block,
 )
-
-TABLES = (
-    "meta",
-    "headers",
-    "bodies",
-    "receipts",
-    "difficulties",
-    "calls",
-    "call_totals",
-    "canonical",
-    "locations",
-    "created",
-    "metas",
-    "heights",
-    "pending",
-    "nodes",
-    "young",
-    *("shares", "candidates", "finds", "balances", "payments"),  # of `node.stratum`
-)
+from node.store.tables import TABLES
+from node.store.use import Use
 
 T = TypeVar("T")
 
 
 class ChainStore:
-    """All methods are safe to call from several threads."""
+    """All methods are safe to call from several threads. Opening raises `StoreError`."""
 
     def __init__(
         self,
@@ -60,12 +44,16 @@ class ChainStore:
         map_limit_bytes: int = MAP_LIMIT_BYTES,
         read_only: bool = False,
     ) -> None:
-        self._env = Environment(path, TABLES, map_bytes, map_limit_bytes, read_only=read_only)
+        if read_only and not (path / "data.mdb").exists():
+            raise StoreError(f"there is no chain in {path}; run a node first, or import one")
         self._path = path
+        self._use = Use(path)
+        self._env = Environment(path, TABLES, map_bytes, map_limit_bytes, read_only=read_only)
 
     def close(self) -> None:
         """After a reading that is going on; no writing may be."""
         self._env.close()
+        self._use.end()
 
     def batch(self, work: Callable[[], T]) -> T:
         """Let all that ``work`` does here be one transaction; see `Environment.batch`."""
@@ -245,10 +233,15 @@ def _add_block(records: Records, executed: Executed) -> None:
         records.put("created", key, b"".join(executed.metas))
     records.put("headers", key, header.encode())
     records.put("heights", encode_number(header.number) + key, b"")
-    records.put("bodies", key, encode_body(executed.block))
-    records.put("receipts", key, encode_receipts(executed.receipts))
+    parts = (
+        encode_body(executed.block),
+        encode_receipts(executed.receipts),
+        encode_calls(executed.calls),
+    )
+    for table, part in zip(("bodies", "receipts", "calls"), parts, strict=True):
+        records.put(table, key, part)
+    records.put("sums", key, encode_sums(*parts))
     records.put("difficulties", key, executed.total_difficulty.to_bytes(32, "big"))
-    records.put("calls", key, encode_calls(executed.calls))
 
 
 def _link(records: Records, block: Block) -> None:

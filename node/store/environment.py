@@ -32,7 +32,9 @@ class Records:
         self._txn, self._tables = txn, tables
 
     def get(self, table: str, key: bytes) -> bytes | None:
-        found = self._txn.get(key, db=self._tables[table])
+        if (opened := self._tables.get(table)) is None:
+            return None  # read from a database that was written before there was this table
+        found = self._txn.get(key, db=opened)
         return None if found is None else bytes(found)
 
     def put(self, table: str, key: bytes, value: bytes) -> None:
@@ -51,19 +53,27 @@ class Records:
 
     def scan(self, table: str, first: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
         """Keys, ascending from ``first``, with their values."""
-        cursor = self._txn.cursor(db=self._tables[table])
-        if cursor.set_range(first):
+        cursor = self._cursor(table, first)
+        if cursor is not None:
             yield from ((bytes(key), bytes(value)) for key, value in cursor)
 
     def scan_keys(self, table: str, first: bytes = b"") -> Iterator[bytes]:
         """Keys, ascending from ``first``."""
-        cursor = self._txn.cursor(db=self._tables[table])
-        if cursor.set_range(first):
+        cursor = self._cursor(table, first)
+        if cursor is not None:
             yield from (bytes(key) for key in cursor.iternext(values=False))
+
+    def _cursor(self, table: str, first: bytes) -> lmdb.Cursor | None:
+        """At the first key from ``first`` on, None where there is none."""
+        if (opened := self._tables.get(table)) is None:
+            return None
+        cursor = self._txn.cursor(db=opened)
+        return cursor if cursor.set_range(first) else None
 
     def count(self, table: str) -> int:
         """Entries, known without a look at them."""
-        return int(self._txn.stat(self._tables[table])["entries"])
+        opened = self._tables.get(table)
+        return 0 if opened is None else int(self._txn.stat(opened)["entries"])
 
     def clear(self, table: str) -> None:
         self._txn.drop(self._tables[table], delete=False)
@@ -81,8 +91,6 @@ class Environment:
         durable: bool = True,
         read_only: bool = False,
     ) -> None:
-        if read_only and not (path / "data.mdb").exists():
-            raise StoreError(f"there is no chain in {path}; run a node first, or import one")
         path.mkdir(parents=True, exist_ok=True)
         self._limit = map_limit_bytes
         self._gate = threading.Lock()  # readers stand aside while the map changes,
@@ -99,15 +107,22 @@ class Environment:
                 readonly=read_only,
             )
             self._env.reader_check()  # of processes that were killed
-            self._tables = {
-                name: self._env.open_db(name.encode(), create=not read_only) for name in tables
-            }
+            self._tables = dict(self._open(tables, read_only))
         except lmdb.Error as error:
             raise StoreError(f"cannot open the chain's database in {path}: {error}") from error
 
+    def _open(self, tables: Sequence[str], read_only: bool) -> Iterator[tuple[str, Any]]:
+        for name in tables:
+            try:
+                yield name, self._env.open_db(name.encode(), create=not read_only)
+            except (lmdb.NotFoundError, lmdb.ReadonlyError):
+                continue
+
     def close(self) -> None:
         """After a reading that is going on; no writing may be."""
-        with self._gate:
+        with self._writing, self._gate:
+            if not self._env.flags()["readonly"]:
+                self._env.sync(True)
             self._env.close()
 
     def get(self, table: str, key: bytes) -> bytes | None:

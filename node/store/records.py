@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
+from zlib import crc32
 
 from node.spec import rlp
 from node.spec.types import Block, Header, Receipt, Transaction
@@ -78,6 +79,11 @@ def encode_receipts(receipts: tuple[Receipt, ...]) -> bytes:
 
 def decode_receipts(raw: bytes | None) -> tuple[Receipt, ...]:
     return tuple(Receipt.decode(r) for r in _strings(raw or EMPTY_LIST))
+
+
+def encode_sums(body: bytes, receipts: bytes, calls: bytes) -> bytes:
+    """What is kept of a block's parts that no hash names as they lie here."""
+    return b"".join(crc32(part).to_bytes(4, "big") for part in (body, receipts, calls))
 
 
 def _strings(raw: bytes) -> list[bytes]:

@@ -14,8 +14,9 @@ from pathlib import Path
 import pytest
 
 from node.errors import StoreError, StoreFull, WrongChain
+from node.spec import rlp
 from node.spec.crypto import keccak
-from node.spec.types import Block, Header, Log, Receipt, Transaction
+from node.spec.types import Account, Block, Header, Log, Receipt, Transaction
 from node.store import ChainStore, Executed
 
 BLANK = Header(
@@ -46,9 +47,10 @@ def transaction(nonce: int) -> Transaction:
 
 
 def executed(parent: Executed | None, extra: bytes = b"", transactions: int = 0) -> Executed:
-    """A block whose state is one node, named by its root."""
+    """A block whose state is one leaf, named by its root."""
     number = parent.block.header.number + 1 if parent else 0
-    node = b"state of " + number.to_bytes(4, "big") + extra
+    account = Account(balance=number)
+    node = rlp.encode([b"\x20" + keccak(extra), account.encode()])
     header = replace(
         BLANK,
         parent_hash=parent.block.hash() if parent else bytes(32),

@@ -1,0 +1,21 @@
+"""The tables of the chain's database."""
+
+TABLES = (
+    "meta",
+    "headers",
+    "bodies",
+    "receipts",
+    "difficulties",
+    "calls",
+    "sums",
+    "call_totals",
+    "canonical",
+    "locations",
+    "created",
+    "metas",
+    "heights",
+    "pending",
+    "nodes",
+    "young",
+    *("shares", "candidates", "finds", "balances", "payments"),  # of `node.stratum`
+)
