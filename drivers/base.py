@@ -90,6 +90,7 @@ TELEMETRY_FIELDS = (
     "retired_memory_count",
     "process_count",
     "throttle_bits",
+    "throttle_count",
     "voltage_volts",
 )
 

@@ -22,10 +22,12 @@ from drivers.base import (
     Telemetry,
     read_telemetry,
 )
-from drivers.controls import Controlled
+from drivers.controls import Controlled, Controls, Setting
 from drivers.cpu import library, train
+from drivers.cpu.controls import list_controls
 from drivers.cpu.cuckoo import CuckooSearch
 from drivers.cpu.infer import InferRuns
+from drivers.cpu.numa import read_nodes
 from drivers.cpu.sensors import Sensors, read_temperature
 from drivers.cpu.train import TrainProof
 from drivers.cpu.variants import default_threads, list_variants
@@ -39,8 +41,11 @@ DEFAULT_MEMORY_LIMIT_BYTES = 12 << 30
 class CpuDevice(Controlled):
     """All processors of the machine. Sessions of several capabilities may be open at once."""
 
-    def __init__(self, info: DeviceInfo, sensors: Sensors) -> None:
+    def __init__(
+        self, info: DeviceInfo, sensors: Sensors, originals: dict[str, Setting], root: Path
+    ) -> None:
         self.info = info
+        self.controls = Controls(info.id, list_controls(root), originals)
         self._sensors = sensors
 
     def snapshot(self) -> Telemetry:
@@ -79,8 +84,11 @@ class CpuDevice(Controlled):
 class Driver:
     family = "cpu"
 
-    def __init__(self) -> None:
-        self._sensors = Sensors()
+    def __init__(self, root: Path = Path("/")) -> None:
+        """``root`` holds the ``sys`` tree."""
+        self._root = root
+        self._sensors = Sensors(root)
+        self._originals: dict[str, Setting] = {}
 
     def probe(self) -> Probe:
         try:
@@ -92,7 +100,7 @@ class Driver:
     def discover(self) -> Sequence[CpuDevice]:
         """Raises `DriverMissing` when the native library is not built."""
         library.load()
-        return [CpuDevice(_describe(), self._sensors)]
+        return [CpuDevice(_describe(self._root), self._sensors, self._originals, self._root)]
 
     def watch(self, callback: Callable[[str], None]) -> None:
         """Processors do not come and go."""
@@ -115,8 +123,9 @@ def default_memory_limit_bytes() -> int:
     return min(DEFAULT_MEMORY_LIMIT_BYTES, int(psutil.virtual_memory().available) // 2)
 
 
-def _describe() -> DeviceInfo:
+def _describe(root: Path) -> DeviceInfo:
     details = {
+        "numa_nodes": str(len(read_nodes(root)) or 1),
         "isa": library.isa(),
         "cores": str(psutil.cpu_count(logical=False) or psutil.cpu_count() or 1),
         "threads": str(psutil.cpu_count() or 1),

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import psutil
 
-from drivers.errors import NotSupported, PermissionDenied
+from drivers.cpu.sysfs import read_number
+from drivers.errors import NotSupported
 
 #: hwmon drivers that measure a processor's package, and their label where there are several.
 PACKAGE_SENSORS = ("k10temp", "zenpower", "coretemp", "cpu_thermal", "cpu-thermal")
@@ -19,6 +20,8 @@ class Sensors:
 
     def __init__(self, root: Path = Path("/")) -> None:
         self._powercap = root / "sys/class/powercap"
+        self._edac = root / "sys/devices/system/edac/mc"
+        self._processors = root / "sys/devices/system/cpu"
         self._last_busy: tuple[float, float] | None = None
         self._last_energy: tuple[float, float] | None = None
 
@@ -32,6 +35,9 @@ class Sensors:
             "energy_joules": self.read_energy,
             "power_watts": self.read_power,
             "clock_hertz": read_clock,
+            "ecc_corrected_count": lambda: self.read_memory_errors("ce_count"),
+            "ecc_uncorrected_count": lambda: self.read_memory_errors("ue_count"),
+            "throttle_count": self.read_throttling,
         }
 
     def read_utilisation(self) -> float:
@@ -48,12 +54,22 @@ class Sensors:
         zones = sorted(self._powercap.glob("intel-rapl:?"))
         if not zones:
             raise NotSupported("no RAPL energy counter here (virtual machine or no driver)")
-        try:
-            return sum(int((zone / "energy_uj").read_text()) for zone in zones) / 1e6
-        except PermissionError:
-            raise PermissionDenied("RAPL is readable by root only") from None
-        except (OSError, ValueError) as error:
-            raise NotSupported(f"RAPL cannot be read: {error}") from None
+        return sum(read_number(zone / "energy_uj") for zone in zones) / 1e6
+
+    def read_memory_errors(self, counter: str) -> float:
+        """Since the machine started, by the memory controllers (kernel's EDAC)."""
+        controllers = sorted(self._edac.glob("mc[0-9]*"))
+        if not controllers:
+            raise NotSupported("no memory controller tells its errors (no ECC, or no EDAC driver)")
+        return float(sum(read_number(one / counter) for one in controllers))
+
+    def read_throttling(self) -> float:
+        """How often a package was slowed down by heat, since the machine started."""
+        pattern = "cpu[0-9]*/thermal_throttle/package_throttle_count"
+        counters = sorted(self._processors.glob(pattern))
+        if not counters:
+            raise NotSupported("the kernel counts no throttling of this processor")
+        return float(max(read_number(one) for one in counters))
 
     def read_power(self) -> float:
         """Mean watts since the reading before."""

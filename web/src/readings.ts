@@ -45,6 +45,7 @@ const FORMS: Record<string, ReadingForm> = {
   process_count: { label: "Processes", format: (value) => formatNumber(value, 0) },
   voltage_volts: { label: "Voltage", format: unit("V") },
   scrape_seconds: { label: "Reading took", format: unit("ms", 1e-3) },
+  throttle_count: { label: "Slowed by heat, times", format: (value) => formatNumber(value, 0) },
   throttle_bits: { label: "Throttling", format: throttling },
 };
 
