@@ -50,7 +50,6 @@ from node.spec.types import Block
 
 SECONDS, QUICK_SECONDS = 600.0, 5.0
 AT_ONCE = 6
-ADDRESSES = 250
 HANG_SECONDS = 20.0
 #: Times are short, so that whoever is left waiting is seen within a round.
 LIMITS = PeerLimits(
@@ -58,7 +57,8 @@ LIMITS = PeerLimits(
     request_seconds=2.0,
     frame_seconds=1.0,
     write_seconds=2.0,
-    idle_seconds=2.0,
+    idle_seconds=5.0,
+    ping_seconds=1.0,
     redial_seconds=0.05,
     redial_most_seconds=0.2,
     round_seconds=0.2,
@@ -199,7 +199,7 @@ class Target:
         until = time.monotonic() + HANG_SECONDS
         while self.other.head() != self.node.head():
             if time.monotonic() > until:
-                raise RuntimeError("the honest peer is not served any more")
+                raise RuntimeError(f"the honest peer is not served: {self.honest.board()}")
             await asyncio.sleep(0.01)
         for service in (self.service, self.honest):
             if any(task.done() for task in service.tasks):
@@ -298,10 +298,10 @@ async def attack(home: Path, seconds: float, seed: int) -> dict[str, Any]:
                 for _ in range(AT_ONCE)
             ]
             await asyncio.gather(*talks)
+            target.forgive()  # the honest one dials from the same address
             asked = time.monotonic()
             await target.check(number)
             slowest = max(slowest, time.monotonic() - asked)
-            target.forgive()
             if time.monotonic() - began < seconds / 2:
                 middle = most_memory()
         return {
@@ -320,6 +320,7 @@ async def attack(home: Path, seconds: float, seed: int) -> dict[str, Any]:
 def run(quick: bool, seconds: float | None = None, seed: int | None = None) -> dict[str, Any]:
     chosen = random.getrandbits(32) if seed is None else seed
     logging.getLogger("node.peers").setLevel(logging.ERROR)  # each ban is a warning
+    print(f"seed {chosen}", flush=True)
     span = seconds or (QUICK_SECONDS if quick else SECONDS)
     with tempfile.TemporaryDirectory() as folder:
         return {"rows": [asyncio.run(attack(Path(folder), span, chosen))]}

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Installs the system packages that some tests need: a browser, an SSH server, a sandbox, a
-# compiler for AMD's GPUs, OpenCL on the processor and its checker.
+# compiler for AMD's GPUs, OpenCL on the processor and its checker, the tool for networks.
 # As root on Debian or Ubuntu it installs what is missing; elsewhere it only names it, and those
 # tests report that they were not run, and why.
 set -eu
@@ -34,6 +34,7 @@ add_if_absent sshd openssh-server
 add_if_absent bwrap bubblewrap
 add_if_absent clang-19 "clang-19 lld-19"
 add_if_absent oclgrind oclgrind
+add_if_absent ip iproute2
 # An OpenCL platform is no command: it names itself in a folder.
 [ -e "${OCL_ICD_VENDORS:-/etc/OpenCL/vendors}/pocl.icd" ] || missing="$missing pocl-opencl-icd"
 [ -n "$missing" ] || exit 0

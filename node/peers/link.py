@@ -99,6 +99,8 @@ class Link:
         while True:
             frame = await self._queue.get()
             try:
+                if self._writer.is_closing():
+                    return self._fail(FeedUnavailable("the connection is lost"))
                 async with asyncio.timeout(self._limits.write_seconds):
                     self._writer.write(frame)
                     await self._writer.drain()

@@ -38,15 +38,16 @@ class Member:
     def __init__(
         self,
         home: Path,
-        clock: Clock,
+        clock: Callable[[], float],
         peers: Sequence[str] = (),
         limits: PeerLimits = QUICK,
         coinbase: bytes = b"\xaa" * 20,
         admits_unknown: bool = True,
+        settings: PeerSettings | None = None,
     ) -> None:
-        self.clock = clock
+        self._clock = clock
         self.node = open_node(home, clock, coinbase)
-        settings = PeerSettings(
+        settings = settings or PeerSettings(
             tuple(PeerSection(url) for url in peers), "127.0.0.1:0", admits_unknown
         )
         self.peers = PeerService(
@@ -80,7 +81,8 @@ class Member:
 
     async def mine(self, count: int = 1) -> None:
         """Blocks on this node's head, as a miner finds them."""
-        await asyncio.to_thread(mine_at_once, self.node, self.clock, count)
+        assert isinstance(self._clock, Clock)
+        await asyncio.to_thread(mine_at_once, self.node, self._clock, count)
 
     async def send(self, transaction: Transaction) -> None:
         await asyncio.to_thread(self.node.send, transaction)
@@ -94,9 +96,14 @@ def mine_at_once(node: Node, clock: Clock, count: int) -> None:
     mine on one clock."""
     for _ in range(count):
         clock.now = max(clock.now, node.head().timestamp + BLOCK_SECONDS)
-        package = node.refresh_work()
-        sealed = solve(package.block.header)
-        node.submit(package.seal_hash, sealed.nonce_int(), sealed.solution)
+        seal(node)
+
+
+def seal(node: Node) -> None:
+    """A block on the node's head, at the time of its clock."""
+    package = node.refresh_work()
+    sealed = solve(package.block.header)
+    node.submit(package.seal_hash, sealed.nonce_int(), sealed.solution)
 
 
 async def until(holds: Callable[[], object], what: str, seconds: float = TRIES_SECONDS) -> None:
