@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMPS := .make
+# Pins older libraries than ours, so it has an environment of its own.
+PYNQ := pynq==4.0.0
 RUN_EXTRAS := train,mrt,tour,torrent
 NATIVE_SOURCES := $(shell find drivers/cpu/native drivers/kernels -type f -not -name '*.py*')
 WEB_SOURCES := $(shell find web -type f -not -path '*/node_modules/*' 2>/dev/null)
@@ -44,6 +46,11 @@ $(STAMPS)/system: tests/system_packages.sh
 	sh tests/system_packages.sh
 	@touch $@
 
+$(STAMPS)/pynq: $(STAMPS)/venv
+	$(PYTHON) -m venv .venv-pynq
+	.venv-pynq/bin/pip install --quiet $(PYNQ)
+	@touch $@
+
 up: $(STAMPS)/run $(STAMPS)/web  ## set up, then run the farm here; Ctrl-C stops it
 	$(BIN)/farmctl up
 
@@ -72,4 +79,4 @@ docs: $(STAMPS)/run  ## write the generated pages in docs/
 	$(BIN)/python docs/generate.py
 
 clean:  ## remove what was built; data of the farm stays
-	rm -rf $(VENV) $(STAMPS) build web/node_modules tests/clients/node_modules farmctl/web_dist
+	rm -rf $(VENV) .venv-pynq $(STAMPS) build web/node_modules tests/clients/node_modules farmctl/web_dist
