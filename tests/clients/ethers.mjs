@@ -85,7 +85,8 @@ await check("reverts say why", async () => {
 
 await check("refused transactions have their codes", async () => {
   const used = { to: setup.poor, value: 1n, gasLimit: 21_000n };
-  assert.equal((await failure(wallet.sendTransaction({ ...used, nonce: 0 }))).code, "NONCE_EXPIRED");
+  const old = { ...used, nonce: 0 };
+  assert.equal((await failure(wallet.sendTransaction(old))).code, "NONCE_EXPIRED");
   const rich = { ...used, value: 10n ** 30n };
   assert.equal((await failure(wallet.sendTransaction(rich))).code, "INSUFFICIENT_FUNDS");
   const nonce = (await wallet.getNonce()) + 1; // a gap before it: it waits

@@ -29,6 +29,7 @@ class Running:
         self.service = service
         self.url = f"http://127.0.0.1:{service.rpc_port}"
         self.web3 = Web3(HTTPProvider(self.url))
+        self.client = httpx.AsyncClient(timeout=60)
 
     async def ask(self, work: Callable[[], Any]) -> Any:
         """A blocking call of the client, off the service's loop."""
@@ -47,8 +48,7 @@ class Running:
         )
 
     async def post(self, content: bytes) -> Any:
-        async with httpx.AsyncClient() as client:
-            return (await client.post(self.url, content=content)).json()
+        return (await self.client.post(self.url, content=content)).json()
 
     async def rpc(self, method: str, *params: Any) -> Any:
         body = {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}
@@ -63,7 +63,9 @@ async def run_service(home: Path, **settings: Any) -> AsyncIterator[Running]:
     rpc = replace(RpcSettings(), **settings)
     service = NodeService(CHAIN, home, loader, engine, MINER, verify_cycle, rpc_port=0, rpc=rpc)
     await service.start()
+    running = Running(service)
     try:
-        yield Running(service)
+        yield running
     finally:
+        await running.client.aclose()
         await service.stop()
