@@ -31,6 +31,9 @@ from node.peers.board import PeerBoard
 from node.production import Producer
 from node.rpc.filters import Filters
 from node.rpc.settings import RpcSettings
+from node.rpc.simulation.calls import Caller, LocalCaller
+from node.rpc.simulation.messages import Setup as CallSetup
+from node.rpc.simulation.pool import CallPool
 from node.spec.chain import Chain
 from node.spec.errors import InvalidBlock
 from node.spec.seal import CycleVerifier
@@ -75,7 +78,7 @@ class BlockImporter(Protocol):
 
 class Node:
     """``engine`` computes inferences, ``verify_cycle`` checks Cuckaroo cycles, ``interpret`` runs
-    contracts; blocks are imported in a process of their own where ``apart`` is set. Of so many
+    contracts; blocks and calls have processes of their own where ``apart`` is set. Of so many
     blocks below the head (``keep_states``; 0: of all) the state is kept."""
 
     def __init__(
@@ -117,6 +120,12 @@ class Node:
         self.desk = WorkDesk(chain, verify_cycle)
         self.hashrates = Hashrates()
         self.rpc = rpc or RpcSettings()
+        self.calls: Caller = LocalCaller(self.store, chain, self.inference, interpret)
+        if apart:
+            call_setup = CallSetup(home / "chain", chain, interpret)
+            self.calls = CallPool(
+                call_setup, self.inference, self.rpc.call_workers, self.rpc.call_seconds
+            )
         self.filters = Filters(self.rpc.max_filters, self.rpc.filter_seconds)
         self.peer_board = PeerBoard()
         self.blocked = ""
@@ -125,6 +134,7 @@ class Node:
         self._restore_pending()
 
     def close(self) -> None:
+        self.calls.close()
         self.importer.close()
         self.pruner.close()
         self.store.close()
