@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 from node.stratum.wire import MAX_LINE_BYTES
 
 if TYPE_CHECKING:
-    from node.stratum.session import Session
+    from node.stratum.session import Miner
 
 #: A miner may send so many lines each second, and so many more in a burst.
 LINES_PER_SECOND = 20.0
@@ -28,7 +28,7 @@ class Keeper(Protocol):
 
     clock: Callable[[], float]
 
-    def admit(self, connection: Connection, address: str) -> Session | None:
+    def admit(self, connection: Connection, address: str) -> Miner | None:
         """None where the address may not connect."""
 
     def release(self, connection: Connection) -> None: ...
@@ -43,7 +43,7 @@ class Connection(asyncio.Protocol):
     def __init__(self, keeper: Keeper, is_solo: bool) -> None:
         self._keeper = keeper
         self.is_solo = is_solo
-        self.session: Session | None = None
+        self.session: Miner | None = None
         self._transport: asyncio.Transport | None = None
         self._buffer = b""
         self._heard = keeper.clock()

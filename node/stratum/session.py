@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from node.errors import SubmissionRefused
 from node.stratum import wire
@@ -16,6 +16,23 @@ if TYPE_CHECKING:
     from node.stratum.pool import Pool
 
 PREFIXES = ("ctxc_", "eth_")
+
+
+class Miner(Protocol):
+    """A miner's conversation in any protocol."""
+
+    address: str
+    """Network address."""
+
+    @property
+    def account(self) -> bytes:
+        """Empty before the login."""
+
+    def answer(self, line: bytes) -> bytes:
+        """The reply to a line, line feed and all."""
+
+    def news(self) -> bytes:
+        """The newest job, as it is told unasked; empty where there is none."""
 
 
 @dataclass(slots=True)
@@ -35,7 +52,7 @@ class Session:
         try:
             request = wire.read_request(line)
         except BadLine as error:
-            self.pool.note_bad_line(self.address)
+            self.pool.discipline.note_bad_line(self.address)
             return wire.refuse(None, error.code, str(error))
         try:
             return self._answer(request)
@@ -45,7 +62,7 @@ class Session:
     def _answer(self, request: Request) -> bytes:
         method = _METHODS.get(_bare(request.method))
         if method is None:
-            self.pool.note_bad_line(self.address)
+            self.pool.discipline.note_bad_line(self.address)
             raise BadLine(f"the method {request.method} does not exist here", wire.NO_METHOD)
         if not self.account and method is not Session._log_in:
             raise BadLine("log in first", wire.NOT_LOGGED_IN)
@@ -63,6 +80,10 @@ class Session:
         if template is None:
             raise BadLine("no mining work available yet", wire.NO_WORK)
         return self.job(template, request.id)
+
+    def news(self) -> bytes:
+        template = self.pool.book.current
+        return b"" if template is None else self.job(template)
 
     def job(self, template: Template, ident: Ident = wire.NEWS) -> bytes:
         """A line with this miner's own variant of a template, at its own difficulty."""
