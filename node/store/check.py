@@ -15,6 +15,7 @@ from node.spec.crypto import EMPTY_ROOT, keccak
 from node.spec.rlp import RlpError
 from node.spec.types import Header
 from node.store.environment import Environment, Records
+from node.store.pages import check_pages
 from node.store.records import decode_header, encode_number, encode_sums
 from node.store.tables import TABLES
 from node.store.walk import Walk
@@ -29,6 +30,7 @@ class Damage(Exception):
 
 def check(folder: Path) -> None:
     """Raises `Damage` or `StoreError`."""
+    check_pages(folder / "data.mdb")
     env = Environment(folder, TABLES, read_only=True)
     env.read(_check_all)
     env.close()

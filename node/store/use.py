@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from node.errors import StoreError
-from node.store.recovery import DATA, read_metas, recover
+from node.store.pages import read_metas
+from node.store.recovery import DATA, recover
 
 #: A larger store is not read whole after its process was merely killed: the kernel lost nothing.
 SMALL_BYTES = 64 * 1024 * 1024

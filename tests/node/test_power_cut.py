@@ -15,7 +15,7 @@ import pytest
 
 from node.errors import StoreDamaged
 from node.store import ChainStore, Executed, recovery
-from node.store.recovery import read_metas
+from node.store.pages import check_pages, read_metas
 from tests.node.test_store import check_whole, executed
 
 PAGE = 4096
@@ -228,3 +228,11 @@ def test_the_meta_pages_are_read_as_they_are(images: Images, tmp_path: Path) -> 
     assert newest.transaction == older.transaction + 1
     assert {newest.slot, older.slot} == {0, 1}
     assert (newest.last_page + 1) * newest.page_bytes <= len(images[-1])
+
+
+def test_the_pages_of_a_large_value_are_found(tmp_path: Path) -> None:
+    store = ChainStore(tmp_path)
+    for size in (1, 2_000, 4_000, 40_000, 400_000):
+        store.put(size.to_bytes(32, "big"), bytes(size))
+    store.close()
+    check_pages(tmp_path / "data.mdb")
