@@ -87,11 +87,11 @@ def build(
 ) -> tuple[float, ModelIndex, int]:
     """CPU seconds, the index, and the memory that it keeps."""
     started = time.process_time()
-    ModelIndex(FARMNET).build(head, open_state, addresses)
+    ModelIndex(FARMNET, lambda _: open_state(), lambda: addresses).build(head)
     seconds = time.process_time() - started
     tracemalloc.start()
-    index = ModelIndex(FARMNET)
-    index.build(head, open_state, addresses)
+    index = ModelIndex(FARMNET, lambda _: open_state(), lambda: addresses)
+    index.build(head)
     memory_bytes = tracemalloc.get_traced_memory()[0]
     tracemalloc.stop()
     if len(index) != len(addresses):

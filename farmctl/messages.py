@@ -268,7 +268,7 @@ class ModelReply(Message):
 
 class KeepRequest(Message):
     """Put files, which the controller has as artifacts, into the node's storage: a model's
-    ``symbol`` and ``params``, or an input's ``data``."""
+    ``symbol`` and ``params``, or an input or a card as ``data``."""
 
     files: dict[Literal["symbol", "params", "data"], str]
     """Artifact ids (sha-256, hex)."""

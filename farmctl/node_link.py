@@ -50,6 +50,7 @@ from node.errors import (
 )
 from node.inference import Answer
 from node.light.service import LightService
+from node.models.card import read_card
 from node.models.content import CONTENT_BYTES_LIMIT
 from node.models.errors import StorageError
 from node.models.input_file import read_input_shape
@@ -279,9 +280,9 @@ class NodeLink:
             _check_model(files[SYMBOL], files[PARAMETERS])
             return storage.put_model(files[SYMBOL], files[PARAMETERS])
         if files.keys() == {DATA}:
-            read_input_shape(files[DATA])
+            _check_file(files[DATA])
             return storage.put_input(files[DATA])
-        raise BadRequest("send symbol and params of a model, or data of an input")
+        raise BadRequest("send symbol and params of a model, or an input or a card as data")
 
     def _publish(self, subject: str, message: Message) -> None:
         if self._bus is not None:
@@ -304,6 +305,14 @@ def _check_model(symbol: bytes, parameters: bytes) -> None:
         load(symbol, parameters)
     except CvmError as error:
         raise BadRequest(f"symbol and params are no whole model: {error}") from error
+
+
+def _check_file(content: bytes) -> None:
+    """Raises `MalformedModel` unless it is an input or a model's card."""
+    if content.startswith(b"{"):
+        read_card(content)
+    else:
+        read_input_shape(content)
 
 
 async def _publish(bus: Bus, subject: str, message: Message) -> None:

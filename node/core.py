@@ -26,6 +26,8 @@ from node.inference import Inference, InferEngine
 from node.mempool import Mempool, PoolLimits
 from node.models.index import ModelIndex
 from node.models.loading import GraphLoader
+from node.models.plagiarism import LikenessDesk
+from node.models.scores import ScoreBook
 from node.overlay import Overlay
 from node.peers.board import PeerBoard
 from node.production import Producer
@@ -105,12 +107,13 @@ class Node:
         self.gas_price = GasPriceOracle(self.store, limits.minimum_gas_price_wei)
         self.inference = Inference(loader, engine)
         self.interpret = interpret
-        self.index = ModelIndex(chain)
+        self.index = ModelIndex(chain, self.state_at, self.store.meta_addresses)
         executor = Executor(chain, self.store, self.inference, verify_cycle, interpret, self.index)
         self.store.begin(chain.name, executor.genesis())
         self.pruner = self.store.pruner(keep_states)
-        head = self.head()
-        self.index.build(head, lambda: self.state_at(head), self.store.meta_addresses())
+        self.scores = ScoreBook(self.store, chain.chain_id)
+        self.likeness = LikenessDesk(self.store, self.index, loader.storage)
+        self.index.build(self.head())
         self.mempool = Mempool(chain, limits)
         self.importer: BlockImporter = Importer(chain, self.store, executor, clock, self._follow)
         if apart:
@@ -223,8 +226,7 @@ class Node:
 
     def _follow(self, change: HeadChange) -> None:
         """Bring index and mempool after the chain: what left it may come back."""
-        head = self.head()
-        self.index.follow(head, self.state_at(head), change.blocks())
+        self.index.follow(self.head(), change.adopted, change.abandoned)
         for block in change.adopted:
             self.mempool.remove(t.hash() for t in block.transactions)
         for block in change.abandoned:

@@ -10,6 +10,7 @@ NodeError
 ├── BlockFileError          a file of blocks or of a state cannot be read, written or imported
 ├── TransactionRefused      the mempool does not take it (``reason`` says why)
 ├── SubmissionRefused       a miner's solution is not taken (``reason`` says why)
+├── ScoreRefused            a score of a model is not kept
 ├── NoWork                  nothing to mine yet
 ├── EngineUnavailable       no engine can compute an inference now; whoever needs it waits
 └── ModelFault              the model or its input is wrong, by consensus
@@ -92,6 +93,10 @@ class SubmissionRefused(NodeError):
     def __init__(self, reason: SubmissionReason, message: str) -> None:
         super().__init__(message)
         self.reason = reason
+
+
+class ScoreRefused(NodeError):
+    """The score is not kept."""
 
 
 class NoWork(NodeError):

@@ -19,7 +19,7 @@ from node.spec.state import State
 from node.spec.transition import BlockTransition, block_context
 from node.spec.types import Block, Header, Receipt, Transaction
 from node.spec.vm import fast
-from node.spec.vm.context import Infer, InferRuntimeError
+from node.spec.vm.context import Infer, InferRuntimeError, Usable, know_nothing
 from node.spec.vm.frame import Interpret
 from node.store import ChainStore, Executed
 
@@ -94,13 +94,17 @@ class Executor:
         self.infer = infer
         self._verify_cycle = verify_cycle
         self.interpret = interpret
-        self.index = index or ModelIndex(chain)
+        self.index = index
         self._warm: WarmState | None = None
 
     def genesis(self) -> Executed:
         overlay = Overlay(self.store)
         block = genesis_block(self.chain, overlay)
         return Executed(block, (), block.header.difficulty, overlay.nodes)
+
+    def usable(self, parent: Header, number: int) -> Usable:
+        """What is known without the state to block ``number`` on ``parent``."""
+        return know_nothing if self.index is None else self.index.view(parent, number)
 
     def verify_seal(self, chain: Chain, header: Header) -> bool:
         return is_sealed(chain, header, self._verify_cycle)
@@ -134,7 +138,7 @@ class Executor:
             infer,
             Ancestry(self.store, parent),
             self.interpret,
-            self.index.view(parent, block.header.number),
+            self.usable(parent, block.header.number),
         )
         total = (self.store.total_difficulty(parent.hash()) or 0) + block.header.difficulty
         metas = find_metas(block, receipts, state)

@@ -122,7 +122,7 @@ class Producer:
                 self._chain,
                 header,
                 Ancestry(self._executor.store, parent),
-                self._executor.index.view(parent, header.number),
+                self._executor.usable(parent, header.number),
             ),
             state,
             PatientInference(self._executor.infer),

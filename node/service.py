@@ -32,6 +32,8 @@ RETRY_SECONDS = 1.0
 #: How often old states are looked for; a slice of their dropping rests so many times its length.
 PRUNE_SECONDS = 10.0
 PRUNE_REST = 4.0
+#: How often new models are looked for, to be compared with those before them.
+COMPARE_SECONDS = 5.0
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
@@ -77,6 +79,7 @@ class NodeService:
         self._foreign = ThreadPoolExecutor(2, "foreign")
         self._builder = ThreadPoolExecutor(1, "build")
         self._pruner = ThreadPoolExecutor(1, "prune")
+        self._comparer = ThreadPoolExecutor(1, "compare")
 
     @property
     def rpc_port(self) -> int:
@@ -91,6 +94,7 @@ class NodeService:
             asyncio.create_task(self._produce()),
             asyncio.create_task(self._retry()),
             asyncio.create_task(self._prune()),
+            asyncio.create_task(self._compare_models()),
         ]
 
     async def stop(self) -> None:
@@ -99,7 +103,14 @@ class NodeService:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._rpc.stop()
-        for pool in (self._builder, self._foreign, self._sealed, self._pruner):
+        self.node.likeness.close()
+        for pool in (
+            self._builder,
+            self._comparer,
+            self._foreign,
+            self._sealed,
+            self._pruner,
+        ):
             await asyncio.to_thread(pool.shutdown, cancel_futures=True)
         self.node.close()
 
@@ -144,6 +155,16 @@ class NodeService:
                 await self._changed.wait()
         except TimeoutError:
             return
+
+    async def _compare_models(self) -> None:
+        """Look for copies among the models, one at a time and behind everything else."""
+        while True:
+            try:
+                if await self._in(self._comparer, self.node.likeness.advance):
+                    continue
+            except Exception:  # the top of a loop: the next model may do
+                log.exception("models are not compared", extra={"action": "comparison_failed"})
+            await asyncio.sleep(COMPARE_SECONDS)
 
     async def _retry(self) -> None:
         while True:

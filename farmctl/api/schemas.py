@@ -295,7 +295,7 @@ class ArtifactView(Body):
 
 class KeepBody(Body):
     """Files for the node's storage, as artifact ids: a model's ``symbol`` and ``params``, or an
-    input's ``data``."""
+    input or a card as ``data``."""
 
     files: dict[Literal["symbol", "params", "data"], str]
 

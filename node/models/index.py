@@ -44,10 +44,21 @@ class Registered:
 
 
 class ModelIndex:
-    """One thread changes it (the importer's), any may ask."""
+    """One thread changes it (the importer's), any may ask.
 
-    def __init__(self, chain: Chain) -> None:
+    ``open_state`` gives the state after a block; ``list_addresses`` every address at which a model
+    or input was ever created.
+    """
+
+    def __init__(
+        self,
+        chain: Chain,
+        open_state: Callable[[Header], State],
+        list_addresses: Callable[[], Sequence[bytes]],
+    ) -> None:
         self._chain = chain
+        self._open_state = open_state
+        self._list_addresses = list_addresses
         self._entries: dict[bytes, Registered] = {}
         self._head = b""
         self._changes = 0
@@ -70,21 +81,31 @@ class ModelIndex:
             if isinstance(entry.meta, ModelMeta):
                 yield entry, entry.meta
 
-    def build(
-        self, head: Header, open_state: Callable[[], State], addresses: Sequence[bytes]
-    ) -> None:
-        """Read all ``addresses`` anew; ``open_state`` gives the state at ``head``."""
+    def build(self, head: Header) -> None:
+        """Read everything anew."""
         self._changes += 1
         self._entries = {}
+        addresses = self._list_addresses()
         for start in range(0, len(addresses), SLICE):
-            self._read_all(open_state(), addresses[start : start + SLICE])
+            self._read_all(self._open_state(head), addresses[start : start + SLICE])
         self._head = head.hash()
 
-    def follow(self, head: Header, state: State, blocks: Iterable[Block]) -> None:
-        """Come to ``head``, from which or to which ``blocks`` led."""
+    def follow(self, head: Header, adopted: Iterable[Block], abandoned: Iterable[Block]) -> None:
+        """Come to ``head``: the blocks that became canonical and those that no longer are, both
+        ascending. From any other head than these began at, everything is read anew."""
         self._changes += 1
-        changed = {address for block in blocks for address in self._touched(block)}
-        self._read_all(state, changed)
+        changed: set[bytes] = set()
+        before = b""
+        for block in adopted:
+            before = before or block.header.parent_hash
+            changed.update(self._touched(block))
+        for block in abandoned:
+            before = block.hash()
+            changed.update(self._touched(block))
+        if before != self._head:
+            self.build(head)
+            return
+        self._read_all(self._open_state(head), changed)
         self._head = head.hash()
 
     def view(self, parent: Header, number: int) -> Usable:

@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
+from node.models.card import CARD_BYTES_LIMIT, find_reference
 from node.models.content import CONTENT_BYTES_LIMIT
 from node.models.errors import StorageError
 from node.models.index import ModelIndex
@@ -33,8 +34,11 @@ class Wanted:
 
 
 def find_wanted(index: ModelIndex) -> Iterator[Wanted]:
-    """Every model and input at the head."""
+    """Every model and input at the head, and the cards of models."""
     for entry in index.entries():
+        card = find_reference(entry.meta.comment)
+        if card:
+            yield Wanted(card, CARD_BYTES_LIMIT)
         yield Wanted(entry.meta.hash, min(entry.meta.raw_size, CONTENT_BYTES_LIMIT))
 
 

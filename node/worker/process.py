@@ -13,11 +13,14 @@ from typing import cast
 
 from node.errors import ImportLost, NodeError
 from node.execution import Executor
-from node.importing import Importer, Outcome
+from node.importing import HeadChange, Importer, Outcome
 from node.models.cache import Cache
+from node.models.index import ModelIndex
+from node.overlay import Overlay
 from node.spec.crypto import keccak
 from node.spec.errors import InvalidBlock
-from node.spec.types import Block
+from node.spec.state import State
+from node.spec.types import Block, Header
 from node.spec.vm.context import InferRuntimeError, KernelFault
 from node.store import ChainStore
 from node.worker.child import join_owner
@@ -99,11 +102,18 @@ class ImportProcess:
         self._now = 0.0
         self._infer = AskedInference(channel)
         self._store = ChainStore(setup.store)
+        self._index = ModelIndex(setup.chain, self._state_at, self._store.meta_addresses)
+        self._index.build(self._store.head_header())
         self._executor = Executor(
-            setup.chain, self._store, self._infer, setup.verify_cycle, setup.interpret
+            setup.chain,
+            self._store,
+            self._infer,
+            setup.verify_cycle,
+            setup.interpret,
+            self._index,
         )
         self._importer = Importer(
-            setup.chain, self._store, self._executor, lambda: self._now, lambda change: None
+            setup.chain, self._store, self._executor, lambda: self._now, self._follow
         )
 
     def do(self, task: Task) -> Report:
@@ -111,6 +121,12 @@ class ImportProcess:
         self._now = task.now
         self._infer.begin(task)
         return self._import(task) if task.blocks else self._retry()
+
+    def _state_at(self, header: Header) -> State:
+        return State(Overlay(self._store), header.state_root)
+
+    def _follow(self, change: HeadChange) -> None:
+        self._index.follow(self._store.head_header(), change.adopted, change.abandoned)
 
     def _retry(self) -> Report:
         retried = self._importer.retry()

@@ -7,7 +7,10 @@ import re
 from typing import Any
 
 from node.core import Node
+from node.models.card import find_card
+from node.models.errors import StorageError
 from node.models.index import Registered, read_entry
+from node.models.scores import Rating
 from node.models.storage import Whereabouts
 from node.rpc.errors import InvalidParams, ResourceNotFound
 from node.rpc.forms import hexbytes, parse_address, quantity
@@ -67,7 +70,7 @@ def describe(node: Node, entry: Registered) -> Json:
     common = {
         "address": hexbytes(entry.address),
         "infohash": meta.hash.hex(),
-        "comment": meta.comment.decode(errors="replace"),
+        "comment": meta.comment.partition(b"\n")[0].decode(errors="replace"),
         "rawSize": quantity(meta.raw_size),
         "block": quantity(entry.number),
         "upload": quantity(entry.upload),
@@ -75,7 +78,9 @@ def describe(node: Node, entry: Registered) -> Json:
         "reason": reason,
         "storage": show_whereabouts(lies),
     }
-    return {**common, **(_model(node, meta) if isinstance(meta, ModelMeta) else _input(meta))}
+    if isinstance(meta, InputMeta):
+        return {**common, "kind": "input", "shape": list(meta.shape)}
+    return {**common, **_model(node, entry.address, meta), **_card(node, meta)}
 
 
 def unusable_reason(node: Node, entry: Registered) -> str:
@@ -114,7 +119,8 @@ def get_storage(node: Node, infohash: Any) -> Json:
     return show_whereabouts(node.loader.storage.locate(bytes.fromhex(parse_infohash(infohash))))
 
 
-def _model(node: Node, meta: ModelMeta) -> Json:
+def _model(node: Node, address: bytes, meta: ModelMeta) -> Json:
+    ratings = node.scores.ratings(address)
     return {
         "kind": "model",
         "inputShape": list(meta.input_shape),
@@ -122,11 +128,22 @@ def _model(node: Node, meta: ModelMeta) -> Json:
         "gas": quantity(meta.gas),
         "author": hexbytes(meta.author),
         "calls": quantity(node.store.count_calls(meta.hash)),
+        "created": quantity(meta.block_num),
+        "ratings": {str(metric): rating_view(rating) for metric, rating in ratings.items()},
     }
 
 
-def _input(meta: InputMeta) -> Json:
-    return {"kind": "input", "shape": list(meta.shape)}
+def rating_view(rating: Rating) -> Json:
+    return {"median": f"{rating.median:.6f}", "scorers": rating.scorers}
+
+
+def _card(node: Node, meta: ModelMeta) -> Json:
+    """The card, or why the one that is named cannot be shown."""
+    try:
+        card = find_card(meta, node.loader.storage)
+    except StorageError as error:
+        return {"card": None, "cardProblem": str(error)}
+    return {"card": card.model_dump(mode="json") if card else None, "cardProblem": ""}
 
 
 METHODS = {

@@ -131,7 +131,6 @@ def test_metadata_without_a_block_number_is_never_answered_by_a_view(
 ) -> None:
     """Such an account may be registered anew within a block."""
     node = published.node
-    index = ModelIndex(node.chain)
     head = node.head()
     entry = node.index.find(published.model)
     assert entry is not None
@@ -141,6 +140,17 @@ def test_metadata_without_a_block_number_is_never_answered_by_a_view(
     state.begin_transaction()
     fields = {name: getattr(blank, name) for name in ModelMeta.__dataclass_fields__}
     state.set_code(published.model, ModelMeta(**{**fields, "block_num": 0}).encode())
-    index.build(head, lambda: state, [published.model])
+    index = ModelIndex(node.chain, lambda _: state, lambda: [published.model])
+    index.build(head)
     assert index.find(published.model) is not None
     assert index.view(head, head.number + 5)(published.model) is None
+
+
+def test_an_index_that_stands_elsewhere_is_built_again(published: Published) -> None:
+    """As after a batch of blocks that was undone: what it knew may never have been."""
+    node = published.node
+    index = ModelIndex(node.chain, node.state_at, node.store.meta_addresses)
+    newest = block_at(node, node.head().number)
+    index.follow(node.head(), [newest], [])
+    assert index.find(published.model) == node.index.find(published.model)
+    assert len(index) == 2

@@ -7,9 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from node.chains.farmnet import FARMNET
+from node.core import Node
 from node.models.errors import ModelNotFound
-from node.models.index import ModelIndex
 from node.models.replication import Replication, Wanted, find_wanted
 from node.models.storage.combined import CombinedStorage
 from node.models.storage.directory import DirectoryStorage
@@ -97,8 +96,11 @@ def test_without_sources_nothing_is_asked_for(tmp_path: Path) -> None:
     with pytest.raises(ModelNotFound, match="not stored"):
         storage.read_model(bytes(20))
     assert storage.locate(bytes(20)).problem == ""
-    assert list(find_wanted(ModelIndex(FARMNET))) == []
     storage.close()
+
+
+def test_a_chain_without_models_wants_nothing(node: Node) -> None:
+    assert list(find_wanted(node.index)) == []
 
 
 def test_a_model_of_too_few_copies_is_not_called_usable_and_serves(
