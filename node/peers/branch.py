@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from node.peers.errors import FeedMisbehaves, FeedUseless
+from node.peers.errors import FeedMisbehaves, FeedUnsettled
 from node.spec.chain import Chain
 from node.spec.errors import InvalidHeader
 from node.spec.header import SealVerifier, verify_header
@@ -28,10 +28,10 @@ class Branch:
 
     def extend(self, headers: Sequence[Header]) -> list[Header]:
         """Take valid headers and return them, up to the first whose time has not come. Raises
-        `FeedUseless` where they do not follow the tip (the feed's chain has changed), and
+        `FeedUnsettled` where they do not follow the tip (the feed's chain has changed), and
         `FeedMisbehaves` where one is invalid."""
         if headers and headers[0].parent_hash != self.tip.hash():
-            raise FeedUseless("its chain changed while it was read")
+            raise FeedUnsettled("its chain changed while it was read")
         latest = int(self._clock()) + self._chain.max_future_seconds
         taken: list[Header] = []
         for header in headers:

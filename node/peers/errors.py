@@ -3,7 +3,7 @@
 PeerError
 ├── FeedUnavailable   it does not answer, or too late
 ├── FeedUseless       it answers, but not with what it claims to have
-├── FeedEarly         its chain is ahead of this machine's clock, which may be wrong itself
+├── FeedUnsettled     its chain changes, or is ahead of this machine's clock: nobody's fault
 ├── FeedMisbehaves    it breaks the protocol or the chain's rules: dropped and banned
 └── PeerRefused       one side does not want the other: another chain, an unknown key, no room
 
@@ -37,10 +37,10 @@ class FeedUseless(PeerError):
     points = 20.0
 
 
-class FeedEarly(PeerError):
-    """The feed's chain is ahead of this machine's clock; set the clock, or wait."""
+class FeedUnsettled(PeerError):
+    """The feed's chain changes while it is read, or is ahead of this machine's clock."""
 
-    points = 1.0
+    points = 2.0
 
 
 class FeedMisbehaves(PeerError):

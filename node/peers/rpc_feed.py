@@ -15,7 +15,14 @@ from typing import Any
 
 import httpx
 
-from node.peers.errors import FeedMisbehaves, FeedUnavailable, FeedUseless, PeerError, PeerRefused
+from node.peers.errors import (
+    FeedMisbehaves,
+    FeedUnavailable,
+    FeedUnsettled,
+    FeedUseless,
+    PeerError,
+    PeerRefused,
+)
 from node.peers.feed import MAX_BODIES, FeedStatus
 from node.peers.handshake import Terms
 from node.peers.json_blocks import count_uncles, read_block, read_bytes, read_header, read_quantity
@@ -94,7 +101,7 @@ class RpcFeed:
             blocks = [self._decode(decode_block, item) for item in raw]
         for block, header in zip(blocks, asked, strict=False):
             if block.hash() != header.hash():
-                raise FeedUseless("its chain changed while it was read")
+                raise FeedUnsettled("its chain changed while it was read")
         if asked and not blocks:
             raise FeedUseless(f"it gives no body for its block {asked[0].number}")
         return blocks
@@ -134,7 +141,7 @@ class RpcFeed:
         number = hex(header.number)
         (found,) = await self._calls([("eth_getBlockByNumber", [number, True])])
         if found is None or read_bytes(found.get("hash")) != header.hash():
-            raise FeedUseless("its chain changed while it was read")
+            raise FeedUnsettled("its chain changed while it was read")
         calls: list[Call] = [
             ("eth_getUncleByBlockNumberAndIndex", [number, hex(place)])
             for place in range(min(count_uncles(found), MAX_CALLS))

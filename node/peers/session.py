@@ -119,16 +119,16 @@ class Session:
         await self._link.leave(reason)
 
     async def refresh(self) -> FeedStatus:
-        reply = await self._ask(Kind.PING, encode_status(await self._own_status()))
+        reply = await self.ask(Kind.PING, encode_status(await self._own_status()))
         self.status = _read(decode_status, reply)
         return self.status
 
     async def headers(self, first: int, count: int) -> list[Header]:
-        return _read(decode_headers, await self._ask(Kind.GET_HEADERS, encode_range(first, count)))
+        return _read(decode_headers, await self.ask(Kind.GET_HEADERS, encode_range(first, count)))
 
     async def bodies(self, headers: Sequence[Header]) -> list[Block]:
         asked = headers[:MAX_BODIES]
-        reply = await self._ask(Kind.GET_BODIES, encode_hashes([h.hash() for h in asked]))
+        reply = await self.ask(Kind.GET_BODIES, encode_hashes([h.hash() for h in asked]))
         try:
             blocks = await asyncio.to_thread(decode_bodies, reply, asked)
         except rlp.RlpError as error:
@@ -141,7 +141,7 @@ class Session:
         """Those of at most `MAX_TRANSACTIONS` that it still has."""
         asked = list(hashes[:MAX_TRANSACTIONS])
         found = _read(
-            decode_transactions, await self._ask(Kind.GET_TRANSACTIONS, encode_hashes(asked))
+            decode_transactions, await self.ask(Kind.GET_TRANSACTIONS, encode_hashes(asked))
         )
         if not {t.hash() for t in found} <= set(asked):
             raise FeedMisbehaves("it sends transactions that were not asked for")
@@ -158,7 +158,8 @@ class Session:
     async def _own_status(self) -> FeedStatus:
         return await asyncio.to_thread(self._library.status)
 
-    async def _ask(self, kind: Kind, payload: bytes) -> bytes:
+    async def ask(self, kind: Kind, payload: bytes) -> bytes:
+        """The payload of the reply to a request. Raises `PeerError`."""
         if self._ended is not None:
             raise self._ended
         async with self._room:

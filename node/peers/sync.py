@@ -15,7 +15,7 @@ from node.core import Node
 from node.importing import Imported
 from node.peers.ahead import ahead
 from node.peers.branch import Branch, check_bodies
-from node.peers.errors import FeedEarly, FeedMisbehaves, FeedUseless
+from node.peers.errors import FeedMisbehaves, FeedUnsettled, FeedUseless
 from node.peers.feed import MAX_BODIES, MAX_HEADERS, Feed, FeedStatus
 from node.spec.errors import InvalidBlock
 from node.spec.header import SealVerifier
@@ -60,17 +60,25 @@ class Follower:
         feed's. What was imported stays."""
         until = time.monotonic() + TURN_SECONDS
         count = 0
-        async with aclosing(ahead(self._batches(feed, target), BATCHES_AHEAD)) as batches:
-            async for batch in batches:
-                imported = await self._import(batch)
-                count += len(imported.outcomes)
-                if isinstance(imported.failure, InvalidBlock):
-                    raise FeedMisbehaves(f"an invalid block: {imported.failure}")
-                if imported.failure is not None:
-                    raise imported.failure
-                if time.monotonic() > until:
-                    break
+        try:
+            async with aclosing(ahead(self._batches(feed, target), BATCHES_AHEAD)) as batches:
+                async for batch in batches:
+                    count += await self._take(batch)
+                    if time.monotonic() > until:
+                        break
+        except FeedUseless:
+            if (await feed.refresh()).head_hash != target.head_hash:
+                raise FeedUnsettled("its chain changed while it was read") from None
+            raise
         return count
+
+    async def _take(self, batch: list[Block]) -> int:
+        imported = await self._import(batch)
+        if isinstance(imported.failure, InvalidBlock):
+            raise FeedMisbehaves(f"an invalid block: {imported.failure}")
+        if imported.failure is not None:
+            raise imported.failure
+        return len(imported.outcomes)
 
     async def find_ancestor(self, feed: Feed, highest: int) -> Header:
         """The newest block of the feed's chain, up to number ``highest``, that the node has:
@@ -105,6 +113,8 @@ class Follower:
         total = self._store.total_difficulty(root.hash()) or 0
         branch = Branch(self._node.chain, root, total, self._verify_seal, self._clock)
         hashes, window = await self._outweigh(feed, branch, target)
+        if not hashes:
+            return
         async for headers in self._again(feed, root.number + 1, hashes, window):
             async for blocks in self._fill(feed, headers):
                 yield blocks
@@ -120,17 +130,18 @@ class Follower:
         self, feed: Feed, branch: Branch, target: FeedStatus
     ) -> tuple[list[bytes], list[Header]]:
         """Read headers until they outweigh the node's chain: the hashes of all of them, and the
-        last ones themselves. Raises `PeerError` where they never do."""
+        last ones themselves; none where they do not any more. Raises `PeerError` where they never
+        did."""
         ours, until = self.own_work(), time.monotonic() + PROVE_SECONDS
         hashes: list[bytes] = []
         window: list[Header] = []
         while branch.total_difficulty <= ours:
             if branch.tip.number >= target.number:
                 self._check_claim(branch, target)
-                raise FeedUseless("its chain is no heavier now")
+                return [], []  # as heavy as it said, and the node's own has grown meanwhile
             window = await self._extend(feed, branch, target)
             if not window:
-                raise FeedEarly("its chain is ahead of this machine's clock")
+                raise FeedUnsettled("its chain is ahead of this machine's clock")
             hashes += [h.hash() for h in window]
             if len(hashes) > MAX_BRANCH or time.monotonic() > until:
                 raise FeedUseless(f"no more work shown after {len(hashes)} headers")
@@ -161,7 +172,7 @@ class Follower:
             wanted = hashes[start : min(start + MAX_HEADERS, held)]
             found = await feed.headers(first + start, len(wanted))
             if [h.hash() for h in found] != wanted:
-                raise FeedUseless("its chain changed while it was read")
+                raise FeedUnsettled("its chain changed while it was read")
             yield found
         yield window
 
