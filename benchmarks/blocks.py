@@ -26,7 +26,7 @@ from node.spec.cvm.writer import ModelWriter
 from node.spec.transition import created_address
 from node.spec.types import Block, Transaction
 
-VERSION = 1
+VERSION = 2
 TRANSFERS = 10
 ACCOUNTS = 1000
 SLOT = 5

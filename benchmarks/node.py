@@ -31,8 +31,9 @@ from node.spec.vm.frame import Interpret
 
 EDGE_BITS = 10
 BLOCK_SECONDS = 4
-KEY = b"\x11" * 32
-GENESIS = replace(FARMNET.genesis, difficulty=2, alloc={private_address(KEY): 10**24})
+KEY, OTHER_KEY = b"\x11" * 32, b"\x22" * 32
+ALLOC = {private_address(key): 10**24 for key in (KEY, OTHER_KEY)}
+GENESIS = replace(FARMNET.genesis, difficulty=2, alloc=ALLOC)
 CHAIN = replace(FARMNET, name="benchmark", edge_bits=EDGE_BITS, genesis=GENESIS)
 
 #: name, blocks, transfers in each

@@ -7,6 +7,7 @@ import logging
 import sys
 import time
 from collections import OrderedDict
+from contextlib import suppress
 from dataclasses import replace
 from multiprocessing.connection import Connection
 from typing import cast
@@ -165,17 +166,20 @@ def serve(channel: Connection) -> None:
         return
     channel.send(Report())
     while True:
+        task = channel.recv()
         try:
-            channel.send(process.do(channel.recv()))
-        except (EOFError, ConnectionError):
-            return
+            said: Report | NodeError = process.do(task)
         except NodeError as error:
-            channel.send(error)
+            said = error
+        except (EOFError, ConnectionError):
+            raise
         except Exception as error:  # the top of the loop: the next task may do
             log.exception("a task failed", extra={"action": "import_failed"})
-            channel.send(ImportLost(f"the import process failed: {error!r}; see the log"))
+            said = ImportLost(f"the import process failed: {error!r}; see the log")
+        channel.send(said)
 
 
 if __name__ == "__main__":
     logging.basicConfig()
-    serve(join_owner(sys.argv[1:]))
+    with suppress(EOFError, ConnectionError):  # the owner is gone
+        serve(join_owner(sys.argv[1:]))
