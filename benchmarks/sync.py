@@ -138,7 +138,8 @@ async def serve(made: Made, home: Path, loader: GraphLoader, engine: ReferenceEn
     service.node.importer.retry()
     print(service.rpc_port, flush=True)
     began = time.perf_counter()
-    for chunk in chunks(made):
+    coming = chunks(made)
+    while chunk := await asyncio.to_thread(next, coming, None):
         check((await service.import_blocks(chunk)).failure)
     seconds = finish(service.node, made, began)
     await service.stop()
