@@ -327,6 +327,8 @@ class NodeStatus(Message):
     """Why block production waits, e.g. no INFER worker; empty when it does not."""
     stratum: StratumStatus | None = None
     """None where no miners of others are served."""
+    relay: StratumStatus | None = None
+    """None where they are served no other pool's work."""
     model_cache: CacheStatus | None = None
     """None from a node that keeps no models."""
     mode: Literal["full", "light"] = "full"

@@ -59,6 +59,8 @@ from node.models.storage import DATA, PARAMETERS, SYMBOL
 from node.service import NodeService
 from node.spec.chain import Chain
 from node.spec.cvm import CvmError, load
+from node.stratum.listener import Listener
+from node.stratum.relay.server import RelayServer
 from node.stratum.server import StratumServer
 from node.work import WorkPackage
 
@@ -142,6 +144,8 @@ class NodeLink:
         self._pools = pools
         self.stratum: StratumServer | None = None
         """Where the node serves the miners of others."""
+        self.relay: RelayServer | None = None
+        """Where it serves them with another pool's work."""
         self._read = lru_cache(maxsize=2)(loader.storage.read)
 
     async def join(self, bus: Bus) -> None:
@@ -175,11 +179,14 @@ class NodeLink:
     async def run(self) -> None:
         """Publish the node's status each second, for ever."""
         while True:
-            pool = self._stratum_status()  # here: its connections change on this loop
-            self._publish("node.status", await asyncio.to_thread(self.status, pool))
+            # Here: connections change on this loop.
+            pool, relay = _pool_status(self.stratum), _pool_status(self.relay)
+            self._publish("node.status", await asyncio.to_thread(self.status, pool, relay))
             await asyncio.sleep(STATUS_SECONDS)
 
-    def status(self, stratum: StratumStatus | None = None) -> NodeStatus:
+    def status(
+        self, stratum: StratumStatus | None = None, relay: StratumStatus | None = None
+    ) -> NodeStatus:
         state = self._service.status()
         board = self._service.node.peer_board
         return NodeStatus(
@@ -195,26 +202,9 @@ class NodeLink:
             balance_wei=str(state.balance_wei),
             blocked=state.blocked,
             stratum=stratum,
+            relay=relay,
             mode="light" if isinstance(self._service, LightService) else "full",
             model_cache=CacheStatus(**asdict(self._loader.cache.counts())),
-        )
-
-    def _stratum_status(self) -> StratumStatus | None:
-        if self.stratum is None:
-            return None
-        status = self.stratum.status()
-        counts = status.counts
-        return StratumStatus(
-            connections=status.connections,
-            miners=status.miners,
-            banned=status.banned,
-            shares={outcome: counts.shares[outcome] for outcome in ("accepted", *SubmissionReason)},
-            work=counts.work,
-            bad_lines=counts.bad_lines,
-            refused_connections=counts.refused_connections,
-            dropped_connections=counts.dropped_connections,
-            bans=counts.bans,
-            blocks=counts.blocks,
         )
 
     async def _give_work(self, _: Message) -> Work:
@@ -298,6 +288,25 @@ class NodeLink:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+
+def _pool_status(server: Listener | None) -> StratumStatus | None:
+    if server is None:
+        return None
+    status = server.status()
+    counts = status.counts
+    return StratumStatus(
+        connections=status.connections,
+        miners=status.miners,
+        banned=status.banned,
+        shares={outcome: counts.shares[outcome] for outcome in ("accepted", *SubmissionReason)},
+        work=counts.work,
+        bad_lines=counts.bad_lines,
+        refused_connections=counts.refused_connections,
+        dropped_connections=counts.dropped_connections,
+        bans=counts.bans,
+        blocks=counts.blocks,
+    )
 
 
 def _check_model(symbol: bytes, parameters: bytes) -> None:

@@ -19,6 +19,7 @@ from farmctl.pools.client import PoolClient
 from farmctl.pools.cortex import CortexClient
 from farmctl.pools.failover import Pools
 from farmctl.pools.grin import GrinClient
+from farmctl.pools.relaying import Relaying
 from node.chains import find_mined
 from node.errors import NodeError
 from node.inference import CrossCheckedEngine, ReferenceEngine
@@ -54,7 +55,9 @@ class NodeProcess:
         self._engine = BusEngine(config.node.infer_timeout_seconds)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stratum: StratumServer | None = None
+        self._mined = [_mined(section.chain) for section in config.pools]
         self._pools = self._find_pools()
+        self._relaying = self._find_relaying()
         self.link: NodeLink | None = None
 
     async def run(self, stop: asyncio.Event | None = None) -> None:
@@ -141,6 +144,23 @@ class NodeProcess:
 
     async def _work(self, link: NodeLink, ending: asyncio.Event) -> None:
         """Until asked to end, or until a part fails."""
+        await self._start_relaying(link)
+        try:
+            await self._run_tasks(link, ending)
+        finally:
+            if self._relaying is not None:
+                await self._relaying.stop()
+
+    async def _start_relaying(self, link: NodeLink) -> None:
+        if self._relaying is None:
+            return
+        try:
+            await self._relaying.start()
+        except NodeError as error:
+            raise FarmError(str(error)) from error
+        link.relay = self._relaying.server
+
+    async def _run_tasks(self, link: NodeLink, ending: asyncio.Event) -> None:
         tasks = [asyncio.create_task(self._join(link)), asyncio.create_task(link.run())]
         if self._pools is not None:
             tasks.append(asyncio.create_task(self._pools.run()))
@@ -177,19 +197,26 @@ class NodeProcess:
     def _find_pools(self) -> Pools | None:
         """The outside pools that devices mine at, where any are configured."""
         sections = self._config.pools
-        mined = [_mined(section.chain) for section in sections]
 
         def make(place: int, on_job: Callable[[Work], None]) -> PoolClient:
-            section, what = sections[place], mined[place]
+            section, what = sections[place], self._mined[place]
             if isinstance(what, Coin):
                 return GrinClient(section, what, verify_proof, on_job)
             return CortexClient(section, what, verify_proof, on_job)
 
         return Pools(len(sections), make, self._tell_work) if sections else None
 
+    def _find_relaying(self) -> Relaying | None:
+        if not self._config.stratum.relay_port:
+            return None
+        coins = {each.name: each for each in self._mined if isinstance(each, Coin)}
+        return Relaying(self._config.stratum, self._pools, coins)
+
     def _tell_work(self, work: Work) -> None:
         if self.link is not None:
             self.link.tell(work)
+        if self._relaying is not None:
+            self._relaying.tell(work)
 
     def _announce(self, package: WorkPackage) -> None:
         if self.link is not None:

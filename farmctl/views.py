@@ -88,7 +88,7 @@ class Views:
                 blocked="the node does not answer",
                 mode="light" if self._farm.config.node.mode == "light" else "full",
             )
-        known = status.model_dump(exclude={"v", "time", "stratum", "model_cache"})
+        known = status.model_dump(exclude={"v", "time", "stratum", "relay", "model_cache"})
         age = max(0.0, now - status.time) if status.time else None
         return schemas.NodeView(running=True, head_age_seconds=age, **known)
 

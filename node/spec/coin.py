@@ -49,5 +49,8 @@ class Coin:
 
     def difficulty(self, edges: Sequence[int], height: int) -> int:
         """Of a proof; at least 1."""
-        first = self.pow.digest(edges) >> _REST_BITS
+        return self.weighted(self.pow.digest(edges) >> _REST_BITS, height)
+
+    def weighted(self, first: int, height: int) -> int:
+        """The difficulty that belongs to the first 8 bytes of a digest."""
         return max(1, min((self.weight(height) << HASH_BITS) // max(1, first), HIGHEST_HASH))

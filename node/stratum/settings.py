@@ -7,6 +7,7 @@ from dataclasses import dataclass
 BOUNDS = (
     ("port", 0, 65535),
     ("solo_port", 0, 65535),
+    ("relay_port", 0, 65535),
     ("share_seconds", 0.1, 3600),
     ("minimum_difficulty", 1, 2**64),
     ("fee_basis_points", 0, 10_000),
@@ -30,8 +31,12 @@ class StratumSettings:
     """Of the shared pool, where the last shares before a block divide it (PPLNS); 0: none."""
     solo_port: int = 0
     """Where a block is its finder's alone; 0: none."""
+    relay_port: int = 0
+    """Where miners of other coins are served, in Grin's stratum: the jobs are those of the
+    ``[[pools]]`` of such a coin at which the farm itself mines, and shares that it wants are
+    handed on; 0: none."""
     tls_certificate: str = ""
-    """PEM file; with it both ports speak TLS."""
+    """PEM file; with it every port speaks TLS."""
     tls_key: str = ""
     """PEM file of the certificate's key."""
     share_seconds: float = 10.0
@@ -47,7 +52,7 @@ class StratumSettings:
     payout_wei: int = 0
     """A balance of so much is paid by a transaction; 0: balances are only kept."""
     max_connections: int = 10_000
-    """Of both ports together."""
+    """Of all ports but the relay's together; the relay has as many of its own."""
     max_connections_per_address: int = 1024
     """Of both ports together."""
     ban_seconds: float = 600.0
@@ -58,8 +63,9 @@ class StratumSettings:
         for name, least, most in BOUNDS:
             if not least <= getattr(self, name) <= most:
                 raise ValueError(f"{name} must be between {least} and {most}")
-        if self.port and self.port == self.solo_port:
-            raise ValueError("port and solo_port must differ")
+        ports = [port for port in (self.port, self.solo_port, self.relay_port) if port]
+        if len(set(ports)) < len(ports):
+            raise ValueError("port, solo_port and relay_port must differ")
 
     @property
     def is_on(self) -> bool:

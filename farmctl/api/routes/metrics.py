@@ -37,7 +37,9 @@ async def show_metrics(request: Request, caller: Reader) -> Response:
     registry.register(figures)
     status = farm.node_status()
     if status is not None and status.stratum is not None:
-        registry.register(_Pool(status.stratum))
+        registry.register(_Pool(status.stratum, "farm_pool"))
+    if status is not None and status.relay is not None:
+        registry.register(_Pool(status.relay, "farm_relay"))
     if status is not None and status.model_cache is not None:
         registry.register(_ModelCache(status.model_cache))
     return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
@@ -121,22 +123,24 @@ class _Figures(Collector):
 
 
 class _Pool(Collector):
-    """The stratum pool at the node."""
+    """A pool at the node: ``farm_pool`` its own, ``farm_relay`` with another pool's work."""
 
-    def __init__(self, status: StratumStatus) -> None:
-        self._status = status
+    def __init__(self, status: StratumStatus, name: str) -> None:
+        self._status, self._name = status, name
 
     def collect(self) -> Iterator[Metric]:
-        shares = CounterMetricFamily("farm_pool_shares", "Miners' shares.", labels=["outcome"])
+        shares = CounterMetricFamily(f"{self._name}_shares", "Miners' shares.", labels=["outcome"])
         for outcome, count in self._status.shares.items():
             shares.add_metric([outcome], count)
         yield shares
         for name in ("connections", "miners", "banned"):
             value = getattr(self._status, name)
-            yield GaugeMetricFamily(f"farm_pool_{name}", f"Of the pool: {name} now.", value=value)
+            yield GaugeMetricFamily(
+                f"{self._name}_{name}", f"Of the pool: {name} now.", value=value
+            )
         for name in COUNTED:
             value = getattr(self._status, name)
-            yield CounterMetricFamily(f"farm_pool_{name}", f"Of the pool: {name}.", value=value)
+            yield CounterMetricFamily(f"{self._name}_{name}", f"Of the pool: {name}.", value=value)
 
 
 class _ModelCache(Collector):

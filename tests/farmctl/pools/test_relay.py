@@ -1,0 +1,278 @@
+"""A pool of another coin over real sockets: a node that judges by independent code, the farm's
+client, the relay, and miners that search real graphs."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from typing import Any
+
+import pytest
+
+from drivers.kernels import graphs
+from farmctl.config import Config
+from farmctl.errors import ConfigError
+from farmctl.messages import Submission, Work
+from farmctl.mining.task import make_work, verify_proof
+from farmctl.node_process import NodeProcess
+from farmctl.pools.failover import Pools
+from farmctl.pools.grin import GrinClient
+from farmctl.pools.relaying import Relaying
+from farmctl.pools.settings import PoolSection
+from node.spec.coin import Coin
+from node.spec.cuckoo import Cycle
+from node.stratum.relay import jobs as jobs_module
+from node.stratum.settings import StratumSettings
+from tests.farmctl.pools.grin_node import GrinNode, running_node
+from tests.farmctl.pools.test_grin import small, solve
+from tests.support.ports import free_port
+
+SECONDS = 20.0
+COIN = small(Cycle.CUCKATOO)
+
+
+def node_of(**more: Any) -> GrinNode:
+    return GrinNode(graphs.Cycle.CUCKATOO, COIN.pow.edge_bits, COIN.weight(7), **more)
+
+
+@dataclass
+class Rig:
+    node: GrinNode
+    pools: Pools
+    relaying: Relaying
+    miners: list[GrinMiner]
+
+    async def connect(self, login: str = "alice") -> GrinMiner:
+        miner = GrinMiner(
+            *await asyncio.open_connection("127.0.0.1", self.relaying.server.ports[0])
+        )
+        self.miners.append(miner)
+        if login:
+            said = await miner.ask("login", {"login": login, "pass": "x", "agent": "test"})
+            assert said["result"] == "ok" and said["error"] is None
+        return miner
+
+
+@dataclass
+class GrinMiner:
+    """Speaks the protocol as grin-miner does; jobs that come unasked are kept in ``news``."""
+
+    reader: asyncio.StreamReader
+    writer: asyncio.StreamWriter
+
+    def __post_init__(self) -> None:
+        self.news: list[dict[str, Any]] = []
+        self._count = 0
+
+    async def ask(self, method: str, params: Any = None) -> dict[str, Any]:
+        self._count += 1
+        body = {"id": str(self._count), "jsonrpc": "2.0", "method": method, "params": params}
+        return await self.say(json.dumps(body).encode())
+
+    async def say(self, line: bytes) -> dict[str, Any]:
+        self.writer.write(line + b"\n")
+        while True:
+            said = await self.hear()
+            if said["method"] != "job":
+                return said
+            self.news.append(said["params"])
+
+    async def hear(self) -> dict[str, Any]:
+        line = await asyncio.wait_for(self.reader.readline(), SECONDS)
+        said: dict[str, Any] = json.loads(line)
+        return said
+
+    async def job(self) -> dict[str, Any]:
+        found: dict[str, Any] = (await self.ask("getjobtemplate"))["result"]
+        return found
+
+    async def next_job(self) -> dict[str, Any]:
+        while not self.news:
+            said = await self.hear()
+            assert (said["id"], said["method"]) == ("Stratum", "job")
+            self.news.append(said["params"])
+        return self.news.pop(0)
+
+    async def submit(self, job: dict[str, Any], found: Submission, **changes: Any) -> Any:
+        share = {
+            "edge_bits": COIN.pow.edge_bits,
+            "height": job["height"],
+            "job_id": job["job_id"],
+            "nonce": found.nonce,
+            "pow": list(found.edges),
+        }
+        said = await self.ask("submit", share | changes)
+        return said["result"] or said["error"]["code"]
+
+
+def work_of(job: dict[str, Any], coin: Coin = COIN) -> Work:
+    """What a miner searches at its own difficulty."""
+    target = coin.target(job["difficulty"], job["height"])
+    header = bytes.fromhex(job["pre_pow"])
+    return make_work(coin.name, coin.pow, header, target, job["height"])
+
+
+@asynccontextmanager
+async def rig(node: GrinNode | None = None, **settings: Any) -> AsyncIterator[Rig]:
+    behind = node or node_of()
+    async with running_node(behind) as port:
+        section = PoolSection(url=f"stratum+tcp://127.0.0.1:{port}", user="farm", chain="grin")
+        relays: list[Relaying] = []
+        pools = Pools(
+            1,
+            lambda place, on_job: GrinClient(section, COIN, verify_proof, on_job),
+            lambda work: [each.tell(work) for each in relays] and None,
+        )
+        limits = StratumSettings(**{"relay_port": free_port(), **settings})
+        limits.check()
+        relaying = Relaying(limits, pools, {COIN.name: COIN})
+        relays.append(relaying)
+        running = asyncio.create_task(pools.run())
+        await relaying.start()
+        try:
+            async with asyncio.timeout(SECONDS):
+                while relaying.server.relay.book.current is None:
+                    await asyncio.sleep(0.005)
+            made = Rig(behind, pools, relaying, [])
+            yield made
+        finally:
+            for miner in made.miners:
+                miner.writer.close()
+            await relaying.stop()
+            running.cancel()
+            await asyncio.gather(running, return_exceptions=True)
+
+
+async def until_forwarded(made: Rig, count: int) -> None:
+    async with asyncio.timeout(SECONDS):
+        while made.relaying.server.relay.forwarded.total() < count:
+            await asyncio.sleep(0.005)
+
+
+async def test_shares_go_all_the_way_up() -> None:
+    async with rig() as made:
+        miner = await made.connect()
+        job = await miner.job()
+        assert job == made.node.template() | {"difficulty": 1, "job_id": job["job_id"]}
+        found = solve(work_of(job))
+        assert await miner.submit(job, found) == "ok"
+        await until_forwarded(made, 1)
+        assert made.node.taken == [(0, found.nonce)] and not made.node.refused
+        relay = made.relaying.server.relay
+        assert relay.forwarded == {"accepted": 1}
+        assert relay.work == {"alice": job["difficulty"]}
+        status = await miner.ask("status")
+        assert (status["result"]["accepted"], status["result"]["rejected"]) == (1, 0)
+
+
+async def test_only_shares_that_the_other_side_wants_go_up() -> None:
+    """The farm's own miners work for a lower difficulty."""
+    async with rig(node_of(difficulty=10**6)) as made:
+        miner = await made.connect()
+        job = await miner.job()
+        shares = [solve(work_of(job))]
+        shares.append(solve(work_of(job), shares[0].nonce + 1))
+        assert [await miner.submit(job, share) for share in shares] == ["ok", "ok"]
+        relay = made.relaying.server.relay
+        assert relay.discipline.counts.shares == {"accepted": 2}
+        assert not relay.forwarded and not made.node.taken and not made.node.refused
+
+
+async def test_refusals_are_told_apart() -> None:
+    async with rig(node_of(difficulty=2000), minimum_difficulty=400) as made:
+        miner = await made.connect()
+        job = await miner.job()
+        assert job["difficulty"] == 400
+        good, low = solve(work_of(job)), solve(work_of(job), low=True)
+        assert await miner.submit(job, low) == -32501
+        assert await miner.submit(job, good, nonce=good.nonce + 1) == -32502
+        assert await miner.submit(job, good, pow=list(good.edges[:-1])) == -32502
+        assert await miner.submit(job, good, pow=[2**40] * 42) == -32502
+        assert await miner.submit(job, good, edge_bits=31) == -32502
+        assert await miner.submit(job, good, job_id=job["job_id"] + 1) == -32503
+        assert await miner.submit(job, good, height=job["height"] + 1) == -32503
+        assert await miner.submit(job, good) == "ok"
+        other = await made.connect("bob")
+        assert await other.submit(await other.job(), good) == -32502, "a nonce is taken once"
+        counts = made.relaying.server.relay.discipline.counts.shares
+        assert counts == {
+            "accepted": 1,
+            "low_difficulty": 1,
+            "invalid": 4,
+            "stale": 2,
+            "duplicate": 1,
+        }
+
+
+async def test_new_jobs_reach_every_miner_and_old_ones_go_stale(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(jobs_module, "GRACE_SECONDS", 0.0)
+    async with rig() as made:
+        miners = [await made.connect("alice"), await made.connect("bob")]
+        old = await miners[0].job()
+        late = solve(work_of(old))
+        made.node.next_job("cd" * 250, height=8)
+        for miner in miners:
+            fresh = await miner.next_job()
+            while fresh["height"] == 7:
+                fresh = await miner.next_job()
+            assert (fresh["height"], fresh["pre_pow"]) == (8, "cd" * 250)
+        assert await miners[0].submit(old, late) == -32503
+        assert await miners[0].submit(fresh, solve(work_of(fresh))) == "ok"
+        await until_forwarded(made, 1)
+        assert [job for job, _ in made.node.taken] == [1]
+
+
+async def test_difficulty_follows_the_pace_up_to_what_the_other_side_asks() -> None:
+    async with rig(node_of(difficulty=1000), share_seconds=3600.0) as made:
+        miner = await made.connect()
+        job, nonce = await miner.job(), 0
+        for _ in range(14):
+            found = solve(work_of(job), nonce)
+            assert await miner.submit(job, found) == "ok"
+            nonce = found.nonce + 1
+        made.node.next_job("ef" * 250, height=9, difficulty=1000)
+        fresh = await miner.next_job()
+        assert fresh["difficulty"] == 1, "so slow a pace is wanted that it stays the least"
+    async with rig(node_of(difficulty=1000), share_seconds=0.1, minimum_difficulty=5000) as made:
+        assert (await (await made.connect()).job())["difficulty"] == 1000
+
+
+@pytest.mark.parametrize(
+    ("line", "code"),
+    [
+        (b"{", -32600),
+        (b"[]", -32600),
+        (b'{"id":1,"method":"getjobtemplate"}', -32500),
+        (b'{"id":"1","jsonrpc":"2.0","method":"getgrins","params":null}', -32601),
+        (b'{"id":"1","method":"login","params":null}', -32600),
+        (b'{"id":"1","method":"login","params":{"login":""}}', -32500),
+        (b'{"id":{},"method":"login"}', -32600),
+    ],
+)
+async def test_what_is_no_request_is_named(line: bytes, code: int) -> None:
+    async with rig() as made:
+        miner = await made.connect(login="")
+        said = await miner.say(line)
+        assert said["error"]["code"] == code and said["result"] is None
+        assert (await miner.ask("login", {"login": "a", "pass": "", "agent": ""}))["result"] == "ok"
+        assert (await miner.ask("keepalive"))["result"] == "ok"
+
+
+async def test_a_lost_pool_leaves_no_work() -> None:
+    async with rig() as made:
+        miner = await made.connect()
+        job = await miner.job()
+        made.relaying.tell(made.pools.work().model_copy(update={"available": False}))
+        said = await miner.ask("getjobtemplate")
+        assert said["error"]["code"] == -32000
+        assert await miner.submit(job, solve(work_of(job))) == -32503
+
+
+def test_a_relay_needs_a_coin(config: Config) -> None:
+    with pytest.raises(ConfigError, match="relay_port needs"):
+        NodeProcess(replace(config, stratum=StratumSettings(relay_port=1)))
