@@ -15,7 +15,7 @@ from pathlib import Path
 
 from benchmarks.blocks import find_chain
 from benchmarks.node import CHAIN
-from farmctl.node_link import verify_cycle
+from farmctl.cycles import verify_cycle
 from node.inference import ReferenceEngine
 from node.models.loading import GraphLoader
 from node.models.storage.directory import DirectoryStorage

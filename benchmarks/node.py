@@ -16,7 +16,7 @@ from typing import Any
 
 from drivers.base import CuckooJob
 from drivers.cpu.cuckoo import CuckooSearch
-from farmctl.node_link import verify_cycle
+from farmctl.cycles import verify_cycle
 from node.chains.farmnet import FARMNET
 from node.core import Node
 from node.importing import Outcome

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.node import CHAIN, Clock, make_block, open_node
-from farmctl.node_link import verify_cycle
+from farmctl.cycles import verify_cycle
 from node.core import Node
 from node.importing import Imported
 from node.peers.door import dial

@@ -24,7 +24,7 @@ from typing import Any
 from benchmarks.blocks import Made, find_chain
 from benchmarks.node import CHAIN
 from benchmarks.sync import chunks
-from farmctl.node_link import verify_cycle
+from farmctl.cycles import verify_cycle
 from node.core import Node
 from node.importing import Imported, Outcome
 from node.inference import ReferenceEngine

@@ -16,7 +16,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from farmctl.node_link import verify_cycle
+from farmctl.cycles import verify_cycle
 from node.chains.farmnet import FARMNET
 from node.core import Node
 from node.inference import ReferenceEngine

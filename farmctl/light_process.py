@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import logging
 
+from farmctl.cycles import verify_cycle
 from farmctl.errors import ConfigError, FarmError
-from farmctl.node_link import NodeLink, verify_cycle
+from farmctl.node_link import NodeLink
 from farmctl.node_process import NodeProcess, find_interpreter
 from node.errors import NodeError
 from node.light.service import LightService

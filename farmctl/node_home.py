@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from farmctl.config import Config
+from farmctl.cycles import verify_cycle
 from farmctl.errors import ConfigError, FarmError, Unavailable
-from farmctl.node_link import verify_cycle
 from node.chains import find_chain
 from node.core import Node
 from node.errors import NodeError

@@ -10,12 +10,10 @@ import asyncio
 import logging
 import time
 import uuid
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Coroutine, Mapping
 from dataclasses import asdict
 from functools import lru_cache
 
-from drivers.base import CuckooJob
-from drivers.cpu import cuckoo
 from farmctl.agent.artifacts import read_artifact
 from farmctl.bus import Bus
 from farmctl.errors import BadRequest, BusError, FarmError
@@ -70,15 +68,6 @@ INFER_ATTEMPTS = 3
 Service = NodeService | LightService
 
 log = logging.getLogger(__name__)
-
-
-def verify_cycle(
-    graph: bytes, edges: Sequence[int], edge_bits: int, rounds: tuple[int, int]
-) -> bool:
-    """The native verifier in the node's form: ``graph`` is seal hash ‖ LE64 nonce."""
-    job = CuckooJob(graph[:32], edge_bits, rounds, len(edges))
-    nonce = int.from_bytes(graph[32:], "little")
-    return cuckoo.verify(job, nonce, edges) is cuckoo.Proof.OK
 
 
 class BusEngine:

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from farmctl.node_link import verify_cycle
+from farmctl.cycles import verify_cycle
 from node.errors import NoWork, SubmissionReason, SubmissionRefused
 from node.spec.types import Block
 from node.work import MAX_MINERS, VALID_BLOCKS, Hashrates, WorkDesk

@@ -11,7 +11,7 @@ import numpy as np
 
 from drivers.base import CuckooJob
 from drivers.cpu.cuckoo import CuckooSearch
-from farmctl.node_link import verify_cycle
+from farmctl.cycles import verify_cycle
 from node.chains.farmnet import FARMNET
 from node.core import Node
 from node.inference import InferEngine, ReferenceEngine

@@ -14,7 +14,7 @@ from typing import Any
 
 import httpx
 
-from farmctl.node_link import verify_cycle
+from farmctl.cycles import verify_cycle
 from node.core import Node
 from node.inference import ReferenceEngine
 from node.light.methods import find_light_methods

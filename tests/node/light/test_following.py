@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from farmctl.node_link import verify_cycle
+from farmctl.cycles import verify_cycle
 from node.errors import WrongChain
 from node.light import headers as headers_module
 from node.light.errors import NoAnswer

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from farmctl.node_link import verify_cycle
+from farmctl.cycles import verify_cycle
 from node.core import Node
 from node.importing import Imported
 from node.peers.limits import PeerLimits

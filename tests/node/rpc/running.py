@@ -13,7 +13,7 @@ from typing import Any
 import httpx
 from web3 import HTTPProvider, Web3
 
-from farmctl.node_link import verify_cycle
+from farmctl.cycles import verify_cycle
 from node.inference import ReferenceEngine
 from node.models.loading import GraphLoader
 from node.models.storage.directory import DirectoryStorage

@@ -14,7 +14,7 @@ from typing import Any
 
 from drivers.base import CuckooJob
 from drivers.cpu.cuckoo import CuckooSearch
-from farmctl.node_link import verify_cycle
+from farmctl.cycles import verify_cycle
 from node.spec.crypto import private_address
 from node.spec.cuckoo import solution_bytes, solution_hash
 from node.spec.types import Block

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from farmctl.node_link import verify_cycle
+from farmctl.cycles import verify_cycle
 from node.chains import find_chain
 from node.spec.genesis import genesis_header
 from node.spec.trie import MemoryStore
