@@ -87,6 +87,12 @@ class Transaction:
             raise InvalidTransaction(Reason.BAD_SIGNATURE, "no key made this signature")
         return self._signer
 
+    @property
+    def signer(self) -> bytes | None:
+        """Whose key signed it, for whatever chain; None where no key did. For transactions that
+        are known to be valid."""
+        return self._signer
+
     @cached_property
     def _signer(self) -> bytes | None:
         parity = self.v - 27 if self.chain_id is None else (self.v - 35) % 2

@@ -8,6 +8,7 @@ either the old head or the new one.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from itertools import takewhile
 from pathlib import Path
 from typing import TypeVar
 
@@ -26,7 +27,9 @@ from node.store.records import (
     encode_number,
     encode_receipts,
     encode_sums,
+    is_notice,
     join_block,
+    notice_key,
 )
 from node.store.tables import TABLES
 from node.store.use import Use
@@ -126,6 +129,19 @@ class ChainStore:
     def meta_addresses(self) -> list[bytes]:
         """Every address that a model or input account was created at, on the canonical chain."""
         return self._env.read(lambda records: records.keys("metas"))
+
+    def notices(self, model: bytes, author: bytes) -> list[bytes]:
+        """Data of an author's notices to a model (addresses) on the canonical chain, oldest
+        first."""
+        prefix = model + author
+
+        def find(records: Records) -> list[bytes]:
+            found = takewhile(
+                lambda each: each[0].startswith(prefix), records.scan("notices", prefix)
+            )
+            return [data for _, data in found]
+
+        return self._env.read(find)
 
     # Transactions that wait
 
@@ -252,6 +268,8 @@ def _link(records: Records, block: Block) -> None:
         records.put("metas", address, key)
     for index, transaction in enumerate(block.transactions):
         records.put("locations", transaction.hash(), Location(key, index).encode())
+        if is_notice(transaction):
+            records.put("notices", notice_key(block, index), transaction.data)
         records.drop("pending", transaction.hash())
 
 
@@ -260,8 +278,10 @@ def _unlink(records: Records, block: Block) -> None:
     _count(records, block.hash(), -1)
     for address in _created(records, block.hash()):
         records.drop("metas", address)
-    for transaction in block.transactions:
+    for index, transaction in enumerate(block.transactions):
         records.drop("locations", transaction.hash())
+        if is_notice(transaction):
+            records.drop("notices", notice_key(block, index))
         records.put("pending", transaction.hash(), transaction.encode())
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from zlib import crc32
 
+from node.models.notices import MAGIC
 from node.spec import rlp
 from node.spec.types import Block, Header, Receipt, Transaction
 
@@ -93,3 +94,15 @@ def _strings(raw: bytes) -> list[bytes]:
 def encode_number(number: int) -> bytes:
     """A block's number as a key: ascending."""
     return number.to_bytes(8, "big")
+
+
+def is_notice(transaction: Transaction) -> bool:
+    """Whether a transaction says something of a model (`node.models.notices`)."""
+    return transaction.to is not None and transaction.data.startswith(MAGIC)
+
+
+def notice_key(block: Block, index: int) -> bytes:
+    """By the model spoken of, then by the speaker, then in the order of the chain."""
+    transaction = block.transactions[index]
+    where = encode_number(block.header.number) + index.to_bytes(4, "big")
+    return (transaction.to or b"") + (transaction.signer or b"") + where

@@ -18,5 +18,5 @@ TABLES = (
     "nodes",
     "young",
     *("shares", "candidates", "finds", "balances", "payments"),  # of `node.stratum`
-    *("scores", "likeness"),  # of `node.models`
+    *("notices", "scores", "likeness"),  # of `node.models`
 )

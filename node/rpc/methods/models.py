@@ -7,13 +7,14 @@ import re
 from typing import Any
 
 from node.core import Node
-from node.models.card import find_card
+from node.models.card import find_card, find_reference
 from node.models.errors import StorageError
 from node.models.index import Registered, read_entry
 from node.models.scores import Rating
 from node.models.storage import Whereabouts
 from node.rpc.errors import InvalidParams, ResourceNotFound
-from node.rpc.forms import hexbytes, parse_address, quantity
+from node.rpc.forms import hexbytes, parse_address, parse_flag, quantity
+from node.rpc.methods.publishing import find_standing, show_standing
 from node.rpc.views import Json
 from node.spec.meta import InputMeta, ModelMeta
 
@@ -21,10 +22,13 @@ MAX_LISTED = 1000
 _INFOHASH = re.compile(r"[0-9a-f]{40}")
 
 
-def list_models(node: Node) -> list[Json]:
-    """Every model at the head, newest first, at most 1000."""
+def list_models(node: Node, withdrawn: Any = False) -> list[Json]:
+    """The models at the head, newest first, at most 1000; with those that their authors have
+    withdrawn where that is asked for."""
+    everything = parse_flag(withdrawn, "withdrawn")
     newest = heapq.nlargest(MAX_LISTED, node.index.models(), key=lambda each: each[0].number)
-    return [describe(node, entry) for entry, _ in newest]
+    described = (describe(node, entry) for entry, _ in newest)
+    return [each for each in described if everything or not each["withdrawn"]]
 
 
 def get_model(node: Node, address: Any) -> Json:
@@ -66,7 +70,8 @@ def need_entry(node: Node, address: Any) -> Registered:
 def describe(node: Node, entry: Registered) -> Json:
     meta = entry.meta
     lies = node.loader.storage.locate(meta.hash)
-    reason = unusable_reason(node, entry) or scarce_reason(lies)
+    unripe = unusable_reason(node, entry)
+    reason = unripe or scarce_reason(lies)
     common = {
         "address": hexbytes(entry.address),
         "infohash": meta.hash.hex(),
@@ -74,13 +79,15 @@ def describe(node: Node, entry: Registered) -> Json:
         "rawSize": quantity(meta.raw_size),
         "block": quantity(entry.number),
         "upload": quantity(entry.upload),
+        "ripe": not unripe,
         "usable": not reason,
         "reason": reason,
         "storage": show_whereabouts(lies),
     }
     if isinstance(meta, InputMeta):
         return {**common, "kind": "input", "shape": list(meta.shape)}
-    return {**common, **_model(node, entry.address, meta), **_card(node, meta)}
+    said = show_standing(node, entry.address, find_standing(node, entry.address, meta))
+    return {**common, **_model(node, entry.address, meta), **_card(node, meta), **said}
 
 
 def unusable_reason(node: Node, entry: Registered) -> str:
@@ -139,6 +146,9 @@ def rating_view(rating: Rating) -> Json:
 
 def _card(node: Node, meta: ModelMeta) -> Json:
     """The card, or why the one that is named cannot be shown."""
+    named = find_reference(meta.comment)
+    if named is not None and not node.loader.storage.contains(named):
+        return {"card": None, "cardProblem": f"the card {named.hex()} is not here yet"}
     try:
         card = find_card(meta, node.loader.storage)
     except StorageError as error:
