@@ -20,7 +20,6 @@ from node.models.storage.combined import CombinedStorage
 
 #: Contents of which copies are counted, and which are proved, in one round.
 COUNTED, PROVED = 32, 4
-CARD_BYTES_LIMIT = 1 << 20
 
 log = logging.getLogger(__name__)
 
