@@ -17,6 +17,7 @@ SOURCES = sorted(
 )
 SHARED_BY_FAMILIES = {
     *("base", "controls", "errors", "host_program", "kernels", "program", "proofs", "worker"),
+    "udev",
 }
 PURE = {"Crypto", "blake2b", "coincurve", "numpy", "py_ecc", "rlp", "sha3"} | {
     *("__future__", "collections", "dataclasses", "enum", "functools", "hashlib", "itertools"),
@@ -32,6 +33,8 @@ OWNERS = {
     "cupy": ("drivers/kernels/gpu/cupy_launcher.py",),
     "serial": ("drivers/usbstick/",),
     "pyopencl": ("drivers/fpga/", "drivers/kernels/opencl/"),
+    "amdsmi": ("drivers/rocm/smi.py",),
+    "pyudev": ("drivers/udev.py",),
     "pynq": ("drivers/fpga/",),
     "nats": ("farmctl/nats_bus.py", "farmctl/bus_server.py"),
     "libtorrent": ("node/models/storage/torrent.py",),

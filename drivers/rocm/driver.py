@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from drivers import udev
 from drivers.base import (
     Capability,
     DeviceInfo,
@@ -25,7 +26,7 @@ from drivers.errors import DeviceLost, NotSupported, PermissionDenied
 from drivers.kernels.gpu import session
 from drivers.kernels.opencl import session as opencl_session
 from drivers.kernels.opencl.devices import OpenClDevice
-from drivers.rocm import sysfs
+from drivers.rocm import smi, sysfs
 from drivers.rocm.controls import list_controls
 from drivers.rocm.sysfs import GpuFiles
 
@@ -54,13 +55,16 @@ class RocmDevice(Controlled):
     def snapshot(self) -> Telemetry:
         """Raises `DeviceLost` when the GPU has gone."""
         otherwise = "not among amdgpu's sysfs files"
-        return read_telemetry(self.info.id, sysfs.readers(self._gpu), otherwise)
+        readers = sysfs.readers(self._gpu)
+        for field, reader in smi.readers(self.info.parent).items():
+            readers[field] = _either(readers[field], reader) if field in readers else reader
+        return read_telemetry(self.info.id, readers, otherwise)
 
     def health(self) -> Health:
         try:
             celsius = sysfs.read_temperature(self._gpu)
             errors = _read_or_none(lambda: sysfs.read_ecc_errors(self._gpu))
-            hot = _read_or_none(lambda: self._gpu.read_hwmon("temp1_crit") / 1e3) or HOT_CELSIUS
+            hot = _read_or_none(lambda: sysfs.read_critical(self._gpu)) or HOT_CELSIUS
         except DeviceLost as error:
             return Health(HealthStatus.LOST, ("gpu_lost",), str(error))
         except (NotSupported, PermissionDenied) as error:
@@ -113,8 +117,9 @@ class Driver:
         gpus = enumerate(sysfs.find_gpus(self._root))
         return [self._describe(index, gpu) for index, gpu in gpus]
 
-    def watch(self, callback: Callable[[str], None]) -> None:
-        """No events are read yet; the caller polls."""
+    def watch(self, callback: Callable[[str], None]) -> Callable[[], None] | None:
+        """Report cards that come, go or are reset, where udev can be heard."""
+        return udev.listen(("drm",), callback, "drm-events")
 
     def _describe(self, index: int, gpu: GpuFiles) -> RocmDevice:
         identity = _text_or(lambda: gpu.read("unique_id"), gpu.slot)
@@ -186,6 +191,16 @@ def _find_chip(root: Path, chip: str) -> str | None:
 
 def _lines(path: Path) -> list[str]:
     return path.read_text(errors="replace").splitlines() if path.is_file() else []
+
+
+def _either(first: Callable[[], float], second: Callable[[], float]) -> Callable[[], float]:
+    def read() -> float:
+        try:
+            return first()
+        except NotSupported:
+            return second()
+
+    return read
 
 
 def _read_or_none(reader: Callable[[], float]) -> float | None:

@@ -32,11 +32,20 @@ class GpuFiles:
     def read_hwmon(self, name: str) -> int:
         return int(self._read(self.hwmon() / name))
 
+    def has(self, name: str) -> bool:
+        return (self.folder / name).exists()
+
+    def write(self, name: str, text: str) -> None:
+        """Raises `PermissionDenied` without root, `NotSupported` where amdgpu refuses it."""
+        self._write(self.folder / name, text)
+
     def write_hwmon(self, name: str, value: int) -> None:
-        """Raises `PermissionDenied` without root."""
-        path = self.hwmon() / name
+        """As `write`."""
+        self._write(self.hwmon() / name, str(value))
+
+    def _write(self, path: Path, text: str) -> None:
         try:
-            path.write_text(f"{value}\n")
+            path.write_text(f"{text}\n")
         except PermissionError:
             raise PermissionDenied(f"writing {path} wants root; run the agent as root") from None
         except OSError as error:
@@ -92,6 +101,8 @@ def readers(gpu: GpuFiles) -> dict[str, Callable[[], float]]:
     """Reader by telemetry field, for `drivers.base.read_telemetry`."""
     return {
         "utilisation_ratio": lambda: int(gpu.read("gpu_busy_percent")) / 100,
+        "memory_utilisation_ratio": lambda: int(gpu.read("mem_busy_percent")) / 100,
+        "voltage_volts": lambda: gpu.read_hwmon("in0_input") / 1e3,
         "memory_used_bytes": lambda: float(gpu.read("mem_info_vram_used")),
         "memory_total_bytes": lambda: float(gpu.read("mem_info_vram_total")),
         "temperature_celsius": lambda: read_temperature(gpu),
@@ -106,17 +117,27 @@ def readers(gpu: GpuFiles) -> dict[str, Callable[[], float]]:
         "pcie_generation": lambda: read_pcie_generation(gpu),
         "pcie_width_lanes": lambda: float(gpu.read("current_link_width")),
         "pcie_replay_count": lambda: float(gpu.read("pcie_replay_count")),
+        "ecc_corrected_count": lambda: read_ecc_errors(gpu, "ce"),
         "ecc_uncorrected_count": lambda: read_ecc_errors(gpu),
+        "retired_memory_count": lambda: float(len(gpu.read("ras/gpu_vram_bad_pages").splitlines())),
     }
 
 
 def read_temperature(gpu: GpuFiles) -> float:
     """Celsius of the hottest spot (junction), or of the edge on older GPUs."""
+    return gpu.read_hwmon(f"{_hottest(gpu)}_input") / 1e3
+
+
+def read_critical(gpu: GpuFiles) -> float:
+    """Celsius of that spot at which the GPU slows down."""
+    return gpu.read_hwmon(f"{_hottest(gpu)}_crit") / 1e3
+
+
+def _hottest(gpu: GpuFiles) -> str:
     try:
-        sensor = gpu.sensor("temp", "junction")
+        return gpu.sensor("temp", "junction")
     except NotSupported:
-        sensor = "temp1"
-    return gpu.read_hwmon(f"{sensor}_input") / 1e3
+        return "temp1"
 
 
 def read_power(gpu: GpuFiles) -> float:
@@ -142,11 +163,11 @@ def read_pcie_generation(gpu: GpuFiles) -> float:
     return generation
 
 
-def read_ecc_errors(gpu: GpuFiles) -> float:
-    """Uncorrected errors of the memory controllers that RAS has counted."""
+def read_ecc_errors(gpu: GpuFiles, kind: str = "ue") -> float:
+    """Errors of the memory controllers that RAS has counted, uncorrected or corrected."""
     counts = dict(
         line.split(":") for line in gpu.read("ras/umc_err_count").splitlines() if ":" in line
     )
-    if "ue" not in counts:
-        raise NotSupported("RAS counts no uncorrected errors on this GPU")
-    return float(counts["ue"])
+    if kind not in counts:
+        raise NotSupported("RAS counts no such errors on this GPU")
+    return float(counts[kind])

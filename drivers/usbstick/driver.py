@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pyudev
 from serial.tools import list_ports
 
+from drivers import udev
 from drivers.base import (
     Capability,
     DeviceInfo,
@@ -95,23 +95,7 @@ class Driver:
 
     def watch(self, callback: Callable[[str], None]) -> Callable[[], None] | None:
         """Report what is plugged in or out, where udev can be heard."""
-        try:
-            monitor = pyudev.Monitor.from_netlink(pyudev.Context())
-        except (ImportError, OSError):
-            return None
-        monitor.filter_by("tty")
-        monitor.filter_by("usb")
-
-        def tell(device: pyudev.Device) -> None:
-            callback(f"{device.action} {device.sys_name}")
-
-        observer = pyudev.MonitorObserver(monitor, callback=tell, name="usb-events")
-        observer.start()
-
-        def end() -> None:
-            observer.stop()
-
-        return end
+        return udev.listen(("tty", "usb"), callback, "usb-events")
 
 
 def _serial_sticks() -> list[Stick]:

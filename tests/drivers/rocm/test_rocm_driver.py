@@ -31,6 +31,7 @@ RDNA3 = {
     "hwmon/hwmon3/temp1_crit": "100000",
     "hwmon/hwmon3/temp2_input": "81000",
     "hwmon/hwmon3/temp2_label": "junction",
+    "hwmon/hwmon3/temp2_crit": "110000",
     "hwmon/hwmon3/temp3_input": "76000",
     "hwmon/hwmon3/temp3_label": "mem",
     "hwmon/hwmon3/power1_average": "303000000",
@@ -159,7 +160,7 @@ def test_power_cap_is_clamped_read_back_and_restored(devices: list[RocmDevice], 
 
 def test_gpu_without_cap_has_no_control(devices: list[RocmDevice], root: Path) -> None:
     (root / "sys/devices/pci0000:00/0000:03:00.0/hwmon/hwmon3/power1_cap_max").unlink()
-    assert devices[0].limits() == {}
+    assert "power_limit_watts" not in devices[0].limits()
     with pytest.raises(NotSupported):
         devices[0].apply("power_limit_watts", 300)
 
@@ -174,7 +175,7 @@ def test_lost_gpu(devices: list[RocmDevice], root: Path) -> None:
 
 def test_heat_and_memory_errors_degrade(devices: list[RocmDevice], root: Path) -> None:
     pci = root / "sys/devices/pci0000:00"
-    (pci / "0000:03:00.0/hwmon/hwmon3/temp2_input").write_text("101000\n")
+    (pci / "0000:03:00.0/hwmon/hwmon3/temp2_input").write_text("111000\n")
     (pci / "0000:83:00.0/ras/umc_err_count").write_text("ue: 2\nce: 0\n")
     assert devices[0].health().codes == ("temperature_high",)
     assert devices[1].health().codes == ("ecc_uncorrected",)
