@@ -54,7 +54,7 @@ def export_blocks(
 ) -> int:
     """Write canonical blocks, both ends included; return how many. The file appears when it is
     complete. Raises `StoreError` where a block is not there."""
-    with _writing(path) as file:
+    with writing(path) as file:
         for number in range(first, last + 1):
             block_hash = store.canonical_hash(number)
             block = store.block(block_hash) if block_hash else None
@@ -125,7 +125,7 @@ def read_blocks(file: BinaryIO) -> Iterator[Placed]:
     for count in range(1 << 62):
         where = f"block {count} of the file, at byte {offset}"
         try:
-            raw = _read_list(file)
+            raw = read_list(file)
             if raw is None:
                 return
             placed = Placed(Block.decode(raw), offset, len(raw))
@@ -137,8 +137,9 @@ def read_blocks(file: BinaryIO) -> Iterator[Placed]:
         offset += len(raw)
 
 
-def _read_list(file: BinaryIO) -> bytes | None:
-    """The RLP of the next list, or None at the file's end."""
+def read_list(file: BinaryIO) -> bytes | None:
+    """The RLP of the next list, or None at the file's end. Raises `EOFError` where the file ends
+    within it, `rlp.RlpError` where it is none or too long."""
     first = file.read(1)
     if not first:
         return None
@@ -172,7 +173,9 @@ def opened(path: Path) -> Iterator[BinaryIO]:
 
 
 @contextmanager
-def _writing(path: Path) -> Iterator[BinaryIO]:
+def writing(path: Path) -> Iterator[BinaryIO]:
+    """A file to be, packed by its name; it appears, complete, at the end. Raises
+    `BlockFileError`."""
     part = path.with_name(path.name + ".part")
     with ExitStack() as stack:
         try:

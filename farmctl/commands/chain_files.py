@@ -13,31 +13,80 @@ from rich.progress import Progress, TextColumn, TimeElapsedColumn
 
 from farmctl.commands import find_group
 from farmctl.config import load
+from farmctl.errors import Unavailable
 from farmctl.node_home import opened_node, opened_store
+from farmctl.node_link import verify_cycle
 from node.blockfile import export_blocks, import_blocks
+from node.snapshot import export_state, import_state
 
-File = Annotated[Path, typer.Argument(help="File of blocks; packed if its name ends in .gz.")]
+#: A checkpoint this far below the head is on every branch that may still win.
+CHECKPOINT_DEPTH = 64
+
+File = Annotated[Path, typer.Argument(help="The file; packed if its name ends in .gz.")]
 First = Annotated[int, typer.Option(help="Number of the first block.", min=0)]
 Last = Annotated[int | None, typer.Option(help="Number of the last; else the head.", min=0)]
+OfState = Annotated[
+    bool, typer.Option("--state", help="A state to begin a chain with, instead of blocks.")
+]
+Trust = Annotated[str | None, typer.Option(help="Hash that the state's block must have.")]
+Depth = Annotated[int, typer.Option(help="Blocks below the head.", min=0)]
 
 
-def export(file: File, first: First = 0, last: Last = None) -> None:
-    """Write blocks into a file, as RLP one after another. A node may run meanwhile."""
-    with opened_store(load()) as store, _progress("block") as report:
-        end = store.head_header().number if last is None else last
-        count = export_blocks(store, file, first, end, report)
-    print(f"{count} blocks are in {file}")
+def export(file: File, first: First = 0, last: Last = None, state: OfState = False) -> None:
+    """Write blocks into a file, as RLP one after another. A node may run meanwhile.
+
+    With --state: the state after block LAST (else some blocks below the head), with which
+    another node can begin.
+    """
+    with opened_store(load()) as store, _progress("node" if state else "block") as report:
+        head = store.head_header().number
+        if state:
+            end = max(store.oldest_state(), head - CHECKPOINT_DEPTH, 1) if last is None else last
+            count = export_state(store, file, end, report)
+        else:
+            count = export_blocks(store, file, first, head if last is None else last, report)
+    print(f"{count} {'nodes' if state else 'blocks'} are in {file}")
 
 
-def import_(file: File) -> None:
+def import_(file: File, state: OfState = False, trust: Trust = None) -> None:
     """Take in the blocks of a file, each checked and executed. The node must be stopped.
 
-    What is interrupted goes on where it ended when it is run again.
+    What is interrupted goes on where it ended when it is run again. With --state: begin a new
+    home at the block of the file, which must have the hash of a checkpoint of the chain, or the
+    one that you trust.
     """
-    with opened_node(load()) as node, _progress("block") as report:
-        count = import_blocks(node, file, report)
+    with opened_node(load()) as node:
+        if state:
+            with _progress("node") as report:
+                begun = import_state(
+                    node.store, node.chain, file, verify_cycle, _hash(trust), report
+                )
+            print(f"the chain begins at block {begun.number}, {begun.block_hash.hex()}")
+            return
+        with _progress("block") as report:
+            count = import_blocks(node, file, report)
         head = node.head().number
     print(f"{count.imported} blocks taken in, {count.known} were here; the head is block {head}")
+
+
+def checkpoint(depth: Depth = CHECKPOINT_DEPTH) -> None:
+    """Print a checkpoint of this chain as a file in node/chains takes it."""
+    with opened_store(load()) as store:
+        number = max(0, store.head_header().number - depth)
+        block_hash = store.canonical_hash(number)
+    if block_hash is None:
+        raise Unavailable(f"block {number} is not kept here; choose another --depth")
+    print(f'checkpoints={{{number}: bytes.fromhex("{block_hash.hex()}")}},')
+
+
+def _hash(text: str | None) -> bytes | None:
+    try:
+        found = bytes.fromhex((text or "").removeprefix("0x"))
+    except ValueError:
+        found = b"?"
+    if text is not None and len(found) != 32:
+        raise typer.BadParameter("a block's hash is 64 hexadecimal digits", param_hint="--trust")
+    return found or None
 
 
 @contextmanager
@@ -53,3 +102,4 @@ def register(app: typer.Typer) -> None:
     group = find_group(app, "node", "The embedded full node.")
     group.command("export")(export)
     group.command("import")(import_)
+    group.command("checkpoint")(checkpoint)

@@ -69,7 +69,11 @@ class ChainStore:
         return self._env.get("nodes", key)
 
     def put(self, key: bytes, value: bytes) -> None:
-        self._env.write(lambda records: _add_nodes(records, {key: value}))
+        self.put_all({key: value})
+
+    def put_all(self, nodes: Mapping[bytes, bytes]) -> None:
+        """State nodes and code, by their keccak."""
+        self._env.write(lambda records: _add_nodes(records, nodes))
 
     def oldest_state(self) -> int:
         """Number of the block from which on states are kept, on every branch."""

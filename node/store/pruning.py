@@ -13,8 +13,6 @@ in between leaves some dead nodes behind, never takes a living one. Blocks go in
 
 from __future__ import annotations
 
-import shutil
-from collections import deque
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -23,6 +21,7 @@ from pathlib import Path
 
 from node.store.environment import Environment, Records
 from node.store.records import decode_header
+from node.store.seen import Seen
 from node.store.walk import Walk
 
 #: With fewer nodes than these a store is left as it is.
@@ -85,14 +84,12 @@ class Pruner:
 
     def _run(self) -> Generator[None]:
         before = self._env.write(self._begin)
-        shutil.rmtree(self._scratch, ignore_errors=True)
-        marks = Environment(self._scratch, ("marks",), durable=False)
+        marks = Seen(self._scratch)
         try:
             yield from self._mark(marks)
             dropped = yield from self._sweep(marks)
         finally:
             marks.close()
-            shutil.rmtree(self._scratch, ignore_errors=True)
         self._env.write(_finish)
         self.last = PruneCount(before - dropped, dropped)
 
@@ -102,24 +99,17 @@ class Pruner:
         records.put("meta", b"pruning", b"\1")
         return records.count("nodes")
 
-    def _mark(self, marks: Environment) -> Generator[None]:
+    def _mark(self, marks: Seen) -> Generator[None]:
         walk = Walk()
         for roots in self._roots():
             for root in roots:
                 walk.begin(root)
             while not walk.is_over:
-                marks.write(partial(self._mark_slice, walk))
+                self._env.read(partial(self._mark_slice, walk, marks))
                 yield
 
-    def _mark_slice(self, walk: Walk, marks: Records) -> None:
-        def claim(key: bytes) -> bool:
-            return marks.put_new("marks", key, b"")
-
-        def look(records: Records) -> None:
-            read = partial(records.get, "nodes")
-            deque(walk.nodes(read, claim, MARK_SLICE), maxlen=0)
-
-        self._env.read(look)
+    def _mark_slice(self, walk: Walk, marks: Seen, records: Records) -> None:
+        marks.advance(walk, partial(records.get, "nodes"), MARK_SLICE)
 
     def _roots(self) -> Iterator[list[bytes]]:
         """State roots of the blocks whose states are kept; those that come meanwhile are young."""
@@ -128,11 +118,11 @@ class Pruner:
             roots, after = self._env.read(partial(_next_roots, after))
             yield roots
 
-    def _sweep(self, marks: Environment) -> Generator[None, None, int]:
+    def _sweep(self, marks: Seen) -> Generator[None, None, int]:
         dropped, after = 0, b"\0"
         while after:
             keys, after = self._env.read(partial(_next_keys, after))
-            dead = marks.read(partial(_unmarked, keys))
+            dead = marks.missing(keys)
             if dead:
                 dropped += self._env.write(partial(_drop, dead))
             yield
@@ -171,10 +161,6 @@ def _next_roots(first: bytes, records: Records) -> tuple[list[bytes], bytes]:
 def _next_keys(first: bytes, records: Records) -> tuple[list[bytes], bytes]:
     keys = list(islice(records.scan_keys("nodes", first), SWEEP_SLICE + 1))
     return keys[:SWEEP_SLICE], keys[SWEEP_SLICE] if len(keys) > SWEEP_SLICE else b""
-
-
-def _unmarked(keys: list[bytes], marks: Records) -> list[bytes]:
-    return [key for key in keys if marks.get("marks", key) is None]
 
 
 def _drop(keys: list[bytes], records: Records) -> int:

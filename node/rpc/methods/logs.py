@@ -36,6 +36,8 @@ def logs_between(node: Node, query: LogQuery, first: int, last: int) -> list[Jso
     found: list[Json] = []
     for number in range(first, last + 1):
         header = node.header_at(number)
+        if header is None and number < node.head().number:
+            raise ResourceNotFound(f"block {number} is not kept here; this node began later")
         if header is not None:
             found += block_logs(node, header, query)
         if len(found) > bounds.max_logs:

@@ -55,3 +55,24 @@ def test_what_cannot_be_says_what_to_do(tmp_path: Path, home: Path) -> None:
     assert "block 1 is not kept here" in fails("export", out, "--first", "0", "--last", "5")
     with held(home / "node"):
         assert "another node runs in" in fails("import", out)
+
+
+def test_a_checkpoint_is_printed_as_a_chain_takes_it() -> None:
+    with opened_node(load()) as node:
+        first = node.head().hash()
+    shown = farmctl("checkpoint")
+    assert shown.exit_code == 0
+    assert shown.output.strip() == f'checkpoints={{0: bytes.fromhex("{first.hex()}")}},'
+    printed = eval(f"dict({shown.output.strip()})")
+    assert printed == {"checkpoints": {0: first}}
+
+
+def test_states_go_through_files_too(tmp_path: Path) -> None:
+    with opened_node(load()):
+        pass
+    path = tmp_path / "state.rlp"
+    assert "block 1 is not kept here" in fails("export", path, "--state")
+    path.write_bytes(GENESIS)
+    assert "this is no file of a state" in fails("import", path, "--state")
+    wrong = farmctl("import", path, "--state", "--trust", "beef")
+    assert wrong.exit_code == 2 and "64 hexadecimal digits" in wrong.output
