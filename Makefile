@@ -60,7 +60,7 @@ tour: $(STAMPS)/run  ## walk the whole business on the farm that runs
 test: $(STAMPS)/system $(STAMPS)/test $(STAMPS)/web $(STAMPS)/clients  ## set up, then run the default test suite
 	$(BIN)/python -m pytest
 
-test-slow: $(STAMPS)/system $(STAMPS)/test $(STAMPS)/web $(STAMPS)/clients  ## the tests that take minutes
+test-slow: $(STAMPS)/system $(STAMPS)/test $(STAMPS)/web $(STAMPS)/clients $(STAMPS)/pynq  ## the tests that take minutes
 	$(BIN)/python -m pytest -m slow
 
 check: $(STAMPS)/test  ## lint and type-check

@@ -73,6 +73,32 @@ class Profile(_Record):
     """Where the rate was published."""
 
 
+class Overlay(_Record):
+    """An FPGA's design: what it is built with, as its registers tell and its driver expects."""
+
+    name: str
+    chip: str
+    clock_hertz: Positive
+    """Meant for; what a build reaches is the builder's to see."""
+    rows: Annotated[int, Field(gt=0)]
+    """Positions that the array computes at once."""
+    channels: Annotated[int, Field(gt=0)]
+    """Filters that the array computes at once."""
+    feature_bytes: Annotated[int, Field(gt=0)]
+    most_steps: Annotated[int, Field(gt=0)]
+    registers_address: Annotated[int, Field(ge=0)]
+    memory_port_bits: Literal[32, 64, 128]
+
+    @property
+    def macs_per_second(self) -> float:
+        """At its clock with every element of the array busy; an upper bound."""
+        return self.rows * self.channels * self.clock_hertz
+
+    def describe(self) -> str:
+        array, clock = f"{self.rows} × {self.channels}", self.clock_hertz / 1e6
+        return f"{self.name} {array} for {self.chip}, meant for {clock:g} MHz"
+
+
 class Product(_Record):
     name: str
     vendor: str
@@ -85,6 +111,7 @@ class Product(_Record):
     memory: Memory | None = None
     pcie: Pcie | None = None
     limits: Limits = Limits()
+    overlay: Overlay | None = None
     profiles: Mapping[Workload, Profile] = {}
 
     def settings(self, workload: Workload) -> dict[str, float]:

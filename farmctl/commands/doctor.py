@@ -14,10 +14,11 @@ from rich.table import Table
 from rich.text import Text
 
 from drivers import selftest
-from drivers.base import Device, Health, ProbeStatus, SelfTest
+from drivers.base import Device, DeviceInfo, Health, ProbeStatus, SelfTest
 from drivers.errors import DriverError
 from drivers.registry import Family
 from drivers.survey import Survey
+from farmctl.hardware import find_product, load_products
 from farmctl.watch import watch_devices
 
 COLOURS = {ProbeStatus.PASS: "green", ProbeStatus.ABSENT: "dim", ProbeStatus.BROKEN: "red"}
@@ -82,6 +83,7 @@ def report(families: Sequence[Family], examined: Sequence[Examined]) -> dict[str
             {
                 **asdict(e.device.info),
                 "capabilities": sorted(e.device.info.capabilities),
+                "details": _details(e.device.info),
                 "health": asdict(e.health),
                 "telemetry": _telemetry(e.device),
                 "self_tests": [asdict(test) for test in e.tests],
@@ -118,11 +120,19 @@ def device_table(examined: Examined) -> Table:
         table.add_row(test.capability, verdict, test.detail, f"{test.seconds:.1f}")
     if not examined.tests:
         table.add_row("none yet", Text("–", "dim"), "found and read only", "")
-    details = ", ".join(f"{name} {value}" for name, value in info.details.items())
+    details = ", ".join(f"{name} {value}" for name, value in _details(info).items())
     table.caption = f"health {health.status}{f' ({health.reason})' if health.reason else ''}"
     table.caption += f"; {details}" if details else ""
     table.caption_justify = "left"
     return table
+
+
+def _details(info: DeviceInfo) -> dict[str, str]:
+    """What the device tells of itself, and its design where it is an FPGA of the catalogue."""
+    product = find_product(info, load_products())
+    if product is None or product.overlay is None:
+        return dict(info.details)
+    return {**info.details, "design": product.overlay.describe()}
 
 
 def _telemetry(device: Device) -> dict[str, Any]:

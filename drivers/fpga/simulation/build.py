@@ -12,7 +12,7 @@ import shutil
 import subprocess
 import sysconfig
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -69,6 +69,11 @@ def lint() -> str:
     return ""
 
 
+def core_hash() -> str:
+    """Of the core's Verilog: what a kept report belongs to."""
+    return _hash(sorted(CORE.glob("*.v"))).hexdigest()
+
+
 def build_library() -> Path:
     """The library's path, built if need be. Raises `DriverMissing` and `DriverError`."""
     path = _cache() / f"farmcore-{_digest()}.so"
@@ -111,11 +116,16 @@ def _run(command: list[str], environment: Mapping[str, str]) -> str:
 
 
 def _digest() -> str:
-    whole = hashlib.blake2b(digest_size=8)
-    for path in SOURCES:
-        whole.update(path.name.encode() + b"\0" + path.read_bytes())
+    whole = _hash(SOURCES)
     whole.update(" ".join((*OPTIONS, *COMPILER)).encode())
     return whole.hexdigest()
+
+
+def _hash(paths: Sequence[Path]) -> hashlib.blake2b:
+    whole = hashlib.blake2b(digest_size=8)
+    for path in paths:
+        whole.update(path.name.encode() + b"\0" + path.read_bytes())
+    return whole
 
 
 def _cache() -> Path:

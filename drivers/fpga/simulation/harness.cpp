@@ -12,7 +12,7 @@
 
 namespace {
 
-constexpr int kBeats = 16, kBeatBytes = 8;
+constexpr int kBeats = 16, kBeatBytes = 8, kSlaveError = 2;
 constexpr uint32_t kMemoryBase = 0x10000000;
 constexpr int kMostBusCycles = 10000;
 
@@ -22,6 +22,11 @@ struct Burst {
   uint32_t address;
   int beats_done;
   uint64_t ready_cycle;
+};
+
+struct Answer {
+  uint64_t ready_cycle;
+  bool failed;
 };
 
 class Simulation {
@@ -98,7 +103,7 @@ class Simulation {
       const uint32_t at = burst.address + burst.beats_done * kBeatBytes;
       core_.m_axi_rvalid = 1;
       core_.m_axi_rlast = burst.beats_done == kBeats - 1;
-      core_.m_axi_rresp = holds(at) && fault_ != kBusError ? 0 : 2;
+      core_.m_axi_rresp = holds(at) && fault_ != kBusError ? 0 : kSlaveError;
       core_.m_axi_rdata = 0;
       if (holds(at)) std::memcpy(&core_.m_axi_rdata, &memory_[at - kMemoryBase], kBeatBytes);
     }
@@ -114,8 +119,8 @@ class Simulation {
   void drive_write() {
     core_.m_axi_awready = writes_.size() < 8 && chance(12);
     core_.m_axi_wready = !writes_.empty() && fault_ != kHang && chance(14);
-    core_.m_axi_bvalid = !answers_.empty() && answers_.front() <= now_;
-    core_.m_axi_bresp = 0;
+    core_.m_axi_bvalid = !answers_.empty() && answers_.front().ready_cycle <= now_;
+    core_.m_axi_bresp = core_.m_axi_bvalid && answers_.front().failed ? kSlaveError : 0;
   }
 
   void take_write() {
@@ -128,7 +133,7 @@ class Simulation {
       if (holds(at)) std::memcpy(&memory_[at - kMemoryBase], &beat, kBeatBytes);
       if (++burst.beats_done == kBeats) {
         writes_.pop_front();
-        answers_.push_back(now_ + 8);
+        answers_.push_back({now_ + 8, !holds(at)});
       }
     }
     if (core_.m_axi_awvalid && core_.m_axi_awready) writes_.push_back({core_.m_axi_awaddr, 0, 0});
@@ -143,7 +148,7 @@ class Simulation {
   VerilatedContext context_;
   Vfarmcore core_{&context_};
   std::deque<Burst> reads_, writes_;
-  std::deque<uint64_t> answers_;
+  std::deque<Answer> answers_;
   uint64_t now_ = 0;
   bool read_taken_ = false;
   Fault fault_ = kNone;

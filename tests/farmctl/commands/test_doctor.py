@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import time
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 from typer.testing import CliRunner
 
 from drivers import registry
-from drivers.base import Capability, SelfTest
+from drivers.base import Capability, DeviceInfo, Health, HealthStatus, SelfTest
+from drivers.fpga.driver import FpgaDevice
 from farmctl import watch
 from farmctl.cli import build_app
 from farmctl.commands import doctor
@@ -60,3 +62,12 @@ def test_watching_shows_readings_until_it_is_ended(monkeypatch: pytest.MonkeyPat
     answer = RUNNER.invoke(build_app(), ["doctor", "--watch", "--json"])
     first = json.loads(answer.stdout.splitlines()[0])
     assert any(line["device"] == "cpu:0" for line in first)
+
+
+def test_an_fpga_is_shown_with_its_design() -> None:
+    info = DeviceInfo("fpga:0", "pynq-0", "fpga", "Pynq-Z2", frozenset(), details={"tag": "x"})
+    device = FpgaDevice(info, Path("/"), None)
+    table = doctor.device_table(doctor.Examined(device, Health(HealthStatus.OK), ()))
+    assert "tag x, design farmcore 16 × 16 for xc7z020clg400-1, meant for 100 MHz" in str(
+        table.caption
+    )
