@@ -36,7 +36,7 @@ class RpcServer:
         self._server = _Server(
             uvicorn.Config(
                 WebDoor(self._dispatcher, self._feed, settings).build(host),
-                log_level="warning",
+                log_level="error",  # whoever sends no HTTP must not fill the log
                 access_log=False,
                 lifespan="off",
                 limit_concurrency=settings.max_connections,

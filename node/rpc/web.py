@@ -9,7 +9,7 @@ from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
-from starlette.requests import HTTPConnection, Request
+from starlette.requests import ClientDisconnect, HTTPConnection, Request
 from starlette.responses import Response
 from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
@@ -55,7 +55,10 @@ class WebDoor:
     async def _answer_http(self, request: Request) -> Response:
         if _is_foreign(request):
             return Response(FOREIGN_PAGE, status_code=403)
-        body = await self._read(request)
+        try:
+            body = await self._read(request)
+        except ClientDisconnect:
+            return Response(status_code=400)  # which nobody reads
         if body is None:
             most = self._settings.max_body_bytes
             too_long = InvalidRequest(f"a request holds at most {most} bytes")
