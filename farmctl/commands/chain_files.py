@@ -13,9 +13,9 @@ from rich.progress import Progress, TextColumn, TimeElapsedColumn
 
 from farmctl.commands import find_group
 from farmctl.config import load
+from farmctl.cycles import verify_cycle
 from farmctl.errors import Unavailable
 from farmctl.node_home import opened_node, opened_store
-from farmctl.node_link import verify_cycle
 from node.blockfile import export_blocks, import_blocks
 from node.snapshot import export_state, import_state
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from farmctl.node_link import verify_cycle
+from farmctl.cycles import verify_cycle
 from node.core import Node
 from node.errors import BlockFileError, StatePruned, StoreError
 from node.importing import need_block
