@@ -7,13 +7,15 @@ from typing import Any
 
 import httpx
 
-from farmctl.errors import Unavailable
+from farmctl.errors import BadRequest, FarmError, NotFound, Unavailable
 
 TIMEOUT_SECONDS = 5.0
+INVALID_PARAMS, NOT_FOUND = -32602, -32001
 
 
 class NodeClient:
-    """JSON-RPC over HTTP. Raises `Unavailable` when the node does not answer or refuses."""
+    """JSON-RPC over HTTP. Raises `Unavailable` when the node does not answer or
+    cannot do it, `BadRequest` or `NotFound` when the request is at fault."""
 
     def __init__(self, url: str) -> None:
         self._client = httpx.AsyncClient(base_url=url, timeout=TIMEOUT_SECONDS, trust_env=False)
@@ -31,7 +33,7 @@ class NodeClient:
         except (httpx.HTTPError, ValueError) as error:
             raise Unavailable(f"the node does not answer: {error}") from error
         if "error" in answer:
-            raise Unavailable(f"the node refuses {method}: {answer['error'].get('message')}")
+            raise _refusal(method, answer["error"])
         return answer["result"]
 
     async def block(self, number: int | None = None) -> dict[str, Any] | None:
@@ -42,3 +44,10 @@ class NodeClient:
 
     async def close(self) -> None:
         await self._client.aclose()
+
+
+def _refusal(method: str, error: dict[str, Any]) -> FarmError:
+    """The farm's error for one of the JSON-RPC."""
+    message = f"the node refuses {method}: {error.get('message')}"
+    kind = {INVALID_PARAMS: BadRequest, NOT_FOUND: NotFound}.get(error.get("code", 0), Unavailable)
+    return kind(message)

@@ -260,32 +260,6 @@ class OfferView(Body):
     reason: str
 
 
-class ModelView(Body):
-    address: str
-    infohash: str
-    comment: str
-    author: str
-    input_shape: list[int]
-    output_shape: list[int]
-    raw_size: int
-    gas: int
-    """The author's share per call, in gas."""
-    block: int
-    usable: bool
-    reason: str
-    calls: int
-    here: bool
-    """Its files lie in this node's storage."""
-    copies: int
-    """That are known, this node's own among them."""
-    copies_required: int
-    """Before this farm calls it usable."""
-    fetched_ratio: float | None
-    """How much of it is here, while it is being fetched."""
-    storage_problem: str
-    """Why the last attempt to fetch it failed."""
-
-
 class ArtifactView(Body):
     stored_bytes: int
     """How much of it is here; send the rest from there on."""

@@ -23,6 +23,7 @@ from drivers import worker
 from drivers.base import Capability
 from drivers.errors import DriverError, NotSupported
 from farmctl.commands import find_group
+from farmctl.commands.models import read_folder_card
 from farmctl.errors import BadRequest, NotFound, StoreError
 from node.lowering import encode_heads, lower
 from node.models.storage import PARAMETERS, SYMBOL
@@ -100,6 +101,7 @@ def inspect(folder: ModelFolder) -> None:
         ("memory", f"{graph.storage_bytes()} bytes"),
         ("operators", _count_operators(graph)),
         ("on devices", _explain_devices(graph)),
+        *read_folder_card(folder),
     ):
         table.add_row(name, value)
     Console(markup=False).print(table)

@@ -67,6 +67,11 @@ class ModelIndex:
     def __len__(self) -> int:
         return len(self._entries)
 
+    @property
+    def changes(self) -> int:
+        """Grows with each change."""
+        return self._changes
+
     def find(self, address: bytes) -> Registered | None:
         """What the index has at an address (20 bytes)."""
         return self._entries.get(address)

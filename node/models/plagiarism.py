@@ -52,6 +52,7 @@ class LikenessDesk:
         self._by_key: dict[bytes, list[bytes]] = defaultdict(list)
         self._found: dict[bytes, list[Found]] = {}
         self._refused: dict[bytes, str] = {}
+        self._origins: tuple[int, dict[bytes, tuple[int, bytes]]] = (-1, {})
         for key, raw in store.records(TABLE):
             self._restore(key, raw)
 
@@ -72,9 +73,15 @@ class LikenessDesk:
             return list(self._found.get(infohash, ()))
 
     def origin(self, infohash: bytes) -> bytes:
-        """Address of the earliest model with these very files."""
-        same = [(m.block_num, e.address) for e, m in self._index.models() if m.hash == infohash]
-        return min(same)[1] if same else b""
+        """Address of the earliest model with these very files; empty where there is none."""
+        known, first = self._origins
+        if known != self._index.changes:
+            first = {}
+            for entry, meta in self._index.models():
+                place = (meta.block_num, entry.address)
+                first[meta.hash] = min(place, first.get(meta.hash, place))
+            self._origins = (self._index.changes, first)
+        return first[infohash][1] if infohash in first else b""
 
     def advance(self) -> bool:
         """Compare one model whose files have come. False where there is none to do."""
@@ -102,26 +109,28 @@ class LikenessDesk:
             self._refused[infohash] = str(error)
             return
         sketch = Sketch.of(made)
-        blocks = self._first_blocks()
         for other in self._candidates(sketch):
             if self._closing:
                 return
-            self._compare_with(infohash, made, other, blocks)
+            self._compare_with(infohash, made, other)
         self._store.change(lambda records: records.put(TABLE, infohash, sketch.encode()))
         self._remember(infohash, sketch)
 
-    def _compare_with(
-        self, infohash: bytes, made: Fingerprint, other: bytes, blocks: dict[bytes, int]
-    ) -> None:
+    def _compare_with(self, infohash: bytes, made: Fingerprint, other: bytes) -> None:
         try:
             theirs = self._fingerprint(other)
         except (EngineUnavailable, ModelFault):
             return  # its files are gone; its sketch says too little
-        earlier, later = sorted((infohash, other), key=lambda each: (blocks.get(each, 0), each))
+        earlier, later = sorted((infohash, other), key=self._place)
         pair = (made, theirs) if earlier == infohash else (theirs, made)
         likeness = compare(*pair)
         if likeness.is_copy:
             self._report(later, Found(earlier.hex(), likeness))
+
+    def _place(self, infohash: bytes) -> tuple[int, bytes]:
+        """Where it came first; a model that left the chain with a branch stands behind."""
+        self.origin(infohash)
+        return self._origins[1].get(infohash, (2**63, infohash))
 
     def _report(self, later: bytes, found: Found) -> None:
         with self._lock:
@@ -140,12 +149,6 @@ class LikenessDesk:
         near = list(met)[-SKETCHES_LIMIT:] if len(met) > SKETCHES_LIMIT else list(met)
         near.sort(key=lambda infohash: self._sketches[infohash].distance(sketch))
         return near[:CANDIDATES_LIMIT]
-
-    def _first_blocks(self) -> dict[bytes, int]:
-        blocks: dict[bytes, int] = {}
-        for _, meta in self._index.models():
-            blocks[meta.hash] = min(meta.block_num, blocks.get(meta.hash, meta.block_num))
-        return blocks
 
     def _fingerprint(self, infohash: bytes) -> Fingerprint:
         # Not through the cache of models, which is for those that contracts ask for.

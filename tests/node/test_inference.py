@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from farmctl.api.routes.node import show_model
+from farmctl.api.model_views import show_model
 from node.errors import EngineUnavailable, ModelFault
 from node.importing import Outcome
 from node.inference import Answer, CrossCheckedEngine, Inference, ReferenceEngine

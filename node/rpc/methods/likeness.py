@@ -11,6 +11,7 @@ from node.models.likeness import Kind, Likeness
 from node.rpc.errors import InvalidParams, ServerError
 from node.rpc.forms import hexbytes
 from node.rpc.methods.models import need_entry
+from node.rpc.registry import heavy
 from node.rpc.views import Json
 from node.spec.meta import ModelMeta
 
@@ -31,6 +32,7 @@ def report_likeness(node: Node, model: Any) -> Json:
     return {"likenesses": found, "pending": node.likeness.state(infohash)}
 
 
+@heavy
 def compare_models(node: Node, earlier: Any, later: Any) -> Json:
     """Two models in full, by address."""
     left, right = _need_model(node, earlier), _need_model(node, later)

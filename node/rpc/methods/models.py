@@ -10,11 +10,13 @@ from node.core import Node
 from node.models.card import find_card, find_reference
 from node.models.errors import StorageError
 from node.models.index import Registered, read_entry
+from node.models.likeness import Kind
 from node.models.scores import Rating
 from node.models.storage import Whereabouts
 from node.rpc.errors import InvalidParams, ResourceNotFound
 from node.rpc.forms import hexbytes, parse_address, parse_flag, quantity
 from node.rpc.methods.publishing import find_standing, show_standing
+from node.rpc.registry import heavy
 from node.rpc.views import Json
 from node.spec.meta import InputMeta, ModelMeta
 
@@ -22,6 +24,7 @@ MAX_LISTED = 1000
 _INFOHASH = re.compile(r"[0-9a-f]{40}")
 
 
+@heavy
 def list_models(node: Node, withdrawn: Any = False) -> list[Json]:
     """The models at the head, newest first, at most 1000; with those that their authors have
     withdrawn where that is asked for."""
@@ -87,7 +90,14 @@ def describe(node: Node, entry: Registered) -> Json:
     if isinstance(meta, InputMeta):
         return {**common, "kind": "input", "shape": list(meta.shape)}
     said = show_standing(node, entry.address, find_standing(node, entry.address, meta))
-    return {**common, **_model(node, entry.address, meta), **_card(node, meta), **said}
+    copied = find_origin(node, entry.address, meta)
+    return {
+        **common,
+        **_model(node, entry.address, meta),
+        **_card(node, meta),
+        **said,
+        "copyOf": {"address": hexbytes(copied[0]), "kind": str(copied[1])} if copied else None,
+    }
 
 
 def unusable_reason(node: Node, entry: Registered) -> str:
@@ -138,6 +148,18 @@ def _model(node: Node, address: bytes, meta: ModelMeta) -> Json:
         "created": quantity(meta.block_num),
         "ratings": {str(metric): rating_view(rating) for metric, rating in ratings.items()},
     }
+
+
+def find_origin(node: Node, address: bytes, meta: ModelMeta) -> tuple[bytes, Kind] | None:
+    """The earlier model on this chain that a model is likest to, if it is a copy of one."""
+    first = node.likeness.origin(meta.hash)
+    if first not in (b"", address):
+        return first, Kind.SAME_FILES
+    for found in node.likeness.found(meta.hash):
+        earlier = node.likeness.origin(bytes.fromhex(found.earlier))
+        if earlier:
+            return earlier, found.likeness.kind
+    return None
 
 
 def rating_view(rating: Rating) -> Json:

@@ -10,9 +10,10 @@ from node.core import Node
 from node.errors import ScoreRefused
 from node.models.index import Registered
 from node.models.scores import MICRO, Metric, Score, Statement, verify_score
-from node.rpc.errors import InvalidParams, ResourceNotFound, ServerError
+from node.rpc.errors import InvalidParams, ResourceNotFound
 from node.rpc.forms import hexbytes, parse_address, parse_bytes, parse_quantity, quantity
 from node.rpc.methods.models import describe, parse_infohash
+from node.rpc.registry import heavy
 from node.rpc.views import Json
 from node.spec.meta import ModelMeta
 
@@ -21,6 +22,7 @@ RANKED_LIMIT = 1000
 _FIELDS = {"model", "metric", "value", "testSet", "issue", "signature"}
 
 
+@heavy
 def rank_models(node: Node, by: Any = BY_CALLS, limit: Any = "0x64") -> list[Json]:
     """The best models, best first, by ``calls`` on the canonical chain or by a metric's median
     score; 100 unless told. Models without a score stand in no ranking by it."""
@@ -66,7 +68,7 @@ def submit_score(node: Node, request: Any) -> Json:
         score = verify_score(statement, signature)
         node.scores.add(score, lambda address: not state.is_empty(address))
     except ScoreRefused as error:
-        raise ServerError(str(error)) from error
+        raise InvalidParams(str(error)) from error
     return show_score(score)
 
 

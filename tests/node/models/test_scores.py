@@ -16,7 +16,7 @@ from node.core import Node
 from node.errors import ScoreRefused
 from node.models import scores
 from node.models.scores import MICRO, Metric, ScoreBook, Statement, verify_score
-from node.rpc.errors import InvalidParams, ResourceNotFound, ServerError
+from node.rpc.errors import InvalidParams, ResourceNotFound
 from node.rpc.methods.ranking import list_scores, rank_models, submit_score
 from node.spec.crypto import private_address
 from tests.node.test_inference import Published
@@ -69,7 +69,7 @@ def test_a_wallet_s_signature_counts_and_survives_a_restart(
 def test_one_score_an_account_and_only_a_later_issue_replaces_it(published: Published) -> None:
     node, model = published.node, published.model
     submit_score(node, request(model))
-    with pytest.raises(ServerError, match="issue must be above 0"):
+    with pytest.raises(InvalidParams, match="issue must be above 0"):
         submit_score(node, request(model, value="0.5"))
     submit_score(node, request(model, value="0.5", issue=7))
     submit_score(node, request(model, metric="speed", value="120.5"))
@@ -122,7 +122,7 @@ def test_calls_rank_too(published: Published) -> None:
 def test_a_score_that_proves_nothing_is_refused(
     published: Published, change: dict[str, Any], message: str
 ) -> None:
-    with pytest.raises(ServerError, match=message):
+    with pytest.raises(InvalidParams, match=message):
         submit_score(published.node, {**request(published.model), **change})
     assert list_scores(published.node, "0x" + published.model.hex()) == []
 
