@@ -460,10 +460,90 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** List Models */
+        /**
+         * List Models
+         * @description Newest first, or the best first by calls or by the median of third parties' scores.
+         */
         get: operations["list_models_v1_models_get"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/models/cache": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Show Cache */
+        get: operations["show_cache_v1_models_cache_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/models/compare": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Compare Models
+         * @description Two models in full, by address; large ones take a while.
+         */
+        get: operations["compare_models_v1_models_compare_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/models/{address}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Show Model
+         * @description A model with its scores, the earlier models it is a copy of, and what a call costs.
+         */
+        get: operations["show_model_v1_models__address__get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/models/{address}/scores": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Submit Score
+         * @description Keep a score that a third party has signed.
+         */
+        post: operations["submit_score_v1_models__address__scores_post"];
         delete?: never;
         options?: never;
         head?: never;
@@ -857,6 +937,24 @@ export interface components {
             transactions: number;
         };
         /**
+         * CardView
+         * @description The whitepaper's table 2.
+         */
+        CardView: {
+            /** Digest */
+            digest: string;
+            /** Field */
+            field: string;
+            input: components["schemas"]["InputCardView"];
+            /** Loss */
+            loss: string;
+            /** Method */
+            method: string;
+            output: components["schemas"]["OutputCardView"];
+            /** Training */
+            training: boolean;
+        };
+        /**
          * CodeView
          * @description A way to sign in once.
          */
@@ -865,6 +963,33 @@ export interface components {
             code: string;
             /** Path */
             path: string;
+        };
+        /** CopyView */
+        CopyView: {
+            /** Address */
+            address: string;
+            /** Kind */
+            kind: string;
+        };
+        /**
+         * CostView
+         * @description Of one inference, beside the call's own gas.
+         */
+        CostView: {
+            /** Author Gas */
+            author_gas: number;
+            /** Gas Price Wei */
+            gas_price_wei: string;
+            /** Infer Array Fee Wei */
+            infer_array_fee_wei: string;
+            /** Infer Array Gas */
+            infer_array_gas: number;
+            /** Infer Fee Wei */
+            infer_fee_wei: string;
+            /** Infer Gas */
+            infer_gas: number;
+            /** Operations */
+            operations: number;
         };
         /** DeviceView */
         DeviceView: {
@@ -991,6 +1116,17 @@ export interface components {
             /** Ok */
             ok: boolean;
         };
+        /** InputCardView */
+        InputCardView: {
+            /** Dataset */
+            dataset: string;
+            /** Rank */
+            rank: number;
+            /** Shape */
+            shape: number[];
+            /** Size */
+            size: number;
+        };
         /** InvoiceView */
         InvoiceView: {
             /** Customer */
@@ -1077,7 +1213,7 @@ export interface components {
         /**
          * KeepBody
          * @description Files for the node's storage, as artifact ids: a model's ``symbol`` and ``params``, or an
-         *     input's ``data``.
+         *     input or a card as ``data``.
          */
         KeepBody: {
             /** Files */
@@ -1105,6 +1241,65 @@ export interface components {
             /** Transaction */
             transaction: string;
         };
+        /**
+         * LikenessView
+         * @description How alike a model is to an earlier one.
+         */
+        LikenessView: {
+            /** Cosine */
+            cosine: number;
+            /** Covered */
+            covered: number;
+            /** Earlier */
+            earlier: string;
+            /** Earlier Infohash */
+            earlier_infohash: string;
+            /** Identical Tensors */
+            identical_tensors: number;
+            /** Is Copy */
+            is_copy: boolean;
+            /** Kind */
+            kind: string;
+            /** Plain Cosine */
+            plain_cosine: number;
+            /** Same Architecture */
+            same_architecture: boolean;
+            /** Tensors */
+            tensors: number;
+        };
+        /**
+         * ModelCacheView
+         * @description The node's cache of loaded models; counts are since its process began.
+         */
+        ModelCacheView: {
+            /** Entries */
+            entries: number;
+            /** Evictions */
+            evictions: number;
+            /** Hit Ratio */
+            hit_ratio: number | null;
+            /** Hits */
+            hits: number;
+            /** Limit Bytes */
+            limit_bytes: number;
+            /** Misses */
+            misses: number;
+            /** Policy */
+            policy: string;
+            /** Used Bytes */
+            used_bytes: number;
+        };
+        /** ModelDetailView */
+        ModelDetailView: {
+            /** Comparison Pending */
+            comparison_pending: string;
+            cost: components["schemas"]["CostView"] | null;
+            /** Likenesses */
+            likenesses: components["schemas"]["LikenessView"][];
+            model: components["schemas"]["ModelView"];
+            /** Scores */
+            scores: components["schemas"]["ScoreView"][];
+        };
         /** ModelView */
         ModelView: {
             /** Address */
@@ -1115,12 +1310,18 @@ export interface components {
             block: number;
             /** Calls */
             calls: number;
+            card: components["schemas"]["CardView"] | null;
+            /** Card Problem */
+            card_problem: string;
             /** Comment */
             comment: string;
             /** Copies */
             copies: number;
             /** Copies Required */
             copies_required: number;
+            copy_of: components["schemas"]["CopyView"] | null;
+            /** Created */
+            created: number;
             /** Fetched Ratio */
             fetched_ratio: number | null;
             /** Gas */
@@ -1133,6 +1334,10 @@ export interface components {
             input_shape: number[];
             /** Output Shape */
             output_shape: number[];
+            /** Ratings */
+            ratings: {
+                [key: string]: components["schemas"]["RatingView"];
+            };
             /** Raw Size */
             raw_size: number;
             /** Reason */
@@ -1213,6 +1418,20 @@ export interface components {
             expires: number;
             /** Rig */
             rig: string;
+        };
+        /** OutputCardView */
+        OutputCardView: {
+            /** Dtype */
+            dtype: string;
+            /** Prediction */
+            prediction: string;
+            /** Range */
+            range: [
+                number,
+                number
+            ];
+            /** Shape */
+            shape: number[];
         };
         /** OverviewView */
         OverviewView: {
@@ -1332,6 +1551,13 @@ export interface components {
             /** Valid Until */
             valid_until: number;
         };
+        /** RatingView */
+        RatingView: {
+            /** Median */
+            median: number;
+            /** Scorers */
+            scorers: number;
+        };
         /** RigView */
         RigView: {
             /** Agent Version */
@@ -1355,6 +1581,39 @@ export interface components {
              * @enum {string}
              */
             state: "healthy" | "attention" | "offline";
+        };
+        /** ScoreBody */
+        ScoreBody: {
+            /** Issue */
+            issue: number;
+            /**
+             * Metric
+             * @enum {string}
+             */
+            metric: "accuracy" | "recall" | "speed";
+            /** Signature */
+            signature: string;
+            /** Test Set */
+            test_set: string;
+            /** Value */
+            value: string;
+        };
+        /** ScoreView */
+        ScoreView: {
+            /** Issue */
+            issue: number;
+            /** Metric */
+            metric: string;
+            /** Scorer */
+            scorer: string;
+            /** Signature */
+            signature: string;
+            /** Test Set */
+            test_set: string;
+            /** Text */
+            text: string;
+            /** Value */
+            value: number;
         };
         /** SelfTestView */
         SelfTestView: {
@@ -2546,7 +2805,10 @@ export interface operations {
     };
     list_models_v1_models_get: {
         parameters: {
-            query?: never;
+            query?: {
+                by?: "newest" | "calls" | "accuracy" | "recall" | "speed";
+                limit?: number;
+            };
             header?: never;
             path?: never;
             cookie?: never;
@@ -2560,6 +2822,169 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["ModelView"][];
+                };
+            };
+            /** @description Client Error */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Server Error */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    show_cache_v1_models_cache_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ModelCacheView"];
+                };
+            };
+            /** @description Client Error */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Server Error */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    compare_models_v1_models_compare_get: {
+        parameters: {
+            query: {
+                earlier: string;
+                later: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LikenessView"];
+                };
+            };
+            /** @description Client Error */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Server Error */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    show_model_v1_models__address__get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                address: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ModelDetailView"];
+                };
+            };
+            /** @description Client Error */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Server Error */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    submit_score_v1_models__address__scores_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                address: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ScoreBody"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ScoreView"];
                 };
             };
             /** @description Client Error */
