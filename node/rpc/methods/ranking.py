@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import heapq
 from decimal import Decimal, InvalidOperation
+from itertools import islice
 from typing import Any
 
 from node.core import Node
@@ -25,29 +25,29 @@ _FIELDS = {"model", "metric", "value", "testSet", "issue", "signature"}
 @heavy
 def rank_models(node: Node, by: Any = BY_CALLS, limit: Any = "0x64") -> list[Json]:
     """The best models, best first, by ``calls`` on the canonical chain or by a metric's median
-    score; 100 unless told. Models without a score stand in no ranking by it."""
+    score; 100 unless told. Models without a score stand in no ranking by it, those that their
+    authors have withdrawn in none."""
     count = parse_quantity(limit, "limit")
     if not 0 < count <= RANKED_LIMIT:
         raise InvalidParams(f"limit: 1 … {RANKED_LIMIT}")
-    if by == BY_CALLS:
-        found = rank_by_calls(node, count)
-    else:
-        found = rank_by_scores(node, parse_metric(by), count)
-    return [{"rank": place, **describe(node, entry)} for place, entry in enumerate(found, 1)]
+    ranked = rank_by_calls(node) if by == BY_CALLS else rank_by_scores(node, parse_metric(by))
+    described = (describe(node, entry) for entry in ranked)
+    offered = (model for model in described if not model["withdrawn"])
+    return [{"rank": place, **each} for place, each in enumerate(islice(offered, count), 1)]
 
 
-def rank_by_calls(node: Node, count: int) -> list[Registered]:
+def rank_by_calls(node: Node) -> list[Registered]:
     totals = dict(node.store.records("call_totals"))
 
     def calls(each: tuple[Registered, ModelMeta]) -> tuple[bytes, int]:
         return totals.get(each[1].hash, bytes(8)), -each[1].block_num
 
-    return [entry for entry, _ in heapq.nlargest(count, node.index.models(), key=calls)]
+    return [entry for entry, _ in sorted(node.index.models(), key=calls, reverse=True)]
 
 
-def rank_by_scores(node: Node, metric: Metric, count: int) -> list[Registered]:
+def rank_by_scores(node: Node, metric: Metric) -> list[Registered]:
     models = {entry.address: entry for entry, _ in node.index.models()}
-    return [models[address] for address, _ in node.scores.rank(metric, models)[:count]]
+    return [models[address] for address, _ in node.scores.rank(metric, models)]
 
 
 def list_scores(node: Node, model: Any) -> list[Json]:
