@@ -21,7 +21,7 @@ class PeerLimits:
     """A frame that has begun must be complete within this,"""
     write_seconds: float = 20.0
     """and one that is sent must be taken within this."""
-    ping_seconds: float = 15.0
+    ping_seconds: float = 5.0
     idle_seconds: float = 45.0
     """A peer silent for so long is gone; each is pinged more often."""
     redial_seconds: float = 2.0

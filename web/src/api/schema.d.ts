@@ -601,6 +601,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/peers": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Show Peers
+         * @description Where blocks come from, and how far each source can be relied on.
+         */
+        get: operations["show_peers_v1_peers_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/plans": {
         parameters: {
             query?: never;
@@ -1469,6 +1489,38 @@ export interface components {
             workloads: {
                 [key: string]: number;
             };
+        };
+        /** PeerView */
+        PeerView: {
+            /** Head */
+            head: string | null;
+            /** Height */
+            height: number | null;
+            /** Inbound */
+            inbound: boolean;
+            /** Kind */
+            kind: string;
+            /** Name */
+            name: string;
+            /** Points */
+            points: number;
+            /** Reason */
+            reason: string;
+            /** State */
+            state: string;
+            /** Total Difficulty */
+            total_difficulty: string | null;
+        };
+        /** PeersView */
+        PeersView: {
+            /** Comparison */
+            comparison: string;
+            /** Fingerprint */
+            fingerprint: string;
+            /** Listening */
+            listening: string;
+            /** Peers */
+            peers: components["schemas"]["PeerView"][];
         };
         /** PlanLine */
         PlanLine: {
@@ -3099,6 +3151,44 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["OverviewView"];
+                };
+            };
+            /** @description Client Error */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Server Error */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    show_peers_v1_peers_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PeersView"];
                 };
             };
             /** @description Client Error */

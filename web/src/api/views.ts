@@ -14,6 +14,7 @@ export type Model = Schemas["ModelView"];
 export type Node = Schemas["NodeView"];
 export type Offer = Schemas["OfferView"];
 export type Overview = Schemas["OverviewView"];
+export type Peer = Schemas["PeerView"];
 export type Plan = Schemas["PlanView"];
 export type Quote = Schemas["QuoteView"];
 export type Rig = Schemas["RigView"];
