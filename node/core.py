@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Protocol
 
 from node.errors import (
+    RefusalReason,
     StatePruned,
     StoreError,
     SubmissionReason,
@@ -36,6 +37,7 @@ from node.rpc.settings import RpcSettings
 from node.rpc.simulation.calls import Caller, LocalCaller
 from node.rpc.simulation.messages import Setup as CallSetup
 from node.rpc.simulation.pool import CallPool
+from node.sealed import SealedBlocks
 from node.spec.chain import Chain
 from node.spec.errors import InvalidBlock
 from node.spec.seal import CycleVerifier
@@ -114,6 +116,7 @@ class Node:
         self.scores = ScoreBook(self.store, chain.chain_id)
         self.likeness = LikenessDesk(self.store, self.index, loader.storage)
         self.index.build(self.head())
+        self.sealed = SealedBlocks(self.store)
         self.mempool = Mempool(chain, limits)
         self.importer: BlockImporter = Importer(chain, self.store, executor, clock, self._follow)
         if apart:
@@ -213,7 +216,16 @@ class Node:
                 SubmissionReason.INVALID, f"the sealed block cannot be imported: {error}"
             ) from error
         except InferRuntimeError:
-            return  # kept by the importer until an engine answers
+            self.sealed.keep(block)  # the importer has it until an engine answers, or a restart
+
+    def resume(self) -> None:
+        """After a start: take up the blocks that were sealed here and waited for inference."""
+        self.sealed.resume(self.import_block)
+
+    def retry(self) -> None:
+        """Try the blocks that wait for their time or for inference."""
+        if self.importer.retry():
+            self.sealed.settle()
 
     def status(self) -> NodeState:
         head = self.head()
@@ -227,7 +239,7 @@ class Node:
     def _follow(self, change: HeadChange) -> None:
         """Bring index and mempool after the chain: what left it may come back."""
         self.index.follow(self.head(), change.adopted, change.abandoned)
-        for block in change.adopted:
+        for block in change.adopted if len(self.mempool) else ():
             self.mempool.remove(t.hash() for t in block.transactions)
         for block in change.abandoned:
             self._readmit([t for t in block.transactions if not self.store.location(t.hash())])
@@ -251,9 +263,12 @@ class Node:
         gone: list[bytes] = []
         for transaction in transactions:
             try:
-                gone += self.mempool.add(transaction, state, head.gas_limit, head.number + 1)
-            except TransactionRefused:
-                gone.append(transaction.hash())
+                gone += self.mempool.add(
+                    transaction, state, head.gas_limit, head.number + 1, returns=True
+                )
+            except TransactionRefused as refused:
+                if refused.reason is not RefusalReason.ALREADY_KNOWN:
+                    gone.append(transaction.hash())
         self._drop(gone)
 
     def _tell(self) -> None:

@@ -100,12 +100,18 @@ class Mempool:
             return list(self._by_hash.values())
 
     def add(
-        self, transaction: Transaction, accounts: Accounts, gas_limit: int, height: int
+        self,
+        transaction: Transaction,
+        accounts: Accounts,
+        gas_limit: int,
+        height: int,
+        returns: bool = False,
     ) -> list[bytes]:
         """Take a transaction; return the hashes that it pushed out. ``height`` is that of the
-        next block. Raises `TransactionRefused`."""
+        next block; one that ``returns`` from a block or the disk was taken before, so its nonce
+        may be any number ahead. Raises `TransactionRefused`."""
         with self._lock:
-            sender = self._check(transaction, accounts, gas_limit, height)
+            sender = self._check(transaction, accounts, gas_limit, height, returns)
             pushed = self._make_room(transaction, sender)
             self._arrivals += 1
             waiting = Waiting(transaction, sender, self._arrivals)
@@ -154,7 +160,12 @@ class Mempool:
                 _push(heap, queues[waiting.sender].get(waiting.transaction.nonce + 1))
 
     def _check(
-        self, transaction: Transaction, accounts: Accounts, gas_limit: int, height: int
+        self,
+        transaction: Transaction,
+        accounts: Accounts,
+        gas_limit: int,
+        height: int,
+        returns: bool,
     ) -> bytes:
         if transaction.hash() in self._by_hash:
             raise TransactionRefused(RefusalReason.ALREADY_KNOWN, "already known")
@@ -164,7 +175,7 @@ class Mempool:
             )
         sender = self._sender(transaction, height)
         self._check_gas(transaction, accounts, gas_limit, height)
-        self._check_account(transaction, sender, accounts)
+        self._check_account(transaction, sender, accounts, returns)
         self._check_replacement(transaction, sender)
         return sender
 
@@ -204,13 +215,15 @@ class Mempool:
                 RefusalReason.INTRINSIC_GAS, f"intrinsic gas too low: needs {needed}"
             )
 
-    def _check_account(self, transaction: Transaction, sender: bytes, accounts: Accounts) -> None:
+    def _check_account(
+        self, transaction: Transaction, sender: bytes, accounts: Accounts, returns: bool
+    ) -> None:
         nonce = accounts.get_nonce(sender)
         if transaction.nonce < nonce:
             raise TransactionRefused(
                 RefusalReason.NONCE_TOO_LOW, f"nonce too low: next nonce is {nonce}"
             )
-        if transaction.nonce >= nonce + self._limits.per_sender:
+        if transaction.nonce >= nonce + self._limits.per_sender and not returns:
             raise TransactionRefused(
                 RefusalReason.NONCE_TOO_HIGH, f"nonce too high: next nonce is {nonce}"
             )

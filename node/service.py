@@ -167,12 +167,14 @@ class NodeService:
             await asyncio.sleep(COMPARE_SECONDS)
 
     async def _retry(self) -> None:
+        attempt = self.node.resume
         while True:
-            await asyncio.sleep(RETRY_SECONDS)
             try:
-                await self._in(self._foreign, self.node.importer.retry)
+                await self._in(self._foreign, attempt)
+                attempt = self.node.retry
             except Exception:  # the top of a loop: the next try may do
                 log.exception("waiting blocks failed", extra={"action": "retry_failed"})
+            await asyncio.sleep(RETRY_SECONDS)
 
     async def _prune(self) -> None:
         """Drop old states, with most of the time left to others."""

@@ -15,6 +15,7 @@ TABLES = (
     "metas",
     "heights",
     "pending",
+    "sealed",
     "nodes",
     "young",
     *("shares", "candidates", "finds", "balances", "payments"),  # of `node.stratum`

@@ -238,3 +238,26 @@ def test_blocks_that_come_together_go_in_up_to_the_first_wrong_one(
     assert other.head() == blocks[1].header
     assert other.import_blocks(blocks).outcomes == (Outcome.KNOWN,) * 2 + (Outcome.HEAD,) * 2
     other.close()
+
+
+def test_transactions_that_come_back_are_kept_however_many(tmp_path: Path, clock: Clock) -> None:
+    """More than one sender may send at once: its nonce went back with the chain."""
+    node = open_node(tmp_path / "node", clock)
+    for nonce in range(200):
+        node.send(sign(nonce, gas=21_000))
+    mine(node, clock)
+    for nonce in range(200, 400):
+        node.send(sign(nonce, gas=21_000))
+    other = open_node(tmp_path / "other", clock, OTHER_MINER)
+    mine(other, clock, 2)
+    for number in (1, 2):
+        block = other.store.block(other.store.canonical_hash(number) or b"")
+        assert block is not None
+        node.import_block(block)
+    assert node.head() == other.head()
+    assert (len(node.mempool), len(node.store.pending())) == (400, 400)
+    node.close()
+    again = open_node(node.home, clock)
+    assert len(again.mempool) == 400
+    for opened in (again, other):
+        opened.close()

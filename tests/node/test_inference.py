@@ -25,6 +25,7 @@ from node.spec.types import Receipt
 from node.spec.vm import InferLogicError, InferRuntimeError, KernelFault
 from tests.node.workshop import (
     AUTHOR,
+    BLOCK_SECONDS,
     COIN,
     MINER,
     OTHER_MINER,
@@ -36,6 +37,7 @@ from tests.node.workshop import (
     mine,
     open_node,
     sign,
+    solve,
 )
 
 VALUES = np.array([1, -2, 3, -4, 5, -6], np.int8)
@@ -229,6 +231,30 @@ def test_a_model_that_is_not_stored_waits(published: Published) -> None:
     assert mine(published.node, published.clock).transactions == ()
     assert "not stored" in published.node.blocked
     assert sent in published.node.mempool
+
+
+def test_a_sealed_block_that_waits_outlives_a_restart(published: Published) -> None:
+    """Its miner was told yes; the results that the template had are forgotten by then."""
+    node = published.node
+    sent = published.send(published.contract)
+    published.clock.now += BLOCK_SECONDS
+    package = node.refresh_work()
+    header = solve(package.block.header)
+    published.engine.on = False
+    node.inference._results.clear()
+    node.submit(package.seal_hash, header.nonce_int(), header.solution)
+    assert node.head().number == header.number - 1
+    node.close()
+
+    published.node = again = open_node(node.home, published.clock, MINER, published._engine)
+    published.engine.on = False
+    again.resume()
+    assert again.status().blocked == "1 blocks wait for inference"
+    published.engine.on = True
+    again.retry()
+    assert again.head().hash() == header.hash()
+    assert published.receipt(sent).succeeded
+    assert len(again.sealed) == 0
 
 
 class LyingEngine:
