@@ -126,7 +126,9 @@ class Node:
         self.desk = WorkDesk(chain, verify_cycle)
         self.hashrates = Hashrates()
         self.rpc = rpc or RpcSettings()
-        self.calls: Caller = LocalCaller(self.store, chain, self.inference, interpret)
+        self.calls: Caller = LocalCaller(
+            self.store, self.state_at, chain, self.inference, interpret
+        )
         if apart:
             call_setup = CallSetup(home / "chain", chain, interpret)
             self.calls = CallPool(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Sequence
+from typing import Protocol
 
 from node.inference import CountedInference
 from node.models.index import ModelIndex
@@ -32,10 +33,16 @@ WARM_NODES = 50_000
 EXPLORE_SECONDS = 1.0
 
 
+class Headers(Protocol):
+    """Where headers lie, by their hash."""
+
+    def header(self, block_hash: bytes) -> Header | None: ...
+
+
 class Ancestry:
     """Hashes of a block's ancestors by number, read as they are asked for."""
 
-    def __init__(self, store: ChainStore, parent: Header) -> None:
+    def __init__(self, store: Headers, parent: Header) -> None:
         self._store = store
         self._hashes = {parent.number: parent.hash()}
         self._oldest = parent

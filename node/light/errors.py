@@ -3,6 +3,7 @@
 LightError
 ├── FeedLost       a feed does not answer; it is left alone for a while
 ├── FeedUseless    it answers, but has not what was asked
+│   └── NoMethod   it does not know the method
 ├── FeedLies       what it says contradicts a checked header: it is dropped
 └── NoAnswer       no feed could answer with a proof
 """
@@ -22,6 +23,10 @@ class FeedLost(LightError):
 
 class FeedUseless(LightError):
     """The feed answers without what was asked."""
+
+
+class NoMethod(FeedUseless):
+    """The feed does not know the method."""
 
 
 class FeedLies(LightError):

@@ -4,6 +4,7 @@ asked. Answers are bounded in size and time."""
 from __future__ import annotations
 
 import itertools
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -11,9 +12,9 @@ from typing import Any, TypeVar
 import httpx
 import pydantic_core
 
-from node.light.errors import FeedLies, FeedLost, FeedUseless
+from node.light.errors import FeedLies, FeedLost, FeedUseless, NoMethod
 from node.peers.settings import PeerSection
-from node.rpc.errors import InvalidParams
+from node.rpc.errors import InvalidParams, MethodNotFound, Overloaded
 from node.rpc.forms import hexbytes, parse_bytes, parse_hash, parse_quantity, quantity
 from node.spec.rlp import RlpError
 from node.spec.types import Block, Header, Receipt
@@ -22,7 +23,11 @@ SECONDS = 8.0
 MAX_ANSWER_BYTES = 16 * 1024 * 1024
 #: Requests of one batch.
 BATCH = 50
-METHOD_NOT_FOUND = -32601
+#: Headers of one answer.
+AT_ONCE = 512
+#: A feed that has too much to do is asked again after this, so often.
+BUSY_SECONDS = 0.5
+BUSY_ATTEMPTS = 10
 
 T = TypeVar("T")
 Json = dict[str, Any]
@@ -52,8 +57,12 @@ class Feed:
         self.url, self.name = url, PeerSection(url).name
         self._client = httpx.Client(timeout=SECONDS, trust_env=False)
         self._idents = itertools.count(1)
-        self._raw_headers = True
-        """Until it has shown that it does not know them."""
+        self._ways: tuple[Callable[[int, int], list[Header]], ...] = (
+            self._headers_at_once,
+            self._raw_headers,
+            self._headers_of_blocks,
+        )
+        """To fetch headers, the quickest that it knows first."""
 
     def close(self) -> None:
         self._client.close()
@@ -83,14 +92,26 @@ class Feed:
         return header
 
     def headers(self, first: int, count: int) -> list[Header]:
-        """Those from a number on, up to where it has none; fewer than ``count`` then."""
-        numbers = range(first, first + min(count, BATCH))
-        if self._raw_headers:
+        """Those from a number on, up to where it has none; it may give fewer than ``count``."""
+        while True:
             try:
-                found = self._batch("debug_getRawHeader", [[quantity(n)] for n in numbers])
-                return _read(lambda: [_decode_header(told) for told in _until_none(found)])
-            except FeedUseless:
-                self._raw_headers = False
+                return self._ways[0](first, count)
+            except NoMethod:
+                if len(self._ways) == 1:
+                    raise
+                self._ways = self._ways[1:]
+
+    def _headers_at_once(self, first: int, count: int) -> list[Header]:
+        found = self.call("debug_getRawHeaders", quantity(first), quantity(min(count, AT_ONCE)))
+        return _read(lambda: [_decode_header(told) for told in found])
+
+    def _raw_headers(self, first: int, count: int) -> list[Header]:
+        numbers = range(first, first + min(count, BATCH))
+        found = self._batch("debug_getRawHeader", [[quantity(n)] for n in numbers])
+        return _read(lambda: [_decode_header(told) for told in _until_none(found)])
+
+    def _headers_of_blocks(self, first: int, count: int) -> list[Header]:
+        numbers = range(first, first + min(count, BATCH))
         found = self._batch("eth_getBlockByNumber", [[quantity(n), False] for n in numbers])
         return _read(lambda: [read_header(self._object(told)) for told in _until_none(found)])
 
@@ -127,12 +148,12 @@ class Feed:
 
     def call(self, method: str, *params: Any) -> Any:
         """The result. An error that it answers with is `FeedUseless`."""
-        return _result(method, self._post(self._request(method, list(params))))
+        return _result(method, self._ask(self._request(method, list(params))))
 
     def _batch(self, method: str, params: list[list[Any]]) -> list[Any]:
         """Results in order."""
         requests = [self._request(method, each) for each in params]
-        replies = self._post(requests)
+        replies = self._ask(requests)
         if not isinstance(replies, list):
             raise FeedUseless(f"{self.name} takes no batches: {str(replies)[:120]}")
         by_ident = {r.get("id"): r for r in replies if isinstance(r, dict)}
@@ -140,6 +161,15 @@ class Feed:
 
     def _request(self, method: str, params: list[Any]) -> Json:
         return {"jsonrpc": "2.0", "id": next(self._idents), "method": method, "params": params}
+
+    def _ask(self, body: Any) -> Any:
+        """The reply, waited for where the feed has too much to do."""
+        for _ in range(BUSY_ATTEMPTS):
+            reply = self._post(body)
+            if not _is_busy(reply):
+                return reply
+            time.sleep(BUSY_SECONDS)
+        raise FeedLost(f"{self.name} has too much to do")
 
     def _post(self, body: Any) -> Any:
         try:
@@ -167,9 +197,19 @@ class Feed:
 def _result(method: str, reply: Any) -> Any:
     if isinstance(reply, dict) and "result" in reply and not reply.get("error"):
         return reply["result"]
+    error = _error(reply)
+    kind = NoMethod if error.get("code") == MethodNotFound.code else FeedUseless
+    raise kind(f"{method}: {str(error.get('message') or 'no answer')[:200]}")
+
+
+def _error(reply: Any) -> Json:
     error = reply.get("error") if isinstance(reply, dict) else None
-    text = error.get("message") if isinstance(error, dict) else None
-    raise FeedUseless(f"{method}: {str(text or 'no answer')[:200]}")
+    return error if isinstance(error, dict) else {}
+
+
+def _is_busy(reply: Any) -> bool:
+    replies = reply if isinstance(reply, list) else [reply]
+    return any(_error(each).get("code") == Overloaded.code for each in replies)
 
 
 def _read(read: Callable[[], T]) -> T:

@@ -15,11 +15,12 @@ from node.light.following import Follower
 from node.light.headers import HeaderChain
 from node.light.inclusion import LightStore
 from node.light.settings import LightSettings
-from node.light.state import CodeCache, ProvenState
+from node.light.state import States
 from node.models.loading import GraphLoader
 from node.peers.board import PeerBoard, SyncProgress
 from node.rpc.filters import Filters
 from node.rpc.settings import RpcSettings
+from node.rpc.simulation.calls import LocalCaller
 from node.spec.chain import Chain
 from node.spec.genesis import genesis_block
 from node.spec.seal import CycleVerifier, is_sealed
@@ -27,7 +28,7 @@ from node.spec.state import State
 from node.spec.trie import MemoryStore
 from node.spec.types import Header, Transaction
 from node.spec.vm import fast
-from node.spec.vm.context import InferRuntimeError, Usable, know_nothing
+from node.spec.vm.context import InferRuntimeError
 from node.spec.vm.frame import Interpret
 from node.work import WorkPackage
 
@@ -55,13 +56,6 @@ class BoundedInference:
                 f"model {model.hex()} has {raw_size} bytes and this light node runs models up to "
                 f"{self._most}; ask a full node, or raise [light] model_bytes"
             )
-
-
-class _Index:
-    """A light node keeps no index of models: the state says what may be used."""
-
-    def view(self, header: Header, number: int) -> Usable:
-        return know_nothing
 
 
 class _Mempool:
@@ -119,11 +113,12 @@ class LightNode:
         )
         self.follower = Follower(chain, self.headers, self.feeds, self._tell)
         self.store = LightStore(self.headers, self.feeds, not settings.checkpoint)
-        self.index, self.desk, self.mempool = _Index(), _Desk(), _Mempool()
+        self.desk, self.mempool = _Desk(), _Mempool()
         self.rpc = rpc or RpcSettings()
         self.filters = Filters(self.rpc.max_filters, self.rpc.filter_seconds)
         self._listeners: list[Callable[[], None]] = []
-        self._codes = CodeCache()
+        self._states = States(self.feeds)
+        self.calls = LocalCaller(self.store, self.state_at, chain, self.inference, interpret)
 
     def _root_hash(self) -> bytes:
         if not self.settings.checkpoint:
@@ -168,7 +163,7 @@ class LightNode:
         return self.headers.header(block_hash) if block_hash else None
 
     def state_at(self, header: Header) -> State:
-        return ProvenState(header, self.feeds, self._codes)
+        return self._states.at(header)
 
     def send(self, transaction: Transaction) -> None:
         """Hand a transaction to every feed that can be asked. Raises `NoAnswer` where none takes

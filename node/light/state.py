@@ -9,6 +9,7 @@ from collections import OrderedDict
 from node.light.errors import FeedLies, LightError
 from node.light.feed import AccountProof, Feed
 from node.light.feeds import Feeds
+from node.overlay import Overlay
 from node.rpc.errors import InvalidParams
 from node.rpc.forms import parse_hash, parse_quantity
 from node.spec.crypto import EMPTY_CODE_HASH, EMPTY_ROOT, keccak
@@ -20,6 +21,8 @@ from node.spec.types import Account, Header
 #: Accounts, slots and codes that one execution may fetch.
 MAX_FETCHES = 1000
 MAX_SECONDS = 25.0
+#: Blocks of whose states proofs are remembered.
+MAX_STATES = 4
 CODE_BYTES = 32 * 1024 * 1024
 
 
@@ -53,28 +56,79 @@ class CodeCache:
                 self._bytes -= len(old)
 
 
-class ProvenState(State):
-    """The state after ``header``; what is written goes nowhere. Reading raises `NoAnswer` where no
-    feed can prove it, and `TooMuchState`."""
+class Proofs:
+    """What is known of the state after ``header``, and proven. Safe for several threads."""
 
     def __init__(self, header: Header, feeds: Feeds, codes: CodeCache) -> None:
-        self._nodes = MemoryStore()
-        super().__init__(self._nodes, header.state_root)
-        self._header, self._feeds, self._known_codes = header, feeds, codes
+        self.header, self.nodes = header, MemoryStore()
+        self._feeds, self._codes = feeds, codes
         self._roots: dict[bytes, bytes] = {}
-        """Storage roots of the accounts that were fetched."""
+        """Storage roots of the accounts that are known."""
         self._slots: set[tuple[bytes, int]] = set()
+
+    @property
+    def pieces(self) -> int:
+        """Accounts and slots that are known."""
+        return len(self._roots) + len(self._slots)
+
+    def knows_account(self, address: bytes) -> bool:
+        return address in self._roots
+
+    def knows_slot(self, address: bytes, slot: int) -> bool:
+        """Of an account that is known. One without storage has no slot to be fetched."""
+        return self._roots[address] == EMPTY_ROOT or (address, slot) in self._slots
+
+    def fetch(self, address: bytes, slots: tuple[int, ...] = ()) -> None:
+        """An account, and slots of it. Raises `NoAnswer`."""
+        header = self.header
+
+        def prove(feed: Feed) -> tuple[Account | None, AccountProof]:
+            proof = feed.prove(address, slots, header.hash())
+            return check_proof(proof, header.state_root, address, slots), proof
+
+        account, proof = self._feeds.ask(f"account 0x{address.hex()}", prove)
+        for nodes in (proof.nodes, *proof.slots):
+            self.nodes.update(store_nodes(nodes))
+        self._slots.update((address, slot) for slot in slots)
+        self._roots[address] = account.storage_root if account else EMPTY_ROOT
+
+    def code(self, address: bytes, code_hash: bytes) -> bytes:
+        """Raises `NoAnswer`."""
+        known = self._codes.get(code_hash)
+        if known is not None:
+            return known
+
+        def fetch(feed: Feed) -> bytes:
+            code = feed.code(address, self.header.hash())
+            if keccak(code) != code_hash:
+                raise FeedLies(f"{feed.name} gives other code of 0x{address.hex()} than there is")
+            return code
+
+        found = self._feeds.ask(f"code of 0x{address.hex()}", fetch)
+        self._codes.put(code_hash, found)
+        return found
+
+
+class ProvenState(State):
+    """The state after a header; what is written goes nowhere. Reading raises `NoAnswer` where no
+    feed can prove it, and `TooMuchState`."""
+
+    def __init__(self, proofs: Proofs) -> None:
+        super().__init__(Overlay(proofs.nodes), proofs.header.state_root)
+        self._proofs = proofs
         self._fetches, self._ends = 0, time.monotonic() + MAX_SECONDS
 
     def account(self, address: bytes) -> Account | None:
-        if address not in self._roots and address not in self._accounts:
-            self._fetch(address, ())
+        if address not in self._accounts and not self._proofs.knows_account(address):
+            self._count()
+            self._proofs.fetch(address)
         return super().account(address)
 
     def get_code(self, address: bytes) -> bytes:
         code_hash = self.get_code_hash(address)
         if code_hash not in self._codes and code_hash != EMPTY_CODE_HASH:
-            self._codes[code_hash] = self._find_code(address, code_hash)
+            self._count()
+            self._codes[code_hash] = self._proofs.code(address, code_hash)
         return super().get_code(address)
 
     def get_storage(self, address: bytes, slot: int) -> int:
@@ -87,42 +141,9 @@ class ProvenState(State):
 
     def _need_slot(self, address: bytes, slot: int) -> None:
         self.account(address)
-        if (
-            self._roots.get(address, EMPTY_ROOT) != EMPTY_ROOT
-            and (address, slot) not in self._slots
-        ):
-            self._fetch(address, (slot,))
-            self._slots.add((address, slot))
-
-    def _fetch(self, address: bytes, slots: tuple[int, ...]) -> None:
-        self._count()
-        block_hash = self._header.hash()
-
-        def prove(feed: Feed) -> tuple[Account | None, AccountProof]:
-            proof = feed.prove(address, slots, block_hash)
-            return check_proof(proof, self._header.state_root, address, slots), proof
-
-        account, proof = self._feeds.ask(f"account 0x{address.hex()}", prove)
-        self._roots[address] = account.storage_root if account else EMPTY_ROOT
-        for nodes in (proof.nodes, *proof.slots):
-            self._nodes.update(store_nodes(nodes))
-
-    def _find_code(self, address: bytes, code_hash: bytes) -> bytes:
-        known = self._known_codes.get(code_hash)
-        if known is not None:
-            return known
-        self._count()
-        block_hash = self._header.hash()
-
-        def fetch(feed: Feed) -> bytes:
-            code = feed.code(address, block_hash)
-            if keccak(code) != code_hash:
-                raise FeedLies(f"{feed.name} gives other code of 0x{address.hex()} than there is")
-            return code
-
-        code = self._feeds.ask(f"code of 0x{address.hex()}", fetch)
-        self._known_codes.put(code_hash, code)
-        return code
+        if self._proofs.knows_account(address) and not self._proofs.knows_slot(address, slot):
+            self._count()
+            self._proofs.fetch(address, (slot,))
 
     def _count(self) -> None:
         self._fetches += 1
@@ -131,6 +152,25 @@ class ProvenState(State):
                 f"this reads more than {MAX_FETCHES} pieces of state or takes longer than "
                 f"{MAX_SECONDS:g} s; ask a full node"
             )
+
+
+class States:
+    """Proofs of the last few headers that were asked for, bounded. Safe for several threads."""
+
+    def __init__(self, feeds: Feeds) -> None:
+        self._feeds, self._codes = feeds, CodeCache()
+        self._proofs: OrderedDict[bytes, Proofs] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def at(self, header: Header) -> ProvenState:
+        with self._lock:
+            proofs = self._proofs.pop(header.hash(), None)
+            if proofs is None or proofs.pieces > MAX_FETCHES:
+                proofs = Proofs(header, self._feeds, self._codes)
+            self._proofs[header.hash()] = proofs
+            while len(self._proofs) > MAX_STATES:
+                self._proofs.popitem(last=False)
+        return ProvenState(proofs)
 
 
 def check_proof(

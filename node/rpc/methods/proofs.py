@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import takewhile
 from typing import Any
 
 from node.core import Node
@@ -14,6 +15,7 @@ from node.spec.state import State
 from node.spec.types import Account
 
 MAX_SLOTS = 1024
+MAX_HEADERS = 512
 
 
 def get_proof(node: Node, address: Any, slots: Any, where: Any = "latest") -> Json:
@@ -63,4 +65,17 @@ def get_transaction_proof(node: Node, transaction_hash: Any) -> Json | None:
     }
 
 
-METHODS = {"eth_getProof": get_proof, "ctxc_getTransactionProof": get_transaction_proof}
+def get_raw_headers(node: Node, first: Any, count: Any) -> list[str]:
+    """Headers from a number on, RLP, at most `MAX_HEADERS` and up to the head: for who follows the
+    chain by its headers."""
+    start, wanted = parse_quantity(first, "first"), parse_quantity(count, "count")
+    last = min(start + min(wanted, MAX_HEADERS), node.head().number + 1)
+    found = (node.header_at(number) for number in range(start, last))
+    return [hexbytes(header.encode()) for header in takewhile(bool, found) if header]
+
+
+METHODS = {
+    "eth_getProof": get_proof,
+    "ctxc_getTransactionProof": get_transaction_proof,
+    "debug_getRawHeaders": get_raw_headers,
+}

@@ -6,8 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from node.execution import Ancestry
-from node.overlay import Overlay
+from node.execution import Ancestry, Headers
 from node.spec.chain import Chain
 from node.spec.gas import intrinsic_gas
 from node.spec.state import State
@@ -17,7 +16,6 @@ from node.spec.vm import InferRuntimeError, Message, Outcome, TransactionContext
 from node.spec.vm.context import Infer
 from node.spec.vm.errors import Reverted
 from node.spec.vm.frame import Interpret
-from node.store import ChainStore
 
 #: An estimate is exact to one part in this many.
 PRECISION = 64
@@ -59,10 +57,19 @@ class Caller(Protocol):
 
 
 class LocalCaller:
-    """In the thread that asks, without a limit of time."""
+    """In the thread that asks, without a limit of time. ``state_at`` gives a state that may be
+    written to, after a block."""
 
-    def __init__(self, store: ChainStore, chain: Chain, infer: Infer, interpret: Interpret) -> None:
+    def __init__(
+        self,
+        store: Headers,
+        state_at: Callable[[Header], State],
+        chain: Chain,
+        infer: Infer,
+        interpret: Interpret,
+    ) -> None:
         self._store = store
+        self._state = state_at
         self._chain = chain
         self._infer = infer
         self._interpret = interpret
@@ -99,9 +106,6 @@ class LocalCaller:
             return bool(self._execute(wanted, header, self._state(header), gas - start).error)
 
         return CallResult(gas=_narrow(fails, used, limit) if fails(used) else used)
-
-    def _state(self, header: Header) -> State:
-        return State(Overlay(self._store), header.state_root)
 
     def _start_gas(self, wanted: Call, header: Header, state: State) -> int:
         uploads = bool(wanted.to and not wanted.value and state.get_upload(wanted.to))

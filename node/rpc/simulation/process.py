@@ -7,8 +7,10 @@ from multiprocessing.connection import Connection
 from typing import cast
 
 from node.errors import NodeError
+from node.overlay import Overlay
 from node.rpc.simulation.calls import CallResult, LocalCaller
 from node.rpc.simulation.messages import Ask, Job, Setup, Topic
+from node.spec.state import State
 from node.spec.trie import MissingNode
 from node.store import ChainStore
 from node.worker.child import join_owner
@@ -41,7 +43,13 @@ def serve(channel: Connection) -> None:
     """Until the node ends the channel."""
     setup: Setup = channel.recv()
     store = ChainStore(setup.store, read_only=True)
-    caller = LocalCaller(store, setup.chain, AskedInference(channel), setup.interpret)
+    caller = LocalCaller(
+        store,
+        lambda header: State(Overlay(store), header.state_root),
+        setup.chain,
+        AskedInference(channel),
+        setup.interpret,
+    )
     channel.send(None)
     while True:
         channel.send(_do(caller, channel.recv()))

@@ -130,18 +130,21 @@ class Network:
             node.close()
 
 
-@contextmanager
-def lying(url: str, twist: Twist) -> Iterator[str]:
-    """The address of a proxy in front of ``url`` whose results are twisted."""
+Answer = Callable[[dict[str, Any], dict[str, Any]], None]
 
-    class Liar(BaseHTTPRequestHandler):
+
+@contextmanager
+def proxy(url: str, change: Answer) -> Iterator[str]:
+    """The address of a proxy in front of ``url``; ``change`` is given each request with its reply,
+    and alters the reply."""
+
+    class Proxy(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             body = json.loads(self.rfile.read(int(self.headers["content-length"])))
             reply = httpx.post(url, json=body, timeout=20, trust_env=False).json()
             pairs = zip(body, reply, strict=True) if isinstance(body, list) else [(body, reply)]
             for asked, told in pairs:
-                if "result" in told:
-                    told["result"] = twist(asked["method"], asked["params"], told["result"])
+                change(asked, told)
             content = json.dumps(reply).encode()
             self.send_response(200)
             self.send_header("content-type", "application/json")
@@ -152,7 +155,7 @@ def lying(url: str, twist: Twist) -> Iterator[str]:
         def log_message(self, format: str, *args: Any) -> None:
             pass
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Liar)
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Proxy)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     try:
@@ -161,3 +164,30 @@ def lying(url: str, twist: Twist) -> Iterator[str]:
         server.shutdown()
         server.server_close()
         thread.join()
+
+
+@contextmanager
+def lying(url: str, twist: Twist) -> Iterator[str]:
+    """A node whose results are twisted."""
+
+    def change(asked: dict[str, Any], told: dict[str, Any]) -> None:
+        if "result" in told:
+            told["result"] = twist(asked["method"], asked["params"], told["result"])
+
+    with proxy(url, change) as address:
+        yield address
+
+
+@contextmanager
+def lacking(url: str, methods: set[str], code: int = -32601, times: int = 10**9) -> Iterator[str]:
+    """A node that refuses some methods, so often."""
+    left = [times]
+
+    def change(asked: dict[str, Any], told: dict[str, Any]) -> None:
+        if asked["method"] in methods and left[0] > 0:
+            left[0] -= 1
+            told.pop("result", None)
+            told["error"] = {"code": code, "message": "not now"}
+
+    with proxy(url, change) as address:
+        yield address

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,6 +9,7 @@ import pytest
 
 from farmctl.cycles import verify_cycle
 from node.errors import WrongChain
+from node.light import feed as feed_module
 from node.light import headers as headers_module
 from node.light.errors import NoAnswer
 from node.light.feeds import FeedState
@@ -20,7 +20,7 @@ from node.spec.genesis import genesis_block
 from node.spec.seal import is_sealed
 from node.spec.trie import MemoryStore
 from node.spec.types import Header
-from tests.node.light.network import Network
+from tests.node.light.network import Network, lacking
 from tests.node.workshop import CHAIN, Clock
 
 
@@ -34,11 +34,11 @@ def open_headers(path: Path, clock: Clock, kept: int = 50_000) -> HeaderChain:
     return HeaderChain(CHAIN, place, root.hash(), lambda: root, verify_seal, clock, kept)
 
 
-@pytest.fixture
-def line(network: Network) -> Iterator[list[Header]]:
+@pytest.fixture(scope="module")
+def line(settled: Network) -> list[Header]:
     """Twelve headers on genesis."""
-    network.mine(12, shared=False)
-    yield [network.a.node.header_at(n) for n in range(1, 13)]  # type: ignore[misc]
+    settled.mine(12, shared=False)
+    return [settled.a.node.header_at(n) for n in range(1, 13)]  # type: ignore[misc]
 
 
 def test_the_heaviest_branch_wins_and_the_lighter_one_is_left(network: Network) -> None:
@@ -87,10 +87,10 @@ def test_a_checkpoint_is_where_it_begins(network: Network) -> None:
 
 
 def test_old_headers_are_forgotten(
-    network: Network, line: list[Header], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    settled: Network, line: list[Header], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(headers_module, "PRUNE_HEADERS", 2)
-    kept = open_headers(tmp_path, network.clock, kept=5)
+    kept = open_headers(tmp_path, settled.clock, kept=5)
     for header in line:
         kept.add([header])
     assert kept.oldest() >= 12 - 5 - 2
@@ -112,13 +112,13 @@ def test_old_headers_are_forgotten(
     ],
 )
 def test_an_invalid_header_is_not_kept_nor_what_follows(
-    network: Network,
+    settled: Network,
     line: list[Header],
     tmp_path: Path,
     changes: dict[str, object],
     reason: Reason,
 ) -> None:
-    kept = open_headers(tmp_path, network.clock)
+    kept = open_headers(tmp_path, settled.clock)
     broken = [*line[:4], replace(line[4], **changes), *line[5:]]  # type: ignore[arg-type]
     with pytest.raises(InvalidHeader) as caught:
         kept.add(broken)
@@ -139,3 +139,27 @@ def test_one_feed_alone_and_none_say_so(network: Network) -> None:
         assert standing.state is FeedState.LOST and "does not answer" in standing.reason
         with pytest.raises(NoAnswer, match="no feed can be asked now"):
             light.state_at(light.head()).get_balance(bytes(20))
+
+
+@pytest.mark.parametrize("known", [(), ("debug_getRawHeader",)])
+def test_feeds_of_fewer_methods_are_followed_too(network: Network, known: tuple[str, ...]) -> None:
+    """Old nodes show headers one by one, or as blocks alone."""
+    network.mine(3)
+    unknown = {"debug_getRawHeaders", "debug_getRawHeader"} - set(known)
+    with lacking(network.a.url, unknown) as url, network.light(url) as light:
+        light.follower.follow()
+        assert light.head() == network.a.node.head()
+        assert light.feeds.standings[0].state is FeedState.GOOD
+
+
+@pytest.mark.parametrize(("times", "reason"), [(3, ""), (99, "too much to do")])
+def test_a_busy_feed_is_waited_for(
+    network: Network, monkeypatch: pytest.MonkeyPatch, times: int, reason: str
+) -> None:
+    monkeypatch.setattr(feed_module, "BUSY_SECONDS", 0.001)
+    network.mine(2)
+    busy = lacking(network.a.url, {"eth_chainId"}, code=-32005, times=times)
+    with busy as url, network.light(url) as light:
+        light.follower.follow()
+        assert light.head().number == (0 if reason else 2)
+        assert reason in light.feeds.standings[0].reason

@@ -109,17 +109,18 @@ def test_a_lie_about_a_block_is_caught(settled: Network, contract: bytes, name: 
 
 
 def reseal(result: Any, **changes: Any) -> Any:
-    if result is None:
-        return None
-    header = Header.decode(bytes.fromhex(result[2:]))
-    return hexed(replace(header, **changes).encode()) if header.number == 2 else result
+    """Block 2 with other words in its header."""
+    headers = [Header.decode(bytes.fromhex(raw[2:])) for raw in result]
+    changed = [replace(h, **changes) if h.number == 2 else h for h in headers]
+    return [hexed(header.encode()) for header in changed]
 
 
 HEADER_LIES = {
     "another chain": of("eth_chainId", lambda result: "0x15"),
-    "a header without work": of("debug_getRawHeader", lambda r: reseal(r, state_root=bytes(32))),
-    "an easy header": of("debug_getRawHeader", lambda r: reseal(r, difficulty=1)),
-    "no header": of("debug_getRawHeader", lambda r: "0xc0"),
+    "a header without work": of("debug_getRawHeaders", lambda r: reseal(r, state_root=bytes(32))),
+    "an easy header": of("debug_getRawHeaders", lambda r: reseal(r, difficulty=1)),
+    "no header": of("debug_getRawHeaders", lambda r: ["0xc0"]),
+    "no list of headers": of("debug_getRawHeaders", lambda r: 7),
     "a head that is none": of("eth_getBlockByNumber", lambda r: {"number": "0x0", "hash": 7}),
 }
 
