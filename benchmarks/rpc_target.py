@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.node import CHAIN, KEY, Clock, mine, open_node
-from farmctl.node_link import verify_cycle
+from farmctl.cycles import verify_cycle
 from node.inference import ReferenceEngine
 from node.models.loading import GraphLoader
 from node.models.storage.directory import DirectoryStorage

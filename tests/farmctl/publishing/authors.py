@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from farmctl.node_link import verify_cycle
+from farmctl.cycles import verify_cycle
 from farmctl.publishing.author import Author
 from node.inference import ReferenceEngine
 from node.models.loading import GraphLoader
