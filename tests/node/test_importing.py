@@ -218,6 +218,19 @@ def test_waiting_blocks_are_bounded() -> None:
     assert len(waiting.take(lambda h: h.number < 20)) == 10
 
 
+def test_waiting_blocks_are_bounded_by_their_bytes() -> None:
+    size = len(Block(BLANK).encode())
+    waiting = Waiting(MAX_ORPHANS, limit_bytes=5 * size)
+    for number in range(10):
+        waiting.keep(Block(replace(BLANK, number=number)))
+    kept = [block.header.number for block in waiting.take(lambda header: True)]
+    assert kept == [5, 6, 7, 8, 9]
+    assert len(waiting) == 0
+    waiting.keep(Block(BLANK))
+    waiting.keep(Block(BLANK))
+    assert len(waiting) == 1
+
+
 def test_nothing_of_the_rich_is_lost(node: Node, clock: Clock) -> None:
     """Supply and balances agree: what was mined and what genesis gave is all there is."""
     node.send(sign(0, value=3 * COIN, price=10**9))

@@ -258,6 +258,23 @@ def test_a_killed_cycle_is_given_up(tmp_path: Path, clock: Clock, small: None) -
         again.close()
 
 
+def test_another_process_may_write_the_blocks(tmp_path: Path, clock: Clock, small: None) -> None:
+    """Where blocks are imported apart, the states are dropped here."""
+    node = open_node(tmp_path, clock, apart=True)
+    world = World(node, clock, 5)
+    world.deploy()
+    world.live(12)
+    pruner = pruner_of(node)
+    for _ in range(12):
+        for _ in range(8):
+            pruner.step()
+        world.live(1)
+        world.check()
+    assert node.store.oldest_state() > 0
+    pruner.close()
+    node.close()
+
+
 PRUNING = """
 import sys
 from pathlib import Path

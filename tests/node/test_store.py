@@ -119,6 +119,48 @@ def test_an_abandoned_block_gives_its_transactions_back(store: ChainStore) -> No
     assert {t.hash() for t in store.pending()} == {t.hash() for t in old.block.transactions}
 
 
+def test_calls_and_models_follow_the_branch(store: ChainStore) -> None:
+    """Also back again, and where both branches create a model at one address."""
+    model, at_both, at_left = b"\4" * 20, b"\5" * 20, b"\6" * 20
+    genesis = executed(None)
+    store.begin("test", genesis)
+    assert store.count_calls(model) == 1
+    left = replace(executed(genesis, b"left"), calls={model: 7}, metas=(at_both, at_left))
+    right = replace(executed(genesis, b"right"), calls={model: 20}, metas=(at_both,))
+    heavier = replace(executed(right), calls={model: 300}, metas=(b"\7" * 20,))
+    heaviest = [executed(left, b"again"), executed(left, b"again")]
+    heaviest[1] = executed(heaviest[0])
+    store.add(left, adopt=[left.block.hash()])
+    assert store.count_calls(model) == 8
+    assert store.meta_addresses() == [at_both, at_left]
+
+    store.add(right)
+    right_hashes = [right.block.hash(), heavier.block.hash()]
+    store.add(heavier, adopt=right_hashes, abandon=[left.block.hash()])
+    assert store.count_calls(model) == 321
+    assert store.meta_addresses() == [at_both, b"\7" * 20]
+    assert store.calls(left.block.hash()) == {model: 7}, "what a block did stays known"
+
+    store.add(heaviest[0])
+    back = [left.block.hash(), *(b.block.hash() for b in heaviest)]
+    store.add(heaviest[1], adopt=back, abandon=right_hashes)
+    assert store.count_calls(model) == 1 + 7 + 3 + 4
+    assert store.meta_addresses() == [at_both, at_left]
+
+
+def test_a_database_of_before_gets_its_heights(tmp_path: Path) -> None:
+    store = ChainStore(tmp_path)
+    genesis = executed(None)
+    store.begin("test", genesis)
+    first = executed(genesis)
+    store.add(first, adopt=[first.block.hash()])
+    known = store.records("heights")
+    store.change(lambda records: records.clear("heights"))
+    store.begin("test", genesis)
+    assert store.records("heights") == known and len(known) == 2
+    store.close()
+
+
 def test_pending_transactions_survive_and_leave_with_their_block(tmp_path: Path) -> None:
     store = ChainStore(tmp_path / "chain")
     genesis = executed(None)
