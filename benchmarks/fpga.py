@@ -21,6 +21,7 @@ from benchmarks.fpga_resources import Use, estimate_watts, synthesise, version
 from benchmarks.infer import convolutional_net
 from drivers.errors import DriverMissing
 from drivers.fpga.board import Place
+from drivers.fpga.core_engine import CoreEngine
 from drivers.fpga.core_registers import Counters
 from drivers.fpga.session import FpgaRuns
 from drivers.fpga.simulated_boards import OVERLAY, simulated_environment
@@ -58,7 +59,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 def run(quick: bool, keep: bool = False) -> dict[str, Any]:
     clock = _clock_hertz()
     resources, uses = _resources(quick)
-    session = FpgaRuns(Place(simulated_environment(1), 0, OVERLAY), check_ratio=1.0)
+    session = FpgaRuns(CoreEngine(Place(simulated_environment(1), 0, OVERLAY)), check_ratio=1.0)
     layers = [
         _row(name, *counted, clock)
         for layer in LAYERS

@@ -1,4 +1,4 @@
-"""What a core must answer before it may work: one small layer of each kind of arithmetic."""
+"""What a board must answer before it may work: one small layer of each kind of arithmetic."""
 
 from __future__ import annotations
 
@@ -6,10 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drivers.errors import SelfTestFailed
-from drivers.fpga.core_registers import Core
+from drivers.fpga.engine import Engine
 from drivers.fpga.layers import Geometry, Layer, Pair
-from drivers.fpga.loaded_layer import LoadedLayer
-from drivers.fpga.passes import plan_layer
 from drivers.fpga.requantisation import Requantisation
 from drivers.program import Step
 
@@ -22,19 +20,17 @@ CASES = (
 )
 
 
-def prove_core(core: Core) -> None:
+def prove_engine(engine: Engine) -> None:
     """Raises `SelfTestFailed` if an answer is wrong."""
     for is_packed, requantisation, expected in CASES:
-        layer = known_layer(is_packed, requantisation)
-        plan = plan_layer(layer, core.info.buffers)
-        if plan is None:
-            raise SelfTestFailed("the core's buffers are too small for the known layer")
-        loaded = LoadedLayer(core, layer, plan)
-        answer, _ = loaded.run(known_input(is_packed))
+        loaded = engine.load(known_layer(is_packed, requantisation))
+        if loaded is None:
+            raise SelfTestFailed("the board's buffers are too small for the known layer")
+        answer = loaded.run(known_input(is_packed))
         loaded.free()
         if (found := checksum(answer)) != expected:
             kind = "int6" if is_packed else "int8"
-            raise SelfTestFailed(f"the core's {kind} layer sums to {found}, not {expected}")
+            raise SelfTestFailed(f"the board's {kind} layer sums to {found}, not {expected}")
 
 
 def known_layer(is_packed: bool, requantisation: Requantisation) -> Layer:

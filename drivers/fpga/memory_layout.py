@@ -80,22 +80,28 @@ def encode_numbers(values: NDArray[np.int8], packs_six: bool) -> bytes:
     return np.ascontiguousarray(word.view(np.uint8).reshape(-1, 4)[:, :3]).tobytes()
 
 
+def tile_weights(
+    weights: NDArray[np.int8], bias: NDArray[np.int32]
+) -> tuple[NDArray[np.int8], NDArray[np.int32]]:
+    """(tiles, steps, 16) and (tiles, 16) from (filters, steps) and (filters,); zeros where the
+    last tile has no filters."""
+    tiles = -(-len(weights) // CHANNELS)
+    rows = np.zeros((tiles * CHANNELS, weights.shape[1]), np.int8)
+    rows[: len(weights)] = weights
+    biases = np.zeros(tiles * CHANNELS, np.int32)
+    biases[: len(bias)] = bias
+    steps_first = rows.reshape(tiles, CHANNELS, -1).transpose(0, 2, 1)
+    return np.ascontiguousarray(steps_first), biases.reshape(tiles, CHANNELS)
+
+
 def encode_weights(
     weights: NDArray[np.int8], bias: NDArray[np.int32], packs_six: bool
 ) -> tuple[bytes, int]:
     """Of (filters, steps): tiles of 16 filters, each its biases and then step by step; and the
     bytes of one tile."""
-    tiles = -(-len(weights) // CHANNELS)
-    rows = np.zeros((tiles * CHANNELS, weights.shape[1]), np.int8)
-    rows[: len(weights)] = weights
-    biases = np.zeros(tiles * CHANNELS, "<i4")
-    biases[: len(bias)] = bias
     encoded = [
-        pad_to_burst(
-            biases[first : first + CHANNELS].tobytes()
-            + encode_numbers(rows[first : first + CHANNELS].T, packs_six)
-        )
-        for first in range(0, len(rows), CHANNELS)
+        pad_to_burst(biases.astype("<i4").tobytes() + encode_numbers(tile, packs_six))
+        for tile, biases in zip(*tile_weights(weights, bias), strict=True)
     ]
     return b"".join(encoded), len(encoded[0])
 

@@ -96,6 +96,15 @@ class Plan:
         channel = np.arange(one.channels, dtype=np.uint32) * np.uint32(len(plane.phases) * size)
         return (channel[:, None] + np.array(taps, np.uint32)[None, :]).reshape(-1)
 
+    def steps(self, one: Pass) -> int:
+        return one.channels * self.geometry.kernel.rows * self.geometry.kernel.columns
+
+    def bias(self, one: Pass, bias: NDArray[np.int32]) -> NDArray[np.int32]:
+        """(filters,) of a pass, from the layer's; of sums in parts, the first part has it."""
+        block = self.blocks[one.block]
+        own = bias[block.first_filter : block.first_filter + len(block.weights)]
+        return own if one.first_channel == 0 else own * 0
+
     def weights(self, one: Pass) -> NDArray[np.int8]:
         """(filters, steps)"""
         block = self.blocks[one.block]

@@ -26,6 +26,7 @@ class Board:
     pynq_version: str
     place: Place | None
     """Where the core is; None while nobody has said which overlay holds it."""
+    through: str = "pynq"
 
 
 def list_boards() -> list[Board]:
@@ -62,6 +63,8 @@ def read_temperature(root: Path) -> float:
     """Celsius of the chip by its own converter (XADC), when this runs on the board itself."""
     for folder in sorted((root / "sys/bus/iio/devices").glob("iio:device*")):
         try:
+            if (folder / "name").read_text().strip() != "xadc":
+                continue
             parts = (folder / f"in_temp0_{name}" for name in ("raw", "offset", "scale"))
             raw, offset, scale = (float(part.read_text()) for part in parts)
         except (OSError, ValueError):

@@ -1,4 +1,4 @@
-"""INFER on the core: its layers there, all other steps on the host, nothing taken on trust."""
+"""INFER on an FPGA: layers on the board, all other steps on the host, nothing taken on trust."""
 
 from __future__ import annotations
 
@@ -8,20 +8,19 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from drivers.errors import BadArgument, WrongAnswer
-from drivers.fpga.board import Board, Place
-from drivers.fpga.core_registers import LAYER_SECONDS, Core, Counters
-from drivers.fpga.known_answer import prove_core
+from drivers.errors import BadArgument, DriverError, WrongAnswer
+from drivers.fpga.core_registers import Counters
+from drivers.fpga.engine import Engine, EngineLayer
+from drivers.fpga.known_answer import prove_engine
 from drivers.fpga.layers import Layer
-from drivers.fpga.loaded_layer import LoadedLayer
 from drivers.fpga.partition import (
+    PACKED_BITS,
     WIDEST_BITS,
     host_program,
     live_inputs,
     live_outputs,
     partition,
 )
-from drivers.fpga.passes import plan_layer
 from drivers.host_program import HostProgram
 from drivers.program import Program, Step
 
@@ -55,29 +54,29 @@ class HostSteps:
         self._program.close()
 
 
-class CoreLayer:
-    """A layer on the core, with its equal on the host."""
+class CheckedLayer:
+    """A layer on the board, with its equal on the host."""
 
-    def __init__(self, program: Program, loaded: LoadedLayer, limit: int) -> None:
+    def __init__(self, program: Program, loaded: EngineLayer, limit: int) -> None:
         self.layer = loaded.layer
         self._loaded = loaded
         self._host = _host_layer(program, self.layer, limit)
 
     def run(self, values: Values, is_checked: bool) -> Counters | None:
-        """None where an input is beyond what the core takes: the host has computed it then.
-        Raises `WrongAnswer` where a check shows that the core's is not so."""
+        """What the board counted; None where an input is beyond what it takes, so that the host
+        has computed it. Raises `WrongAnswer` where a check shows that the board's is not so."""
         x = values[self.layer.source]
-        bits = 6 if self.layer.packs_features else WIDEST_BITS
+        bits = PACKED_BITS if self.layer.packs_features else WIDEST_BITS
         if x.min() < -(1 << bits - 1) or x.max() >= 1 << bits - 1:
             self._host.run(values)
             return None
-        answer, counters = self._loaded.run(x)
+        answer = self._loaded.run(x)
         if is_checked:
             self._host.run(values)
             if not np.array_equal(values[self.layer.target], answer):
-                raise WrongAnswer(f"the core computed {self.layer.step.op} wrong")
+                raise WrongAnswer(f"the board computed {self.layer.step.op} wrong")
         values[self.layer.target] = answer
-        return counters
+        return self._loaded.counters
 
     def close(self) -> None:
         self._loaded.free()
@@ -87,17 +86,17 @@ class CoreLayer:
 class Model:
     """A loaded model: its stages in order."""
 
-    def __init__(self, core: Core, program: Program, limit: int) -> None:
+    def __init__(self, engine: Engine, program: Program, limit: int) -> None:
         self._program = program
         self.input_shape = program.input_shape
-        self._stages: list[HostSteps | CoreLayer] = []
+        self._stages: list[HostSteps | CheckedLayer] = []
         self._was_checked = False
         self.layer_counters: list[tuple[Layer, Counters]] = []
         """Of the last run."""
         stages = partition(program)
         for index, stage in enumerate(stages):
             if isinstance(stage, Layer):
-                self._stages.append(_load_layer(core, program, stage, limit))
+                self._stages.append(_load_layer(engine, program, stage, limit))
             elif wanted := live_outputs(program, stages, index):
                 self._stages.append(HostSteps(program, stage, wanted, limit))
 
@@ -122,33 +121,30 @@ class Model:
 
 
 class FpgaRuns:
-    """A `drivers.base.InferSession` over one board."""
+    """A `drivers.base.InferSession` over one board, which it closes at the end."""
 
     def __init__(
         self,
-        place: Place,
+        engine: Engine,
         check_ratio: float = CHECK_RATIO,
-        layer_seconds: float = LAYER_SECONDS,
         memory_limit_bytes: int = MEMORY_LIMIT_BYTES,
     ) -> None:
-        """Opens the board and has its core prove itself. Raises `SelfTestFailed` if it cannot,
-        `NotSupported` for another design, `DriverMissing` and `DeviceLost`."""
+        """Has the board prove itself. Raises `SelfTestFailed` if it cannot, and `DeviceLost`."""
         self._check_ratio = check_ratio
         self._limit_bytes = memory_limit_bytes
         self._models: dict[str, Model] = {}
-        self._board = Board(place)
+        self._engine = engine
         try:
-            self.core = Core(self._board, layer_seconds)
-            prove_core(self.core)
-        except BaseException:
-            self._board.close()
+            prove_engine(engine)
+        except DriverError:
+            engine.close()
             raise
 
     def load(self, model_id: str, program: Program) -> None:
         if model_id not in self._models:
             # The host's own check of the whole program: what it refuses is not loaded.
             HostProgram(program, self._limit_bytes).close()
-            self._models[model_id] = Model(self.core, program, self._limit_bytes)
+            self._models[model_id] = Model(self._engine, program, self._limit_bytes)
 
     def unload(self, model_id: str) -> None:
         if model := self._models.pop(model_id, None):
@@ -164,7 +160,7 @@ class FpgaRuns:
         try:
             return model.run(data, self._check_ratio)
         except WrongAnswer:
-            self._board.close()
+            self._engine.close()
             raise
 
     def layer_counters(self, model_id: str) -> list[tuple[Layer, Counters]]:
@@ -172,7 +168,7 @@ class FpgaRuns:
         return self._model(model_id).layer_counters
 
     def close(self) -> None:
-        self._board.close()
+        self._engine.close()
         self._models.clear()
 
     def _model(self, model_id: str) -> Model:
@@ -181,12 +177,14 @@ class FpgaRuns:
         return self._models[model_id]
 
 
-def _load_layer(core: Core, program: Program, layer: Layer, limit: int) -> HostSteps | CoreLayer:
-    """On the core if its buffers suffice, else on the host."""
-    plan = plan_layer(layer, core.info.buffers)
-    if plan is None:
+def _load_layer(
+    engine: Engine, program: Program, layer: Layer, limit: int
+) -> HostSteps | CheckedLayer:
+    """On the board if it fits there, else on the host."""
+    loaded = engine.load(layer)
+    if loaded is None:
         return _host_layer(program, layer, limit)
-    return CoreLayer(program, LoadedLayer(core, layer, plan), limit)
+    return CheckedLayer(program, loaded, limit)
 
 
 def _host_layer(program: Program, layer: Layer, limit: int) -> HostSteps:

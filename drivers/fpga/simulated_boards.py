@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 from drivers.errors import DriverMissing
@@ -25,7 +26,8 @@ def list_boards() -> list[Board]:
     count = os.environ.get(COUNT_VARIABLE, "0")
     if not count.isdigit() or not int(count):
         raise DriverMissing(f"simulation: {COUNT_VARIABLE} asks for no boards")
-    return ask_boards(simulated_environment(int(count)), OVERLAY)
+    boards = ask_boards(simulated_environment(int(count)), OVERLAY)
+    return [replace(board, through="simulation") for board in boards]
 
 
 def simulated_environment(count: int) -> Environment:

@@ -8,6 +8,7 @@ import pytest
 
 from drivers.errors import DriverMissing
 from drivers.fpga.board import Place
+from drivers.fpga.core_engine import CoreEngine
 from drivers.fpga.session import FpgaRuns
 from drivers.fpga.simulated_boards import COUNT_VARIABLE, OVERLAY, simulated_environment
 
@@ -30,6 +31,6 @@ def two_boards(simulated: Place, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(scope="module")
 def runs(simulated: Place) -> Iterator[FpgaRuns]:
     """A session in this process that the host checks layer by layer."""
-    session = FpgaRuns(simulated, check_ratio=1.0)
+    session = FpgaRuns(CoreEngine(simulated), check_ratio=1.0)
     yield session
     session.close()

@@ -21,6 +21,7 @@ from drivers.errors import (
     WrongAnswer,
 )
 from drivers.fpga.board import Board, Environment, Place
+from drivers.fpga.core_engine import CoreEngine
 from drivers.fpga.driver import Driver
 from drivers.fpga.session import FpgaRuns
 from drivers.host_program import HostProgram
@@ -57,7 +58,7 @@ def _command(process: psutil.Process) -> list[str]:
 
 
 def test_a_core_that_hangs_is_lost(simulated: Place, fault: Fault) -> None:
-    session = FpgaRuns(simulated, layer_seconds=0.3)
+    session = FpgaRuns(CoreEngine(simulated, layer_seconds=0.3))
     session.load("model", PROGRAM)
     fault("hang")
     with pytest.raises(DeviceLost, match=r"within 0\.3 s"):
@@ -69,7 +70,7 @@ def test_a_core_that_hangs_is_lost(simulated: Place, fault: Fault) -> None:
 
 
 def test_a_wrong_result_is_never_handed_on(simulated: Place, fault: Fault) -> None:
-    session = FpgaRuns(simulated, check_ratio=1.0)
+    session = FpgaRuns(CoreEngine(simulated), check_ratio=1.0)
     session.load("model", PROGRAM)
     assert session.run("model", DATA)
     fault("wrong")
@@ -79,7 +80,7 @@ def test_a_wrong_result_is_never_handed_on(simulated: Place, fault: Fault) -> No
 
 
 def test_a_models_first_run_is_checked_whatever_the_ratio(simulated: Place, fault: Fault) -> None:
-    session = FpgaRuns(simulated, check_ratio=0.0)
+    session = FpgaRuns(CoreEngine(simulated), check_ratio=0.0)
     session.load("model", PROGRAM)
     fault("wrong")
     with pytest.raises(WrongAnswer):
@@ -88,7 +89,7 @@ def test_a_models_first_run_is_checked_whatever_the_ratio(simulated: Place, faul
 
 
 def test_a_bus_that_fails_is_told(simulated: Place, fault: Fault) -> None:
-    session = FpgaRuns(simulated)
+    session = FpgaRuns(CoreEngine(simulated))
     session.load("model", PROGRAM)
     fault("bus_error")
     with pytest.raises(DriverError, match=r"fault: .*read"):
@@ -118,7 +119,7 @@ def test_a_call_that_never_returns_ends_with_its_worker(fault: Fault) -> None:
 def test_a_board_that_is_gone_is_lost(simulated: Place, fault: Fault) -> None:
     fault("gone")
     with pytest.raises(DeviceLost, match="does not answer"):
-        FpgaRuns(simulated)
+        FpgaRuns(CoreEngine(simulated))
     assert bridges() == []
 
 
@@ -172,7 +173,7 @@ def test_options_and_capabilities_are_checked(two_boards: None) -> None:
 
 def test_an_input_beyond_eight_bits_is_the_hosts(simulated: Place) -> None:
     """A program may promise what its input does not keep; the result is the definition's."""
-    session = FpgaRuns(simulated)
+    session = FpgaRuns(CoreEngine(simulated))
     session.load("model", PROGRAM)
     large = (spread(PROGRAM.input_shape, 251, 127) * 3).astype("<i4").tobytes()
     assert session.run("model", large) == HostProgram(PROGRAM, 1 << 28).run(large)

@@ -10,10 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from drivers.base import ProbeStatus
+from drivers.base import Capability, HealthStatus, ProbeStatus
+from drivers.errors import NotSupported
 from drivers.fpga import opencl_boards
 from drivers.fpga.driver import Driver
-from drivers.fpga.pynq_boards import PYTHON_VARIABLE
+from drivers.fpga.pynq_boards import OVERLAY_VARIABLE, PYTHON_VARIABLE
 
 BOARDS = """
 class Board:
@@ -52,11 +53,31 @@ def test_finds_a_pynq_board(pynq: Path, tmp_path: Path) -> None:
 def test_reads_the_chip_on_the_board_itself(pynq: Path, tmp_path: Path) -> None:
     converter = tmp_path / "sys/bus/iio/devices/iio:device0"
     converter.mkdir(parents=True)
+    (converter / "name").write_text("xadc\n")
     for name, value in (("raw", 2650), ("offset", -2219), ("scale", 123.040771484)):
         (converter / f"in_temp0_{name}").write_text(f"{value}\n")
     board = Driver(tmp_path).discover()[0]
     values = board.snapshot().values
     assert values["temperature_celsius"] == pytest.approx(53.03, abs=0.01)
+    (converter / "name").write_text("bme280\n")
+    assert "XADC" in board.snapshot().missing["temperature_celsius"]
+
+
+def test_a_board_without_an_overlay_is_only_named(pynq: Path, tmp_path: Path) -> None:
+    board = Driver(tmp_path).discover()[0]
+    assert board.info.capabilities == frozenset()
+    with pytest.raises(NotSupported, match=OVERLAY_VARIABLE):
+        board.open(Capability.INFER)
+
+
+def test_a_hot_board_is_degraded(pynq: Path, tmp_path: Path) -> None:
+    converter = tmp_path / "sys/bus/iio/devices/iio:device0"
+    converter.mkdir(parents=True)
+    readings = {"name": "xadc", "raw": 3000, "offset": -2219, "scale": 123.04}
+    for name, value in readings.items():
+        (converter / (name if name == "name" else f"in_temp0_{name}")).write_text(f"{value}\n")
+    health = Driver(tmp_path).discover()[0].health()
+    assert (health.status, health.codes) == (HealthStatus.DEGRADED, ("temperature_high",))
 
 
 def test_pynq_that_fails_is_broken(pynq: Path, tmp_path: Path) -> None:
@@ -126,5 +147,9 @@ def test_finds_an_opencl_board(tmp_path: Path) -> None:
     status, boards = json.loads(answer.stdout)
     assert status == "pass"
     platform = "Intel(R) FPGA SDK for OpenCL(TM)"
-    details = {"through": "opencl", "platform": platform}
+    details = {
+        "through": "opencl",
+        "platform": platform,
+        "infer": "FARMCTL_FPGA_AOCX names no program for it",
+    }
     assert boards == [["fpga:0", "pac_a10 : PAC Arria 10 Platform", 8 << 30, details]]

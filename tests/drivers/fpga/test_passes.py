@@ -18,6 +18,8 @@ from drivers.program import Program, Step
 from tests.support.cvm_layers import random_layer
 
 LIMIT = 1 << 28
+#: Those of the core; test_core.py holds its description to it.
+BUFFERS = Buffers(131_072, 8192)
 
 
 def work_out(plan: Plan, planes: NDArray[np.int8], one: Pass) -> NDArray[np.int32]:
@@ -78,7 +80,7 @@ def test_layers_beyond_the_buffers(
 ) -> None:
     (layer,) = partition(program)
     assert isinstance(layer, Layer)
-    plan = plan_layer(layer, runs.core.info.buffers)
+    plan = plan_layer(layer, BUFFERS)
     assert plan and (len(plan.passes), plan.is_split) == (passes, is_split)
     x = np.random.default_rng(8).integers(-127, 128, program.input_shape)
     data = x.astype("<i4").tobytes()

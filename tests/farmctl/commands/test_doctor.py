@@ -11,8 +11,9 @@ import pytest
 from typer.testing import CliRunner
 
 from drivers import registry
-from drivers.base import Capability, DeviceInfo, Health, HealthStatus, SelfTest
-from drivers.fpga.driver import FpgaDevice
+from drivers.base import Capability, Health, HealthStatus, SelfTest
+from drivers.fpga.device import FpgaDevice
+from drivers.fpga.pynq_boards import Board
 from farmctl import watch
 from farmctl.cli import build_app
 from farmctl.commands import doctor
@@ -65,9 +66,6 @@ def test_watching_shows_readings_until_it_is_ended(monkeypatch: pytest.MonkeyPat
 
 
 def test_an_fpga_is_shown_with_its_design() -> None:
-    info = DeviceInfo("fpga:0", "pynq-0", "fpga", "Pynq-Z2", frozenset(), details={"tag": "x"})
-    device = FpgaDevice(info, Path("/"), None)
+    device = FpgaDevice(0, Board("Pynq-Z2", "xilinx0", "4.0.0", None), Path("/"))
     table = doctor.device_table(doctor.Examined(device, Health(HealthStatus.OK), ()))
-    assert "tag x, design farmcore 16 × 16 for xc7z020clg400-1, meant for 100 MHz" in str(
-        table.caption
-    )
+    assert "design farmcore 16 × 16 for xc7z020clg400-1, meant for 100 MHz" in str(table.caption)

@@ -1,13 +1,13 @@
-"""A layer with its constants in the board's memory, ready to run."""
+"""The Verilog core as an engine: layers with their constants in the board's memory."""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
 
-from drivers.errors import DeviceLost
-from drivers.fpga.board import Buffer
-from drivers.fpga.core_registers import Core, Counters
+from drivers.errors import DeviceLost, DriverError
+from drivers.fpga.board import Board, Buffer, Place
+from drivers.fpga.core_registers import LAYER_SECONDS, Core, Counters
 from drivers.fpga.layers import Layer
 from drivers.fpga.memory_layout import (
     DESCRIPTOR_BYTES,
@@ -18,15 +18,35 @@ from drivers.fpga.memory_layout import (
     output_bytes,
     pad_to_burst,
 )
-from drivers.fpga.passes import Pass, Plan
+from drivers.fpga.passes import Pass, Plan, plan_layer
 from drivers.fpga.requantisation import Requantisation
 
 
-class LoadedLayer:
+class CoreEngine:
+    """An open board with the core. Raises what `Board` and `Core` raise."""
+
+    def __init__(self, place: Place, layer_seconds: float = LAYER_SECONDS) -> None:
+        self.board = Board(place)
+        try:
+            self.core = Core(self.board, layer_seconds)
+        except DriverError:
+            self.board.close()
+            raise
+
+    def load(self, layer: Layer) -> CoreLayer | None:
+        plan = plan_layer(layer, self.core.info.buffers)
+        return CoreLayer(self.core, layer, plan) if plan else None
+
+    def close(self) -> None:
+        self.board.close()
+
+
+class CoreLayer:
     """Three buffers of the board: constants (descriptors, offsets, weights), features, output."""
 
     def __init__(self, core: Core, layer: Layer, plan: Plan) -> None:
         self._core, self._board, self.layer, self._plan = core, core.board, layer, plan
+        self.counters: Counters | None = None
         self._requantisation = Requantisation() if plan.is_split else layer.requantisation
         self._feature_sizes = [self._feature_bytes(one) for one in plan.passes]
         self._output_sizes = [self._output_bytes(one) for one in plan.passes]
@@ -37,16 +57,16 @@ class LoadedLayer:
             if buffer.address % 128:
                 raise DeviceLost(f"the board gave memory at {buffer.address:#x}, not aligned")
 
-    def run(self, value: NDArray[np.int32]) -> tuple[NDArray[np.int32], Counters]:
-        """The layer's output for an input that fits its number of bits."""
+    def run(self, value: NDArray[np.int32]) -> NDArray[np.int32]:
+        """See `drivers.fpga.engine.EngineLayer`."""
         plan, planes = self._plan, self.layer.to_planes(value).astype(np.int8)
         blocks = (
             pad_to_burst(encode_numbers(plan.features(planes, one), self.layer.packs_features))
             for one in plan.passes
         )
         self._board.store(self._features, b"".join(blocks))
-        counters = self._core.run(self._constants.address)
-        return self._collect(self._board.fetch(self._output)), counters
+        self.counters = self._core.run(self._constants.address)
+        return self._collect(self._board.fetch(self._output))
 
     def free(self) -> None:
         for buffer in self._buffers():
@@ -97,7 +117,7 @@ class LoadedLayer:
                 features=features,
                 feature_bytes=self._feature_sizes[number],
                 offsets=0 if offsets == table else at[offsets],
-                steps=self._plan.weights(one).shape[1],
+                steps=self._plan.steps(one),
                 weights=at[weights],
                 weight_bytes=tile_bytes[weights],
                 channel_tiles=self._channel_tiles(one),
@@ -117,13 +137,8 @@ class LoadedLayer:
         return encoded
 
     def _encode_weights(self, one: Pass) -> tuple[bytes, int]:
-        weights = self._plan.weights(one)
-        first = self._plan.blocks[one.block].first_filter
-        bias = self.layer.bias[first : first + len(weights)]
-        # Of sums in parts, the first part alone has the bias.
-        return encode_weights(
-            weights, bias if one.first_channel == 0 else bias * 0, self.layer.packs_weights
-        )
+        bias = self._plan.bias(one, self.layer.bias)
+        return encode_weights(self._plan.weights(one), bias, self.layer.packs_weights)
 
     def _channel_tiles(self, one: Pass) -> int:
         return -(-len(self._plan.blocks[one.block].weights) // 16)
