@@ -7,7 +7,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import CancelledError, ThreadPoolExecutor
 from dataclasses import replace
 from typing import cast
 
@@ -159,8 +159,12 @@ class ImportWorker:
 
     def _do(self, task: Task) -> Report:
         try:
-            return self._tasks.submit(self._insist, task).result()
-        except RuntimeError as error:
+            asked = self._tasks.submit(self._insist, task)
+        except RuntimeError as error:  # after `close`
+            raise ImportLost("the node is closing") from error
+        try:
+            return asked.result()
+        except CancelledError as error:
             raise ImportLost("the node is closing") from error
 
     # In the one thread of tasks

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -299,3 +300,51 @@ def test_a_full_disk_stops_the_block_and_nothing_else(tmp_path: Path) -> None:
     assert ended.returncode == 0, ended.stderr
     assert "free disk space" in ended.stdout
     assert check_whole(path, 1) >= 1
+
+
+def test_a_batch_is_one_transaction_that_sees_itself(tmp_path: Path) -> None:
+    store = ChainStore(tmp_path)
+    genesis = executed(None)
+    store.begin("tiny", genesis)
+    first = executed(genesis)
+
+    def add_two() -> None:
+        store.add(first, adopt=[first.block.hash()])
+        assert store.head_header() == first.block.header
+        with ThreadPoolExecutor(1) as other:
+            assert other.submit(store.head_header).result() == genesis.block.header
+        second = executed(first)
+        store.add(second, adopt=[second.block.hash()])
+
+    store.batch(add_two)
+    assert store.head_header().number == 2
+
+    def fail() -> None:
+        third = executed(executed(first))
+        store.add(third, adopt=[third.block.hash()])
+        raise ValueError
+
+    with pytest.raises(ValueError):
+        store.batch(fail)
+    assert store.head_header().number == 2
+    store.close()
+
+
+def test_a_batch_is_done_again_where_the_map_has_to_grow(tmp_path: Path) -> None:
+    store = ChainStore(tmp_path, map_bytes=1 << 18)
+    genesis = executed(None)
+    store.begin("tiny", genesis)
+    runs: list[int] = []
+
+    def add_many() -> int:
+        runs.append(0)
+        last = genesis
+        for _ in range(300):
+            last = executed(last, transactions=5)
+            store.add(last, adopt=[last.block.hash()])
+        return last.block.header.number
+
+    assert store.batch(add_many) == 300
+    assert len(runs) > 1
+    assert store.head_header().number == 300
+    store.close()

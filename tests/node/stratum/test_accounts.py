@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,6 +12,7 @@ from hypothesis import strategies as st
 
 from node.core import Node
 from node.stratum.finds import Find, Finds, FindState, divide, read_balances, read_finds
+from node.stratum.found import FoundBlocks
 from node.stratum.payments import Payments
 from node.stratum.settings import StratumSettings
 from node.stratum.shares import SLICES, ShareLedger, write
@@ -23,7 +26,7 @@ from tests.node.stratum.miner import (
     running_desk,
     search,
 )
-from tests.node.workshop import CHAIN, MINER, OTHER_MINER, Clock, mine, open_node, sign
+from tests.node.workshop import CHAIN, MINER, OTHER_MINER, Clock, mine, open_node, sign, solve
 from tests.support.ports import free_port
 
 REWARD = CHAIN.reward_wei
@@ -234,5 +237,25 @@ async def test_what_was_taken_is_there_after_a_restart(tmp_path: Path) -> None:
         assert (await miner.submit(search(await miner.log_in())))["result"] is True
     desk = Desk(tmp_path, StratumSettings())
     assert desk.pool._accounts.ledger.weights() == {bytes.fromhex(ALICE[2:]): 1}
+    await desk.pool.stop()
+    desk.node.close()
+
+
+async def test_a_block_found_before_a_kill_is_imported_after_it(tmp_path: Path) -> None:
+    """As the killed process left it: its finder was told yes, and nothing else was done."""
+    desk = Desk(tmp_path, StratumSettings(port=free_port()))
+    package = desk.node.refresh_work()
+    header = solve(package.block.header)
+    block = replace(package.block, header=header)
+    finder = bytes.fromhex(ALICE[2:])
+    find = Find(block.hash(), 1, finder, 5, {finder: 3})
+    kept = FoundBlocks(desk.node.home / "stratum")
+    kept.keep(find, block)
+    (kept._folder / "torn.block").write_bytes(b"\xf8")
+    await desk.pool.start()
+    while kept.read():
+        await asyncio.sleep(0.01)
+    assert desk.node.head() == header
+    assert read_finds(desk.node.store) == [find]
     await desk.pool.stop()
     desk.node.close()
