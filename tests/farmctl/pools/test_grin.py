@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
+import struct
 from dataclasses import replace
 
 import pytest
@@ -16,11 +17,12 @@ from farmctl.mining.task import judge, read_work, verify_proof
 from farmctl.pools.connection import PoolLost
 from farmctl.pools.grin import GrinClient
 from farmctl.pools.settings import PoolSection
-from node.chains.grin import GRIN
+from node.chains.grin import CUCKATOO31, GRIN
 from node.spec.coin import Coin
 from node.spec.cuckoo import Cycle, Verdict
 from tests.farmctl.pools.grin_node import GrinNode, difficulty_of, running_node
 from tests.farmctl.pools.test_pools import bad_pool
+from tests.support.grin_vectors import CUCKATOO, HEADER
 
 EDGE_BITS = 12
 BIT_WEIGHT = 8
@@ -151,4 +153,29 @@ async def test_graphs_that_are_worth_nothing_are_not_searched() -> None:
         client = client_of(port, coin)
         with pytest.raises(PoolLost, match="weight of 0"):
             await client.open()
+        await client.close()
+
+
+async def test_published_proofs_of_full_size_are_taken() -> None:
+    """Grin's own vector of Cuckatoo31: its last four header bytes and nonce make ours."""
+    bits, nonce, edges = CUCKATOO[1]
+    coin = CUCKATOO31
+    node = GrinNode(
+        graphs.Cycle.CUCKATOO, bits, coin.weight(7), jobs=[HEADER[:72].hex()], difficulty=1
+    )
+    async with running_node(node) as port:
+        client = client_of(port, coin)
+        work = await client.open()
+        share = Submission(
+            chain=work.chain,
+            seal_hash=work.seal_hash,
+            nonce=int.from_bytes(struct.pack("<I", nonce), "big"),
+            edges=edges,
+            worker="rig-a/cpu:0",
+        )
+        assert (await client.submit(share)).outcome == "accepted"
+        assert node.taken == [(0, share.nonce)] and not node.refused
+        moved = share.model_copy(update={"nonce": share.nonce + 1})
+        assert (await client.submit(moved)).outcome == "rejected"
+        assert coin.difficulty(edges, 7) == difficulty_of(edges, bits, coin.weight(7))
         await client.close()

@@ -24,11 +24,14 @@ from farmctl.messages import (
     SubmissionReply,
     Work,
 )
+from farmctl.mining.task import make_work
 from farmctl.tuning.records import Tuned, TuningFile
 from farmctl.workloads import mine
 from farmctl.workloads.base import Pausable, Place
 from farmctl.workloads.mine import Mine, create
-from node.spec.cuckoo import Verdict, graph_header, verify
+from node.chains.grin import GRIN
+from node.spec.coin import Coin
+from node.spec.cuckoo import Cycle, Verdict, graph_header, verify
 from tests.farmctl.rig_bench import Told, until
 
 EDGE_BITS = 12
@@ -45,6 +48,7 @@ class Node:
         self.work = work_of(1)
         self.taken: list[Submission] = []
         self.reply = SubmissionReply(outcome="accepted")
+        self.coin: Coin | None = None
 
     async def serve(self) -> None:
         await self._bus.serve("node.work", Message, self._give)
@@ -58,8 +62,13 @@ class Node:
         return self.work
 
     async def _judge(self, submission: Submission) -> SubmissionReply:
-        header = graph_header(bytes.fromhex(submission.seal_hash), submission.nonce)
-        assert verify(header, submission.edges, EDGE_BITS) is Verdict.OK
+        header = bytes.fromhex(submission.seal_hash)
+        if self.coin is not None and submission.chain == self.coin.name:
+            verdict = self.coin.pow.verify(header, submission.nonce, submission.edges)
+        else:
+            graph = graph_header(header, submission.nonce)
+            verdict = verify(graph, submission.edges, EDGE_BITS)
+        assert verdict is Verdict.OK
         self.taken.append(submission)
         return self.reply
 
@@ -132,6 +141,21 @@ async def test_shares_are_sent_and_told(mining: Mine, node: Node, told: Told) ->
     assert mining.rates()["graphs_per_second"] > 0
     node.reply = SubmissionReply(outcome="rejected", detail="no")
     await until(lambda: bool(shares(told, "rejected")))
+
+
+@pytest.mark.parametrize("cycle", list(Cycle))
+async def test_another_coin_is_mined_as_soon_as_its_work_comes(
+    mining: Mine, node: Node, told: Told, cycle: Cycle
+) -> None:
+    """Graphs, nonces and hashes of Grin's kind, on the same device and session."""
+    await until(lambda: len(shares(told, "accepted")) >= 1)
+    pow = dataclasses.replace(GRIN.pow, edge_bits=EDGE_BITS, cycle=cycle)
+    header = bytes(range(256))
+    node.coin = dataclasses.replace(GRIN, name="small", pow=pow)
+    target = node.coin.target(GRIN.weight(2), 2)
+    await node.offer(make_work("small", pow, header, target, 2))
+    await until(lambda: any(s.chain == "small" for s in node.taken))
+    assert any(e.chain == "small" for e in shares(told, "accepted"))
 
 
 async def test_new_work_is_taken_up_in_the_middle_of_a_graph(

@@ -71,11 +71,15 @@ class Served:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(20)
 
     def close(self) -> None:
+        self.stop()
+        self.node.close()
+
+    def stop(self) -> None:
+        """The node stays open."""
         self._run(self._server.stop())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
-        self.node.close()
 
 
 class Network:
