@@ -17,6 +17,7 @@ from functools import lru_cache
 from farmctl.agent.artifacts import read_artifact
 from farmctl.bus import Bus
 from farmctl.errors import BadRequest, BusError, FarmError
+from farmctl.evaluation import EvaluationDesk
 from farmctl.messages import (
     CHUNK_BYTES,
     INFER_MISMATCH,
@@ -131,6 +132,8 @@ class NodeLink:
         self._bus: Bus | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._pools = pools
+        self.evaluations: EvaluationDesk | None = None
+        """Where test sets are run."""
         self.stratum: StratumServer | None = None
         """Where the node serves the miners of others."""
         self.relay: RelayServer | None = None
@@ -143,6 +146,8 @@ class NodeLink:
         await bus.serve("node.submit", Submission, self._judge)
         await bus.serve("node.model", ModelRequest, self._give_model)
         await bus.serve("node.keep", KeepRequest, lambda request: self._keep(bus, request))
+        if self.evaluations is not None:
+            await self.evaluations.join(bus)
         self._bus = bus
 
     def announce(self, package: WorkPackage) -> None:

@@ -11,6 +11,7 @@ from contextlib import contextmanager, suppress
 from farmctl.config import Config
 from farmctl.cycles import verify_cycle
 from farmctl.errors import BusError, ConfigError, FarmError
+from farmctl.evaluation import EvaluationDesk
 from farmctl.messages import Work
 from farmctl.mining.task import verify_proof
 from farmctl.nats_bus import NatsBus, connect
@@ -100,6 +101,7 @@ class NodeProcess:
     ) -> None:
         link = NodeLink(self._chain, service, loader, self._pools)
         self.link = link
+        evaluations = link.evaluations = EvaluationDesk(service.node)
         await service.start()
         log.info("JSON-RPC on port %d", service.rpc_port, extra={"action": "node_started"})
         try:
@@ -110,6 +112,7 @@ class NodeProcess:
             finally:
                 await peers.stop()
         finally:
+            await evaluations.stop()
             if self._stratum is not None:
                 await self._stratum.stop()
             await service.stop()

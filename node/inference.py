@@ -119,7 +119,7 @@ class Inference:
 
     def __init__(self, loader: GraphLoader, engine: InferEngine) -> None:
         self._loader = loader
-        self._engine = engine
+        self.engine = engine
         self._results: OrderedDict[tuple[bytes, bytes], bytes] = OrderedDict()
         self._fresh: dict[tuple[bytes, bytes], bytes] = {}
         self._lock = threading.Lock()
@@ -189,7 +189,7 @@ class Inference:
         except CvmRunError as error:
             raise ModelFault(str(error)) from error
         began = time.monotonic()
-        answer = self._engine.run(model.hex(), kernel)
+        answer = self.engine.run(model.hex(), kernel)
         self._note(model, data, answer, (time.monotonic() - began) * 1000)
         return words.to_contract_form(graph, answer.output)
 

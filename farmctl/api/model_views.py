@@ -43,6 +43,13 @@ class CopyView(schemas.Body):
     kind: str
 
 
+class TestSetView(schemas.Body):
+    inputs: str
+    """Infohash of the inputs."""
+    labels: str
+    comment: str
+
+
 class ModelView(schemas.Body):
     address: str
     infohash: str
@@ -67,6 +74,16 @@ class ModelView(schemas.Body):
     """How much of it is here, while it is being fetched."""
     storage_problem: str
     """Why the last attempt to fetch it failed."""
+    withdrawn: bool
+    """Its author offers it no longer; contracts that call it are served as before."""
+    successor: str
+    """Address of the model that its author names instead; empty where there is none."""
+    replaces: str
+    """Address of the model that it is the new version of."""
+    cid: str
+    """Where its files lie on IPFS, as its author says."""
+    test_sets: list[TestSetView]
+    """The newest last."""
     created: int
     """Block of its creation."""
     card: CardView | None
@@ -141,6 +158,20 @@ class ModelDetailView(schemas.Body):
     """None while its operations are not known."""
 
 
+class EvaluationView(schemas.Body):
+    state: Literal["running", "done", "failed"]
+    items: int
+    done: int
+    right: int
+    accuracy: float | None
+    """Of those done; None before the first."""
+    seconds: float
+    comment: str
+    """The set's."""
+    detail: str
+    """Why it failed."""
+
+
 class ModelCacheView(schemas.Body):
     """The node's cache of loaded models; counts are since its process began."""
 
@@ -175,6 +206,11 @@ def show_model(model: dict[str, Any]) -> ModelView:
         copies_required=int(model["storage"]["required"], 16),
         fetched_ratio=model["storage"]["fetched"],
         storage_problem=model["storage"]["problem"],
+        withdrawn=model["withdrawn"],
+        successor=model["successor"],
+        replaces=model["replaces"],
+        cid=model["cid"],
+        test_sets=[TestSetView(**each) for each in model["testSets"]],
         created=int(model["created"], 16),
         card=CardView(**model["card"]) if model["card"] else None,
         card_problem=model["cardProblem"],

@@ -28,6 +28,13 @@ def read_input(content: bytes) -> bytes:
     return payload
 
 
+def read_array(content: bytes) -> NDArray[np.int32]:
+    """The array in an ``.npy`` file, as `read_input` takes them; raises `MalformedModel`."""
+    payload = read_input(content)
+    shape, kind, _ = _parse(content)
+    return np.frombuffer(payload, kind).reshape(shape).astype(np.int32)
+
+
 def read_input_shape(content: bytes) -> tuple[int, ...]:
     """Shape of the array in an ``.npy`` file; raises `MalformedModel` where it is none."""
     return _parse(content)[0]

@@ -19,11 +19,13 @@ async def list_models(
     caller: Reader,
     by: Order = "newest",
     limit: Annotated[int, Query(ge=1, le=1000)] = 1000,
+    withdrawn: bool = False,
 ) -> list[views.ModelView]:
-    """Newest first, or the best first by calls or by the median of third parties' scores."""
+    """Newest first, or the best first by calls or by the median of third parties' scores; with
+    ``withdrawn``, by newest, those too that are offered no longer."""
     node = find_farm(request).node
     if by == "newest":
-        found = (await node.call("ctxc_models"))[:limit]
+        found = (await node.call("ctxc_models", withdrawn))[:limit]
     else:
         found = await node.call("ctxc_rankModels", by, hex(limit))
     return [views.show_model(model) for model in found]
