@@ -462,7 +462,8 @@ export interface paths {
         };
         /**
          * List Models
-         * @description Newest first, or the best first by calls or by the median of third parties' scores.
+         * @description Newest first, or the best first by calls or by the median of third parties' scores; with
+         *     ``withdrawn``, by newest, those too that are offered no longer.
          */
         get: operations["list_models_v1_models_get"];
         put?: never;
@@ -524,6 +525,27 @@ export interface paths {
         get: operations["show_model_v1_models__address__get"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/models/{address}/evaluation": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Evaluate Model
+         * @description Run a test set of the author's (the newest unless told) on the farm's INFER workers. Asked
+         *     again, it tells how far that is.
+         */
+        post: operations["evaluate_model_v1_models__address__evaluation_post"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1099,6 +1121,28 @@ export interface components {
             /** Rig */
             rig: string;
         };
+        /** EvaluationView */
+        EvaluationView: {
+            /** Accuracy */
+            accuracy: number | null;
+            /** Comment */
+            comment: string;
+            /** Detail */
+            detail: string;
+            /** Done */
+            done: number;
+            /** Items */
+            items: number;
+            /** Right */
+            right: number;
+            /** Seconds */
+            seconds: number;
+            /**
+             * State
+             * @enum {string}
+             */
+            state: "running" | "done" | "failed";
+        };
         /** EventView */
         EventView: {
             /** Id */
@@ -1333,6 +1377,8 @@ export interface components {
             card: components["schemas"]["CardView"] | null;
             /** Card Problem */
             card_problem: string;
+            /** Cid */
+            cid: string;
             /** Comment */
             comment: string;
             /** Copies */
@@ -1362,10 +1408,18 @@ export interface components {
             raw_size: number;
             /** Reason */
             reason: string;
+            /** Replaces */
+            replaces: string;
             /** Storage Problem */
             storage_problem: string;
+            /** Successor */
+            successor: string;
+            /** Test Sets */
+            test_sets: components["schemas"]["TestSetView"][];
             /** Usable */
             usable: boolean;
+            /** Withdrawn */
+            withdrawn: boolean;
         };
         /** MoneyView */
         MoneyView: {
@@ -1753,6 +1807,15 @@ export interface components {
              */
             state: "pending" | "confirmed" | "failed";
             workload: components["schemas"]["Workload"] | null;
+        };
+        /** TestSetView */
+        TestSetView: {
+            /** Comment */
+            comment: string;
+            /** Inputs */
+            inputs: string;
+            /** Labels */
+            labels: string;
         };
         /** TokenRequest */
         TokenRequest: {
@@ -2860,6 +2923,7 @@ export interface operations {
             query?: {
                 by?: "newest" | "calls" | "accuracy" | "recall" | "speed";
                 limit?: number;
+                withdrawn?: boolean;
             };
             header?: never;
             path?: never;
@@ -2993,6 +3057,49 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["ModelDetailView"];
+                };
+            };
+            /** @description Client Error */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Server Error */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    evaluate_model_v1_models__address__evaluation_post: {
+        parameters: {
+            query?: {
+                number?: number;
+                again?: boolean;
+            };
+            header?: never;
+            path: {
+                address: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["EvaluationView"];
                 };
             };
             /** @description Client Error */
