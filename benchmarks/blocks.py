@@ -8,6 +8,7 @@ one of INFERARRAY with an input that no other call has.
 from __future__ import annotations
 
 import shutil
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -59,11 +60,23 @@ def find_chain(kind: str, count: int) -> Made:
     folder = Path(tempfile.gettempdir()) / f"farmctl-blocks-{VERSION}-{kind}-{count}"
     done = folder / "transactions"
     if not done.exists():
-        shutil.rmtree(folder, ignore_errors=True)
-        print(f"mining {count} blocks ({kind}) into {folder}", flush=True)
-        done.write_text(str(Maker(folder).make(kind, count)))
-        shutil.rmtree(folder / "chain")
+        print(f"mining {count} blocks ({kind}) into {folder}", file=sys.stderr, flush=True)
+        make_chain(kind, count, folder)
     return Made(kind, count, int(done.read_text()), folder)
+
+
+def make_chain(kind: str, count: int, folder: Path) -> None:
+    """The folder is there whole or not at all, whoever else makes it meanwhile."""
+    fresh = Path(tempfile.mkdtemp(prefix=f"{folder.name}-"))
+    (fresh / "transactions").write_text(str(Maker(fresh).make(kind, count)))
+    shutil.rmtree(fresh / "chain")
+    try:
+        fresh.rename(folder)
+    except OSError:  # another was quicker, or one that was broken off lies there
+        if not (folder / "transactions").exists():
+            shutil.rmtree(folder)
+            fresh.rename(folder)
+        shutil.rmtree(fresh, ignore_errors=True)
 
 
 class Maker:
