@@ -28,7 +28,8 @@ class InputCardView(schemas.Body):
 
 class OutputCardView(schemas.Body):
     dtype: str
-    range: tuple[int, int]
+    range: list[int]
+    """Least and greatest value."""
     prediction: str
     shape: list[int]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from web3 import Web3
@@ -13,8 +13,11 @@ from farmctl.tour.chain import WEI_PER_COIN, Wallet, mined
 from farmctl.tour.convert import DigitsModel
 from farmctl.tour.guide import Guide
 from node.key import load_key
+from node.models.card import attach_card, describe_graph
 from node.models.metadata import describe_model
+from node.spec.cvm import load
 from node.spec.gas import UPLOAD_GAS, intrinsic_gas
+from node.spec.meta import ModelMeta
 
 #: What the author asks for each inference.
 AUTHOR_GAS = 10_000
@@ -61,13 +64,7 @@ def open_accounts(guide: Guide) -> Accounts:
 def publish_model(guide: Guide, model: DigitsModel) -> PublishedModel:
     accounts = open_accounts(guide)
     author = accounts.author
-    meta = describe_model(
-        model.symbol,
-        model.parameters,
-        author=bytes.fromhex(author.address[2:]),
-        gas=AUTHOR_GAS,
-        comment="digits CNN of the tour, INT8",
-    )
+    meta = _describe_model(model, bytes.fromhex(author.address[2:]))
     client = guide.client
     files = {
         "symbol": client.put_file(model.symbol),
@@ -81,6 +78,22 @@ def publish_model(guide: Guide, model: DigitsModel) -> PublishedModel:
     guide.note("model on the chain", f"{address}, {AUTHOR_GAS} gas an inference for its author")
     upload_metas(guide, author, [address])
     return PublishedModel(address, infohash, accounts)
+
+
+def _describe_model(model: DigitsModel, author: bytes) -> ModelMeta:
+    """Metadata whose comment holds the model's card."""
+    bare = describe_model(model.symbol, model.parameters, author=author, gas=AUTHOR_GAS)
+    card = describe_graph(
+        load(model.symbol, model.parameters),
+        bare.hash,
+        field="image classification",
+        method="convolutional network, INT8",
+        loss="cross-entropy",
+        dataset="1,437 handwritten digits",
+        prediction="score of each digit",
+    )
+    comment, _ = attach_card("digits CNN of the tour, INT8", card)
+    return replace(bare, comment=comment.encode())
 
 
 def create_metas(guide: Guide, wallet: Wallet, codes: Sequence[bytes]) -> list[str]:

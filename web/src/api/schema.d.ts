@@ -1500,10 +1500,7 @@ export interface components {
             /** Prediction */
             prediction: string;
             /** Range */
-            range: [
-                number,
-                number
-            ];
+            range: number[];
             /** Shape */
             shape: number[];
         };
