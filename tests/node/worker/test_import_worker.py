@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -25,6 +25,7 @@ from node.spec.types import Block
 from node.spec.vm import InferRuntimeError
 from node.worker import client
 from node.worker.client import ImportWorker
+from node.worker.messages import Question, Results
 from tests.node.test_inference import Published
 from tests.node.workshop import (
     MINER,
@@ -163,10 +164,10 @@ class Inferred:
     def __init__(self, tmp_path: Path, clock: Clock) -> None:
         self.source = Published(tmp_path / "source", clock)
         self.source.publish()
-        contract = self.source.create(array_contract(self.source.model))
+        self.contract = self.source.create(array_contract(self.source.model))
         mine(self.source.node, clock)
         for word in (1, 2, 3):
-            self.source.send(contract, bytes([word]).ljust(32, b"\0"), ARRAY_GAS)
+            self.source.send(self.contract, bytes([word]).ljust(32, b"\0"), ARRAY_GAS)
         mine(self.source.node, clock)
         self.blocks = blocks_of(self.source.node)
         self.engines: list[CountingEngine] = []
@@ -196,6 +197,25 @@ def test_missing_inferences_are_found_in_one_go_and_computed_at_once(inferred: I
     assert inferred.node.head() == inferred.source.node.head()
     assert (inferred.engine.runs, inferred.engine.together) == (3, 3)
     assert inferred.node.store.count_calls(inferred.model) == 3
+
+
+def test_what_the_template_had_computed_serves_the_import(
+    inferred: Inferred, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    node, source = inferred.node, inferred.source
+    node.import_blocks(inferred.blocks)
+    computed: list[int] = []
+    compute = ImportWorker._compute
+
+    def count(self: ImportWorker, questions: Sequence[Question]) -> Results:
+        computed.append(len(questions))
+        return compute(self, questions)
+
+    monkeypatch.setattr(ImportWorker, "_compute", count)
+    runs = inferred.engine.runs
+    node.send(sign(source.nonce, inferred.contract, data=b"\x09" * 32, gas=ARRAY_GAS))
+    assert len(mine(node, clock).transactions) == 1
+    assert (inferred.engine.runs, computed) == (runs + 1, [])
 
 
 def test_a_block_waits_while_no_engine_answers_and_is_in_when_one_does(
@@ -229,6 +249,18 @@ def test_a_killed_process_is_started_again_and_nothing_is_lost(
         }
     assert len(pids) == 4
     assert apart.head() == node.head()
+
+
+def test_a_process_that_hangs_is_ended(
+    node: Node, apart: Node, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    block = mine(node, clock)
+    apart.importer.retry()
+    hung = wait_for_pid(apart)
+    os.kill(hung, signal.SIGSTOP)
+    monkeypatch.setattr(client, "TASK_SECONDS", 1.5)
+    assert apart.import_block(block) is Outcome.HEAD
+    assert worker(apart).pid != hung
 
 
 def kill_on_sight(*_: object) -> bool:
