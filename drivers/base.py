@@ -31,6 +31,7 @@ class Capability(StrEnum):
     INFER = "infer"
     TRAIN = "train"
     HASH_SHA256D = "hash_sha256d"
+    VERIFY_CUCKOO = "verify_cuckoo"
 
 
 class ProbeStatus(StrEnum):
@@ -85,6 +86,7 @@ TELEMETRY_FIELDS = (
     "pcie_receive_bytes_per_second",
     "pcie_send_bytes_per_second",
     "pcie_replay_count",
+    "link_error_count",
     "ecc_corrected_count",
     "ecc_uncorrected_count",
     "retired_memory_count",
@@ -241,6 +243,12 @@ class CuckooSession(Session, Protocol):
     def verify(self, job: CuckooJob, nonce: int, edges: Sequence[int]) -> bool:
         """Whether ``edges`` is a cycle of the graph, by the rules of the reference node."""
         ...
+
+
+class VerifySession(Session, Protocol):
+    """Checks proofs of work, and searches none."""
+
+    def verify(self, job: CuckooJob, nonce: int, edges: Sequence[int]) -> bool: ...
 
 
 class InferSession(Session, Protocol):

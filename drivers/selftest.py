@@ -17,6 +17,7 @@ from drivers.base import (
     SelfTest,
     Session,
     TrainSession,
+    VerifySession,
 )
 from drivers.errors import DriverError, NotSupported, SelfTestFailed
 from drivers.program import Program, Step
@@ -72,6 +73,8 @@ def check(session: Session, capability: Capability) -> str:
     """Test an open session; returns what was shown. Raises `SelfTestFailed`."""
     if capability == Capability.CUCKOO:
         return _check_cuckoo(cast(CuckooSession, session))
+    if capability == Capability.VERIFY_CUCKOO:
+        return _check_verifier(cast(VerifySession, session))
     if capability == Capability.INFER:
         return _check_infer(cast(InferSession, session))
     if capability == Capability.TRAIN:
@@ -83,12 +86,16 @@ def _check_cuckoo(session: CuckooSession) -> str:
     done, found = session.search(CUCKOO_JOB, 0, CUCKOO_GRAPHS, lambda: False)
     if done != CUCKOO_GRAPHS or found != [CUCKOO_ANSWER]:
         raise SelfTestFailed(f"{len(found)} cycles in {done} graphs are not the known one")
+    return f"the known cycle in {done} graphs; {_check_verifier(session)}"
+
+
+def _check_verifier(session: VerifySession) -> str:
     job, proof = MAINNET_JOB, MAINNET_PROOF
     if not session.verify(job, proof.nonce, proof.edges):
         raise SelfTestFailed("a proof of Cortex's main network is refused")
     if session.verify(job, proof.nonce + 1, proof.edges):
         raise SelfTestFailed("a proof passes for another nonce")
-    return f"the known cycle in {done} graphs; a main network proof verified"
+    return "a main network proof verified"
 
 
 def _check_infer(session: InferSession) -> str:

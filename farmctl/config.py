@@ -42,7 +42,10 @@ MINIMUM_STATES = 128
 #: ``FARMCTL_`` variables that are no settings.
 RESERVED = frozenset(
     f"FARMCTL_{name}"
-    for name in ("HOME", "VECTORS", "ETHEREUM_TESTS", "DRIVERS", "PYNQ_PYTHON", "OPENCL_CPU", "API")
+    for name in (
+        *("HOME", "VECTORS", "ETHEREUM_TESTS", "DRIVERS", "PYNQ_PYTHON", "OPENCL_CPU"),
+        *("STICK_PORTS", "API"),
+    )
 )
 _NAME = re.compile(r"^[a-z0-9][a-z0-9-]{0,62}$")
 

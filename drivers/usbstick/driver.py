@@ -1,12 +1,14 @@
-"""Family ``usbstick``: serial sticks by pyserial, and others on the USB bus that are known.
+"""Family ``usbstick``: sticks with farmctl's firmware (docs/usb-stick-protocol.md) on a serial port
+infer small models and check proofs of work; others on the USB bus that are known are named.
 
-They are found and told apart only: the protocol of our firmware is not spoken yet, so they
-give no readings and declare no capability.
+``FARMCTL_STICK_PORTS`` names further serial ports, separated like ``PATH``, that hold a stick
+which USB does not tell of.
 """
 
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,10 +29,19 @@ from drivers.base import (
     read_telemetry,
 )
 from drivers.controls import Controlled
-from drivers.errors import DeviceLost, NotSupported
-from drivers.usbstick.products import DETECT_ONLY, Product, identify
+from drivers.errors import BadArgument, DeviceLost, DriverError, NotSupported
+from drivers.usbstick.link import StickLink
+from drivers.usbstick.products import DETECT_ONLY, FIRMWARE, NAMED, Product, identify
+from drivers.usbstick.session import StickRuns, StickSession, StickVerifier
+from drivers.usbstick.vitals import VitalsFile
+from drivers.usbstick.wire import Hello, StickCapability, Vitals
 
+PORTS_VARIABLE = "FARMCTL_STICK_PORTS"
 LISTED_PORTS = 4
+CAPABILITIES = {
+    StickCapability.INFER: Capability.INFER,
+    StickCapability.VERIFY_CUCKOO: Capability.VERIFY_CUCKOO,
+}
 
 
 @dataclass(frozen=True)
@@ -48,12 +59,21 @@ class StickDevice(Controlled):
         self.info = info
         self._stick = stick
         self._driver = driver
+        self._vitals_file = VitalsFile(info.hardware_id)
 
     def snapshot(self) -> Telemetry:
         """Raises `DeviceLost` when the stick is unplugged."""
         if self._stick not in self._driver.list_sticks():
             raise DeviceLost(f"{self.info.model} was unplugged from {self._stick.location}")
-        return read_telemetry(self.info.id, {}, "the stick's protocol is not spoken yet")
+        if not self._speaks:
+            return read_telemetry(self.info.id, {}, "this stick tells no readings")
+        vitals = self._vitals_file.read() or self._ask_vitals()
+        readers = {
+            "temperature_celsius": lambda: _known(vitals.celsius, "temperature"),
+            "voltage_volts": lambda: _known(vitals.volts, "voltage"),
+            "link_error_count": lambda: float(vitals.bad_frames),
+        }
+        return read_telemetry(self.info.id, readers, "a stick has no such sensor")
 
     def health(self) -> Health:
         if self._stick not in self._driver.list_sticks():
@@ -65,7 +85,28 @@ class StickDevice(Controlled):
         return Health(HealthStatus.OK)
 
     def open(self, capability: Capability, **options: Any) -> Session:
-        raise NotSupported(f"{self.info.id}: USB sticks do not compute {capability} yet")
+        """Options of INFER: ``check_ratio`` and ``run_seconds``, see `StickRuns`."""
+        if capability not in self.info.capabilities:
+            raise NotSupported(f"{self.info.id} has no capability {capability}")
+        session = StickSession(self._stick.port, self._vitals_file)
+        try:
+            if capability is Capability.INFER:
+                return StickRuns(session, **options)
+            return StickVerifier(session, **options)
+        except BaseException as error:
+            session.close()
+            if isinstance(error, TypeError):
+                raise BadArgument(f"{capability} options: {error}") from None
+            raise
+
+    @property
+    def _speaks(self) -> bool:
+        return bool(self.info.capabilities)
+
+    def _ask_vitals(self) -> Vitals:
+        """Raises `DeviceBusy` where a session holds the port and has told nothing of late."""
+        with StickLink(self._stick.port) as link:
+            return link.vitals()
 
 
 class Driver:
@@ -74,6 +115,7 @@ class Driver:
     def __init__(self, root: Path = Path("/")) -> None:
         """``root`` holds the ``sys`` tree in which sticks without a serial port are found."""
         self._root = root
+        self._heard: dict[Stick, Hello | str] = {}
 
     def probe(self) -> Probe:
         if self.list_sticks():
@@ -85,13 +127,31 @@ class Driver:
         return Probe(ProbeStatus.ABSENT, f"of the USB serial ports none is a known stick: {names}")
 
     def discover(self) -> Sequence[StickDevice]:
-        sticks = enumerate(self.list_sticks())
-        return [StickDevice(_describe(index, stick), stick, self) for index, stick in sticks]
+        """In the order of where they are plugged in. What answers once as ours is remembered
+        while it stays: a session may hold its port later."""
+        sticks = self.list_sticks()
+        self._heard = {s: h for s, h in self._heard.items() if s in sticks}
+        return [
+            StickDevice(_describe(index, stick, self._hear(stick)), stick, self)
+            for index, stick in enumerate(sticks)
+        ]
 
     def list_sticks(self) -> list[Stick]:
         """Every known stick plugged in, in the order of where."""
-        sticks = [*_serial_sticks(), *_other_sticks(self._root)]
+        sticks = [*_serial_sticks(), *_named_sticks(), *_other_sticks(self._root)]
         return sorted(sticks, key=lambda stick: (stick.location, stick.port))
+
+    def _hear(self, stick: Stick) -> Hello | str:
+        """What a stick says of itself, or why it says nothing."""
+        known = self._heard.get(stick)
+        if isinstance(known, Hello) or stick.product.works_as != FIRMWARE:
+            return known or stick.product.needs
+        try:
+            with StickLink(stick.port) as link:
+                self._heard[stick] = link.hello()
+        except DriverError as error:
+            self._heard[stick] = str(error)
+        return self._heard[stick]
 
     def watch(self, callback: Callable[[str], None]) -> Callable[[], None] | None:
         """Report what is plugged in or out, where udev can be heard."""
@@ -106,6 +166,11 @@ def _serial_sticks() -> list[Stick]:
             number = port.serial_number or ""
             found.append(Stick(product, port.location or "", number, port.device))
     return found
+
+
+def _named_sticks() -> list[Stick]:
+    ports = filter(None, os.environ.get(PORTS_VARIABLE, "").split(os.pathsep))
+    return [Stick(NAMED, port, "", port) for port in ports if Path(port).exists()]
 
 
 def _other_sticks(root: Path) -> list[Stick]:
@@ -130,19 +195,40 @@ def _text(path: Path) -> str:
         return ""
 
 
-def _describe(index: int, stick: Stick) -> DeviceInfo:
+def _describe(index: int, stick: Stick, heard: Hello | str) -> DeviceInfo:
     product = stick.product
-    identity = stick.serial_number or f"at-{stick.location or stick.port}"
+    details = {
+        "works_as": product.works_as,
+        "port": stick.port or "none",
+        "usb_id": f"{product.vendor:04x}:{product.product:04x}",
+    }
+    capabilities = set()
+    serial_number = stick.serial_number
+    if isinstance(heard, Hello):
+        capabilities = {c for flag, c in CAPABILITIES.items() if flag in heard.capabilities}
+        details |= {"firmware": heard.firmware, "model_bytes": str(heard.image_bytes)}
+        serial_number = serial_number or heard.serial
+    elif heard:
+        details["needs"] = heard
+    identity = serial_number or f"at-{stick.location or stick.port}"
     return DeviceInfo(
         id=f"usbstick:{index}",
-        hardware_id=f"usb-{product.vendor:04x}-{product.product:04x}-{identity}",
+        hardware_id=f"usb-{product.vendor:04x}-{product.product:04x}-{_plain(identity)}",
         family="usbstick",
         model=product.model,
-        capabilities=frozenset(),
+        capabilities=frozenset(capabilities),
+        driver_version=heard.firmware if isinstance(heard, Hello) else "",
         parent=stick.location,
-        details={
-            "works_as": product.works_as,
-            "port": stick.port or "none",
-            "usb_id": f"{product.vendor:04x}:{product.product:04x}",
-        },
+        details=details,
     )
+
+
+def _plain(identity: str) -> str:
+    """Fit for a file's name."""
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", identity)
+
+
+def _known(value: float | None, what: str) -> float:
+    if value is None:
+        raise NotSupported(f"this stick has no {what} sensor")
+    return value

@@ -16,25 +16,38 @@ class Product:
     model: str
     works_as: str
     """What it is for; ``detect only`` where its vendor's runtime is no longer to be had."""
+    needs: str = ""
+    """What it would take to use it, where it is not used."""
 
     def matches(self, vendor: int, product: int, strings: str) -> bool:
         same_ids = (vendor, product) == (self.vendor, self.product)
         return same_ids and re.search(self.strings, strings, re.IGNORECASE) is not None
 
 
-DETECT_ONLY = "detect only"
+CORAL = (
+    "Google's Edge TPU runtime, which is in no registry any more, and a compiler from integer "
+    "programs to its own quantised form, whose rounding is not the CVM's"
+)
+MOVIDIUS = (
+    "OpenVINO 2022.3 or older with its MYRIAD plugin; the stick computes in 16-bit floats, which "
+    "no two devices round alike, so it could train and serve but never verify"
+)
+HAILO = "HailoRT with its kernel driver, and Hailo's own compiler, whose rounding is not the CVM's"
+DETECT_ONLY, FIRMWARE, SHA256D = "detect only", "farmctl firmware", "sha256d"
+#: A serial port that a person has named.
+NAMED = Product(0, 0, "", "Stick on a named port", FIRMWARE)
 PRODUCTS = (
-    Product(0x2E8A, 0x000A, "farmctl", "RP2040 stick", "farmctl firmware"),
-    Product(0x2E8A, 0x0009, "farmctl", "RP2350 stick", "farmctl firmware"),
-    Product(0x303A, 0x1001, "farmctl", "ESP32-S3 stick", "farmctl firmware"),
-    Product(0x10C4, 0xEA60, "BM1384|GekkoScience|Compac", "GekkoScience Compac BM1384", "sha256d"),
-    Product(0x0403, 0x6015, "NewPac", "GekkoScience NewPac", "sha256d"),
-    Product(0x0403, 0x6015, "R606", "GekkoScience R606", "sha256d"),
-    Product(0x0403, 0x6015, "Compac ?F", "GekkoScience Compac F", "sha256d"),
-    Product(0x1A6E, 0x089A, "", "Coral USB Accelerator (before its firmware)", DETECT_ONLY),
-    Product(0x18D1, 0x9302, "", "Coral USB Accelerator", DETECT_ONLY),
-    Product(0x03E7, 0x2485, "", "Intel Neural Compute Stick 2", DETECT_ONLY),
-    Product(0x03E7, 0xF63B, "", "Intel Neural Compute Stick 2 (booted)", DETECT_ONLY),
+    Product(0x2E8A, 0x000A, "farmctl", "RP2040 stick", FIRMWARE),
+    Product(0x2E8A, 0x0009, "farmctl", "RP2350 stick", FIRMWARE),
+    Product(0x303A, 0x1001, "farmctl", "ESP32-S3 stick", FIRMWARE),
+    Product(0x10C4, 0xEA60, "BM1384|GekkoScience|Compac", "GekkoScience Compac BM1384", SHA256D),
+    Product(0x0403, 0x6015, "NewPac", "GekkoScience NewPac", SHA256D),
+    Product(0x0403, 0x6015, "R606", "GekkoScience R606", SHA256D),
+    Product(0x0403, 0x6015, "Compac ?F", "GekkoScience Compac F", SHA256D),
+    Product(0x1A6E, 0x089A, "", "Coral USB Accelerator (before its firmware)", DETECT_ONLY, CORAL),
+    Product(0x18D1, 0x9302, "", "Coral USB Accelerator", DETECT_ONLY, CORAL),
+    Product(0x03E7, 0x2485, "", "Intel Neural Compute Stick 2", DETECT_ONLY, MOVIDIUS),
+    Product(0x03E7, 0xF63B, "", "Intel Neural Compute Stick 2 (booted)", DETECT_ONLY, MOVIDIUS),
 )
 
 

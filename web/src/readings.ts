@@ -39,6 +39,7 @@ const FORMS: Record<string, ReadingForm> = {
   pcie_receive_bytes_per_second: { label: "PCIe received", format: unit("MB/s", 1e6) },
   pcie_send_bytes_per_second: { label: "PCIe sent", format: unit("MB/s", 1e6) },
   pcie_replay_count: { label: "PCIe replays", format: (value) => formatNumber(value, 0) },
+  link_error_count: { label: "Damaged frames", format: (value) => formatNumber(value, 0) },
   ecc_corrected_count: { label: "ECC errors, corrected", format: (value) => formatNumber(value, 0) },
   ecc_uncorrected_count: { label: "ECC errors, uncorrected", format: (value) => formatNumber(value, 0) },
   retired_memory_count: { label: "Retired memory", format: (value) => formatNumber(value, 0) },

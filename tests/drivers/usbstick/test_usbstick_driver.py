@@ -56,7 +56,9 @@ def test_unknown_ports_are_named(ports: list[ListPortInfo], tmp_path: Path) -> N
 def test_unplugged_stick_is_lost(ports: list[ListPortInfo], tmp_path: Path) -> None:
     ports.append(port("/dev/ttyACM0", 0x303A, 0x1001, "farmctl stick", "1-1"))
     stick = Driver(tmp_path).discover()[0]
-    assert all("not spoken yet" in why for why in stick.snapshot().missing.values())
+    assert not stick.info.capabilities
+    assert "cannot be opened" in stick.info.details["needs"]
+    assert all("tells no readings" in why for why in stick.snapshot().missing.values())
     ports.clear()
     assert stick.health().status is HealthStatus.LOST
     with pytest.raises(DeviceLost, match="unplugged"):
