@@ -48,6 +48,7 @@ class Standing:
     asked_again_at: float = 0.0
     head: int | None = None
     """Number of the newest block whose header it showed."""
+    head_hash: bytes | None = None
     is_behind: bool = False
     """Its branch weighs less than the best one: it withholds the head, or lags."""
     lies: int = 0
@@ -61,7 +62,7 @@ class Standing:
             state=_STATES[self.state],
             reason=self.reason or ("behind the best chain" if self.is_behind else ""),
             number=self.head,
-            head=None,
+            head=self.head_hash,
             total_difficulty=None,
             points=BAN_POINTS if self.state is FeedState.DROPPED else 0.0,
         )

@@ -55,11 +55,11 @@ class Follower:
         self._greet(feed)
         told = feed.head()
         if self._headers.header(told.block_hash) is not None:
-            standing.head = told.number
+            standing.head, standing.head_hash = told.number, told.block_hash
             return False
         fork = self._find_fork(feed, told.number)
         shown = self._fetch(feed, fork + 1, told.number)
-        standing.head = shown
+        standing.head, standing.head_hash = shown, self._headers.hash_at(shown)
         if shown == fork:
             raise FeedUseless(f"{feed.name} claims block {told.number} and shows no header of it")
         self.highest = max(self.highest, told.number)

@@ -52,4 +52,4 @@ class Driver(cpu.Driver):
     def discover(self) -> Sequence[CpuDevice]:
         (device,) = super().discover()
         info = replace(device.info, id="faulty:0", family="faulty", hardware_id="faulty-0")
-        return [FaultyDevice(info, device._sensors)]
+        return [FaultyDevice(info, self._sensors, self._originals, self._root)]
