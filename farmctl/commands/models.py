@@ -42,7 +42,8 @@ def list_models(
     table = Table(
         *(Column(name, overflow="fold") for name in ("model", "field")),
         *(Column(name, justify="right") for name in ("calls", "accuracy", "recall", "speed")),
-        *(Column(name, overflow="fold") for name in ("address", "usable", "copy of")),
+        Column("address", no_wrap=True),
+        *(Column(name, overflow="fold") for name in ("usable", "copy of")),
         box=None,
     )
     for model in found:

@@ -44,6 +44,13 @@ export function formatWei(wei: string): string {
   return `${whole}.${fraction.replace(/0+$/, "").padEnd(2, "0")}`;
 }
 
+/** A decimal string of wei as gwei, to three places, rounded down. */
+export function formatGwei(wei: string): string {
+  const thousandths = BigInt(wei) / 10n ** 6n;
+  const fraction = (thousandths % 1000n).toString().padStart(3, "0").replace(/0+$/, "");
+  return (thousandths / 1000n).toLocaleString() + (fraction ? `.${fraction}` : "");
+}
+
 const BYTE_UNITS = ["B", "KiB", "MiB", "GiB", "TiB"];
 
 export function formatBytes(bytes: Figure): string {

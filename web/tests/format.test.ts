@@ -10,6 +10,7 @@ import {
   formatRatio,
   formatTime,
   formatWatts,
+  formatGwei,
   formatWei,
   shorten,
 } from "../src/format";
@@ -91,4 +92,11 @@ test("today's time has no date, an older one has", () => {
   const noon = new Date(2026, 4, 9, 12, 0, 0).getTime() / 1000;
   expect(formatTime(noon, noon + 60)).not.toMatch(/2026/);
   expect(formatTime(noon - 3 * 86_400, noon)).toMatch(/2026/);
+});
+
+test("gwei keep what a fee of a fraction of a coin says", () => {
+  expect(formatGwei("10015000000000")).toBe("10,015");
+  expect(formatGwei("1500000")).toBe("0.001");
+  expect(formatGwei("2500000000")).toBe("2.5");
+  expect(formatGwei("0")).toBe("0");
 });
