@@ -29,7 +29,7 @@ from node.key import load_key
 from node.models.errors import StorageError
 from node.models.eviction import Policy
 from node.models.loading import GraphLoader
-from node.models.replication import Replication, find_wanted
+from node.models.replication import Replication, find_missing
 from node.models.storage.combined import CombinedStorage
 from node.models.storage.opening import open_storage
 from node.peers.service import PeerService
@@ -77,8 +77,8 @@ class NodeProcess:
             service = self._service(loader)
         except NodeError as error:
             raise FarmError(str(error)) from error
-        index, every = service.node.index, self._config.storage.check_seconds
-        with Replication(storage, lambda: find_wanted(index), every):
+        node, every = service.node, self._config.storage.check_seconds
+        with Replication(storage, lambda: find_missing(storage, node.index, node.store), every):
             await self._serve(service, loader, ending)
 
     @contextmanager

@@ -16,7 +16,11 @@ from node.models.card import CARD_BYTES_LIMIT, find_reference
 from node.models.content import CONTENT_BYTES_LIMIT
 from node.models.errors import StorageError
 from node.models.index import ModelIndex
+from node.models.notices import summarise
+from node.models.storage import Storage
 from node.models.storage.combined import CombinedStorage
+from node.spec.meta import InputMeta, ModelMeta
+from node.store import ChainStore
 
 #: Contents of which copies are counted, and which are proved, in one round.
 COUNTED, PROVED = 32, 4
@@ -31,28 +35,39 @@ class Wanted:
     infohash: bytes
     limit_bytes: int = CONTENT_BYTES_LIMIT
     """No more is fetched than was paid for."""
+    cid: str = ""
+    """Where on IPFS it lies, as a model's author says."""
 
 
-def find_wanted(index: ModelIndex) -> Iterator[Wanted]:
-    """Every model and input at the head, and the cards of models."""
+def find_missing(storage: Storage, index: ModelIndex, store: ChainStore) -> Iterator[Wanted]:
+    """The models and inputs at the head, and the cards that models name, which are not here."""
     for entry in index.entries():
-        card = find_reference(entry.meta.comment)
-        if card:
+        meta = entry.meta
+        if not storage.contains(meta.hash):
+            limit_bytes = min(meta.raw_size, CONTENT_BYTES_LIMIT)
+            yield Wanted(meta.hash, limit_bytes, _find_cid(store, entry.address, meta))
+        card = find_reference(meta.comment)
+        if card is not None and not storage.contains(card):
             yield Wanted(card, CARD_BYTES_LIMIT)
-        yield Wanted(entry.meta.hash, min(entry.meta.raw_size, CONTENT_BYTES_LIMIT))
+
+
+def _find_cid(store: ChainStore, address: bytes, meta: ModelMeta | InputMeta) -> str:
+    if isinstance(meta, InputMeta):
+        return ""
+    return summarise(store.notices(address, meta.author)).cid
 
 
 class Replication:
-    """``find_wanted`` is asked in each round."""
+    """``find_missing`` is asked in each round."""
 
     def __init__(
         self,
         storage: CombinedStorage,
-        find_wanted: Callable[[], Iterable[Wanted]],
+        find_missing: Callable[[], Iterable[Wanted]],
         check_seconds: float,
     ) -> None:
         self._storage = storage
-        self._find_wanted = find_wanted
+        self._find_missing = find_missing
         self._check_seconds = check_seconds
         self._ending = threading.Event()
         self._thread = threading.Thread(target=self._run, name="replication", daemon=True)
@@ -94,10 +109,12 @@ class Replication:
         self._offered &= here
 
     def _request_missing(self) -> None:
-        for wanted in self._find_wanted():
+        for wanted in self._find_missing():
             if not self._storage.sources or self._storage.contains(wanted.infohash):
                 continue
             try:
+                if wanted.cid:
+                    self._storage.learn(wanted.infohash, wanted.cid)
                 self._storage.request(wanted.infohash, wanted.limit_bytes)
             except StorageError as error:
                 log.info("%s", error, extra={"action": "fetch_waits"})

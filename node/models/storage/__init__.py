@@ -105,6 +105,10 @@ class Source(Protocol):
         """Give a content that lies whole in ``folder`` to others from now on."""
         ...
 
+    def learn(self, infohash: bytes, cid: str) -> None:
+        """Note that a folder on IPFS is said to hold it."""
+        ...
+
     def withdraw(self, infohash: bytes) -> None:
         """Give it no longer."""
         ...

@@ -129,6 +129,12 @@ class CombinedStorage:
         self._fetchers.submit(self._run, infohash, limit_bytes, fetch)
         return fetch.done
 
+    def learn(self, infohash: bytes, cid: str) -> None:
+        """Note that a folder on IPFS is said to hold a content."""
+        for source in self.sources:
+            with _forgiven(source, "learn"):
+                source.learn(infohash, cid)
+
     def prove(self, infohash: bytes) -> bool:
         """Whether a content is here and whole; a damaged one is set aside."""
         try:

@@ -76,6 +76,9 @@ class TorrentSource:
             if infohash not in self._offered:
                 self._offered[infohash] = self._session.add_torrent(parameters)
 
+    def learn(self, infohash: bytes, cid: str) -> None:
+        """Nothing to do: it knows no CIDs."""
+
     def withdraw(self, infohash: bytes) -> None:
         with self._lock:
             handle = self._offered.pop(infohash, None)

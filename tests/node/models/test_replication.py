@@ -9,13 +9,17 @@ import pytest
 
 from node.core import Node
 from node.models.errors import ModelNotFound
-from node.models.replication import Replication, Wanted, find_wanted
+from node.models.metadata import describe_model
+from node.models.notices import Located, encode_notice
+from node.models.replication import Replication, Wanted, find_missing
 from node.models.storage.combined import CombinedStorage
 from node.models.storage.directory import DirectoryStorage
+from node.models.storage.kubo import KuboSource
 from node.rpc.methods.models import get_storage, list_models
 from tests.node.models.storage.test_torrent import port_of, settings, storage_of, until
 from tests.node.test_inference import Published
-from tests.node.workshop import Clock, mine
+from tests.node.workshop import RICH, Clock, dense_model, mine
+from tests.support import fake_kubo
 from tests.support.cvm_models import small_model
 
 SYMBOL, PARAMETERS = small_model()
@@ -100,7 +104,7 @@ def test_without_sources_nothing_is_asked_for(tmp_path: Path) -> None:
 
 
 def test_a_chain_without_models_wants_nothing(node: Node) -> None:
-    assert list(find_wanted(node.index)) == []
+    assert list(find_missing(node.loader.storage, node.index, node.store)) == []
 
 
 def test_a_model_of_too_few_copies_is_not_called_usable_and_serves(
@@ -120,4 +124,28 @@ def test_a_model_of_too_few_copies_is_not_called_usable_and_serves(
     made.send(made.contract)  # consensus asks for no copies
     mine(node, clock)
     assert made.slot(1) == 1
+    node.close()
+
+
+def test_what_the_chain_names_and_is_not_here_is_missing(tmp_path: Path, clock: Clock) -> None:
+    """With the CID that its author says, which leads to it."""
+    made = Published(tmp_path / "node", clock)
+    meta = describe_model(*dense_model(), author=RICH)
+    model = made.create(meta.encode())
+    mine(made.node, clock, 2)
+    made.send(model)
+    mine(made.node, clock)
+    node = made.node
+    with fake_kubo.running() as kubo:
+        cid = kubo.add(dict(zip(("symbol", "params"), dense_model(), strict=True)))
+        made.send(model, encode_notice(Located(cid)))
+        mine(node, clock)
+        directory = DirectoryStorage(tmp_path / "taker")
+        storage = CombinedStorage(directory, [KuboSource(kubo.url, tmp_path / "cids")], 5.0)
+        missing = list(find_missing(storage, node.index, node.store))
+        assert missing == [Wanted(meta.hash, meta.raw_size, cid)]
+        Replication(storage, lambda: missing, 0.05).run_round()
+        until(lambda: storage.contains(meta.hash), "fetched by the CID that the chain tells")
+        assert list(find_missing(storage, node.index, node.store)) == []
+        storage.close()
     node.close()
