@@ -9,7 +9,7 @@ from contextlib import closing
 from pathlib import Path
 
 from node.errors import StoreError, WrongChain
-from node.light.errors import LightError
+from node.light.errors import FeedLies, LightError
 from node.spec.chain import Chain
 from node.spec.errors import InvalidHeader, Reason
 from node.spec.header import SealVerifier, verify_header
@@ -18,6 +18,9 @@ from node.spec.types import Header
 TOTAL_BYTES = 40
 #: Headers are forgotten when so many more than wanted have come together.
 PRUNE_HEADERS = 500
+#: Headers off the best chain that are kept. Cheap ones could be had without end: a branch of more,
+#: and of less weight than the best, is dropped.
+MAX_SIDE_HEADERS = 20_000
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS headers (
     hash BLOB PRIMARY KEY, number INTEGER NOT NULL, total BLOB NOT NULL, encoded BLOB NOT NULL
@@ -104,7 +107,8 @@ class HeaderChain:
     def add(self, headers: Sequence[Header]) -> int:
         """Check headers, each on the one before it, and keep the valid ones; return how many
         were new. Raises `InvalidHeader` at the first that breaks a rule, of which one whose time
-        has not come is not held against who sent it."""
+        has not come is not held against who sent it; and `FeedLies` where a lighter branch grows
+        beyond all measure."""
         fresh: list[tuple[Header, int]] = []
         try:
             self._check(headers, fresh)
@@ -141,10 +145,22 @@ class HeaderChain:
                     if is_better:
                         self._adopt(best)
                         self._forget(best.number)
+                    sides = self._drop_sides()
             except sqlite3.Error as error:
                 raise LightError(f"headers cannot be written: {error}") from error
             if is_better:
                 self._head = best
+        if sides and not is_better:
+            raise FeedLies(f"a branch of {sides} headers that weighs less than the best one")
+
+    def _drop_sides(self) -> int:
+        """Drop what lies off the best chain where it has become too much; how much that was."""
+        count = "SELECT (SELECT count(*) FROM headers) - (SELECT count(*) FROM line)"
+        (sides,) = self._database.execute(count).fetchone()
+        if sides <= MAX_SIDE_HEADERS:
+            return 0
+        self._database.execute("DELETE FROM headers WHERE hash NOT IN (SELECT hash FROM line)")
+        return int(sides)
 
     def _insert(self, header: Header, total: int) -> None:
         row = (header.hash(), header.number, total.to_bytes(TOTAL_BYTES, "big"), header.encode())

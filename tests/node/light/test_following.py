@@ -129,6 +129,21 @@ def test_an_invalid_header_is_not_kept_nor_what_follows(
     kept.close()
 
 
+def test_a_light_branch_without_end_is_dropped(
+    network: Network, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(headers_module, "MAX_SIDE_HEADERS", 4)
+    network.mine(8, at=network.b, shared=False)
+    network.mine(5, at=network.a, shared=False)
+    with network.light(network.b.url, network.a.url) as light:
+        light.follower.follow()
+        good, endless = light.feeds.standings
+        assert (good.state, endless.state) == (FeedState.GOOD, FeedState.DROPPED)
+        assert "weighs less" in endless.reason
+        assert light.head() == network.b.node.head()
+        assert light.headers.header(network.a.node.head().hash()) is None
+
+
 def test_one_feed_alone_and_none_say_so(network: Network) -> None:
     with network.light(network.a.url) as light:
         light.follower.follow()
