@@ -123,6 +123,16 @@ class Attack:
         reply = await self._client.post(f"http://{self._target.address}", json=call)
         if int(reply.json().get("result", "0x0"), 16) != 10**24 - BLOCKS * TRANSFERS:
             raise RuntimeError(f"an honest client was told {reply.text}")
+        while not await self._talk_properly():
+            await asyncio.sleep(0.01)  # those who left take their time to be gone
+
+    async def _talk_properly(self) -> bool:
+        """Whether there is a place, which there must be soon."""
+        with suppress(ConnectionClosed):
+            async with connect(f"ws://{self._target.address}", open_timeout=None) as socket:
+                await socket.send('{"id": 1, "method": "eth_chainId"}')
+                return bool(json.loads(await socket.recv())["result"])
+        return False
 
 
 def fuzz_rpc(seconds: float, seed: int) -> dict[str, Any]:

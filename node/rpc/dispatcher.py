@@ -112,7 +112,8 @@ class Dispatcher:
         seconds = self._settings.request_seconds
         try:
             # Given up or not, it counts as waiting until its thread is free again.
-            return await asyncio.wait_for(asyncio.shield(running), seconds)
+            async with asyncio.timeout(seconds):  # wait_for may lose a cancellation
+                return await asyncio.shield(running)
         except TimeoutError as error:
             raise ServerError(f"no answer within {seconds:g} s") from error
         except MissingNode as error:

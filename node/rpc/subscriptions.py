@@ -10,6 +10,7 @@ import asyncio
 import logging
 import secrets
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -26,6 +27,8 @@ from node.spec.transaction import Transaction
 #: Blocks told at once; a node that catches up tells them in portions.
 STEP_BLOCKS = 64
 RETRY_SECONDS = 1.0
+#: The end of syncing is no change of the chain: it is looked for so often.
+LOOK_SECONDS = 1.0
 
 log = logging.getLogger(__name__)
 
@@ -102,7 +105,9 @@ class Feed:
         loop = asyncio.get_running_loop()
         self._node.on_change(lambda: _wake(loop, self._changed))
         while True:
-            await self._changed.wait()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(LOOK_SECONDS):
+                    await self._changed.wait()
             self._changed.clear()
             try:
                 await self._tell()
