@@ -4,15 +4,34 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 from web3 import AsyncWeb3, WebSocketProvider
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import InvalidStatus
+from websockets.typing import Origin
 
+from node.peers.board import SyncProgress
+from node.spec.transition import created_address
 from tests.node.rpc.running import Running
-from tests.node.workshop import COIN, POOR, sign
+from tests.node.workshop import (
+    CHAIN,
+    COIN,
+    OTHER_MINER,
+    POOR,
+    RICH,
+    Clock,
+    mine,
+    open_node,
+    sign,
+)
+
+#: Creation code that logs nothing in particular and leaves no code: LOG0.
+LOGGING = bytes.fromhex("60006000a0")
 
 SECONDS = 20.0
 
@@ -57,8 +76,62 @@ async def test_a_batch_and_an_unknown_topic(running: Running) -> None:
     assert (await running.rpc("eth_subscribe", "newHeads"))["code"] == -32601
 
 
-@pytest.mark.parametrize("origin", ["http://evil.example", "null"])
-async def test_a_foreign_page_gets_no_socket(running: Running, origin: str) -> None:
-    with pytest.raises(InvalidStatus):
-        async with connect(running.url.replace("http", "ws"), origin=origin):  # type: ignore[arg-type]
-            pass
+async def test_a_foreign_page_gets_no_socket(running: Running) -> None:
+    for origin in ("http://evil.example", "null"):
+        with pytest.raises(InvalidStatus):
+            async with connect(running.url.replace("http", "ws"), origin=Origin(origin)):
+                pass
+
+
+async def test_logs_come_and_are_taken_back(running: Running, tmp_path: Path) -> None:
+    node = running.service.node
+    address = created_address(RICH, 0)
+    async with connect(running.url.replace("http", "ws")) as socket:
+        query = {"address": "0x" + address.hex()}
+        ident = await ask(socket, "eth_subscribe", "logs", query)
+        node.send(sign(0, None, data=LOGGING))
+        await running.mine()
+        message = await hear(socket)
+        assert message["method"] == "eth_subscription"
+        assert message["params"]["subscription"] == ident
+        entry = message["params"]["result"]
+        assert (entry["blockNumber"], entry["removed"]) == ("0x1", False)
+        await asyncio.to_thread(overtake, running, tmp_path / "rival")
+        assert (await hear(socket))["params"]["result"] == {**entry, "removed": True}
+        assert await ask(socket, "eth_unsubscribe", ident) is True
+        assert await ask(socket, "eth_unsubscribe", ident) is False
+
+
+async def test_headers_have_the_fields_of_the_namespace(running: Running) -> None:
+    async with connect(running.url.replace("http", "ws")) as socket:
+        await ask(socket, "eth_subscribe", "newHeads")
+        await ask(socket, "ctxc_subscribe", "newHeads")
+        await running.mine()
+        heard = [await hear(socket) for _ in range(2)]
+    headers = {message["method"]: message["params"]["result"] for message in heard}
+    assert "solution" not in headers["eth_subscription"]
+    assert len(headers["ctxc_subscription"]["solution"]) == CHAIN.proof_size
+    common = headers["eth_subscription"].items()
+    assert common <= headers["ctxc_subscription"].items()
+
+
+async def test_the_start_and_the_end_of_syncing_are_told(running: Running) -> None:
+    node = running.service.node
+    async with connect(running.url.replace("http", "ws")) as socket:
+        await ask(socket, "eth_subscribe", "syncing")
+        node.peer_board = replace(node.peer_board, syncing=SyncProgress(0, 9))
+        status = (await hear(socket))["params"]["result"]
+        assert status["syncing"] is True and status["status"]["highestBlock"] == "0x9"
+        node.peer_board = replace(node.peer_board, syncing=None)
+        assert (await hear(socket))["params"]["result"] is False
+
+
+def overtake(running: Running, home: Path) -> None:
+    """A longer branch comes from elsewhere."""
+    clock = Clock()
+    clock.now = time.time() - 60
+    rival = open_node(home, clock, OTHER_MINER)
+    for _ in range(3):
+        running.service.node.import_block(mine(rival, clock))
+    assert running.service.node.head() == rival.head()
+    rival.close()
