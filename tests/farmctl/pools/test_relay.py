@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import struct
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
@@ -22,12 +23,14 @@ from farmctl.pools.failover import Pools
 from farmctl.pools.grin import GrinClient
 from farmctl.pools.relaying import Relaying
 from farmctl.pools.settings import PoolSection
+from node.chains.grin import CUCKATOO31
 from node.spec.coin import Coin
 from node.spec.cuckoo import Cycle
 from node.stratum.relay import jobs as jobs_module
 from node.stratum.settings import StratumSettings
 from tests.farmctl.pools.grin_node import GrinNode, running_node
 from tests.farmctl.pools.test_grin import small, solve
+from tests.support.grin_vectors import CUCKATOO, HEADER
 from tests.support.ports import free_port
 
 SECONDS = 20.0
@@ -276,3 +279,50 @@ async def test_a_lost_pool_leaves_no_work() -> None:
 def test_a_relay_needs_a_coin(config: Config) -> None:
     with pytest.raises(ConfigError, match="relay_port needs"):
         NodeProcess(replace(config, stratum=StratumSettings(relay_port=1)))
+
+
+async def test_a_published_proof_of_full_size_goes_through_the_whole_process(
+    config: Config,
+) -> None:
+    """`farmctl node run` between a node of Cuckatoo31 and a miner that has Grin's own vector."""
+    bits, nonce, edges = CUCKATOO[1]
+    behind = GrinNode(graphs.Cycle.CUCKATOO, bits, CUCKATOO31.weight(7), jobs=[HEADER[:72].hex()])
+    async with running_node(behind) as port:
+        pool = PoolSection(f"stratum+tcp://127.0.0.1:{port}", user="farm", chain="cuckatoo31")
+        stratum = StratumSettings(relay_port=free_port())
+        stop = asyncio.Event()
+        process = NodeProcess(replace(config, pools=(pool,), stratum=stratum))
+        running = asyncio.create_task(process.run(stop))
+        try:
+            miner = await wait_for_work(stratum.relay_port)
+            job = await miner.job()
+            assert (job["pre_pow"], job["height"]) == (HEADER[:72].hex(), 7)
+            share = {"height": 7, "job_id": job["job_id"], "edge_bits": bits, "pow": list(edges)}
+            share["nonce"] = int.from_bytes(struct.pack("<I", nonce), "big")
+            moved = share | {"nonce": share["nonce"] + 1}
+            assert (await miner.ask("submit", moved))["error"]["code"] == -32502
+            assert (await miner.ask("submit", share))["result"] == "ok"
+            async with asyncio.timeout(SECONDS):
+                while not behind.taken:
+                    await asyncio.sleep(0.01)
+            assert behind.taken == [(0, share["nonce"])] and not behind.refused
+            miner.writer.close()
+        finally:
+            stop.set()
+            await asyncio.wait_for(running, SECONDS)
+
+
+async def wait_for_work(port: int) -> GrinMiner:
+    """A miner that has logged in and can have a job."""
+    async with asyncio.timeout(2 * SECONDS):
+        while True:
+            try:
+                miner = GrinMiner(*await asyncio.open_connection("127.0.0.1", port))
+            except OSError:
+                await asyncio.sleep(0.05)
+                continue
+            await miner.ask("login", {"login": "alice", "pass": "", "agent": "test"})
+            if (await miner.ask("getjobtemplate"))["result"]:
+                return miner
+            miner.writer.close()
+            await asyncio.sleep(0.05)
