@@ -78,6 +78,17 @@ def import_blocks(node: Node, path: Path, report: Report = lambda number: None) 
     return ImportCount(imported, known)
 
 
+def import_salvaged(
+    node: Node, blocks: Iterable[Block], report: Report = lambda number: None
+) -> int:
+    """Import blocks that lie in no file; return how many. Raises as `import_blocks` does."""
+    count = 0
+    for group in _groups(Placed(block, 0, len(block.encode())) for block in blocks):
+        count += len(_import_group(node, group))
+        report(group[-1].block.header.number)
+    return count
+
+
 def _import_group(node: Node, group: list[Placed]) -> tuple[Outcome, ...]:
     result = node.import_blocks([placed.block for placed in group])
     for placed, outcome in zip(group, result.outcomes, strict=False):

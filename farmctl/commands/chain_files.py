@@ -15,9 +15,11 @@ from farmctl.commands import find_group
 from farmctl.config import load
 from farmctl.cycles import verify_cycle
 from farmctl.errors import Unavailable
-from farmctl.node_home import opened_node, opened_store
-from node.blockfile import export_blocks, import_blocks
+from farmctl.node_home import held, opened_node, opened_store
+from node.blockfile import export_blocks, import_blocks, import_salvaged
 from node.snapshot import export_state, import_state
+from node.store.recovery import DATA
+from node.store.salvage import salvage
 
 #: A checkpoint this far below the head is on every branch that may still win.
 CHECKPOINT_DEPTH = 64
@@ -79,6 +81,28 @@ def checkpoint(depth: Depth = CHECKPOINT_DEPTH) -> None:
     print(f'checkpoints={{{number}: bytes.fromhex("{block_hash.hex()}")}},')
 
 
+def repair() -> None:
+    """Make a new database of the blocks in a damaged one, each checked and executed again.
+
+    The old one stays beside it. What is interrupted goes on where it ended when it is run again.
+    Transactions that waited and what the pool owes its miners are not brought over.
+    """
+    config = load()
+    home = config.home / "node"
+    damaged = home / "chain.damaged"
+    if not damaged.exists():
+        with held(home):
+            if not (home / "chain" / DATA).exists():
+                raise Unavailable(f"there is no chain in {home}")
+            (home / "chain").rename(damaged)
+    with opened_node(config) as node, _progress("block") as report:
+        genesis = node.store.canonical_hash(0) or b""
+        count = import_salvaged(node, salvage(damaged / DATA, genesis), report)
+        head = node.head().number
+    print(f"{count} blocks are in the new database, the head is block {head}; the old one is")
+    print(f"{damaged}: delete it when you are content")
+
+
 def _hash(text: str | None) -> bytes | None:
     try:
         found = bytes.fromhex((text or "").removeprefix("0x"))
@@ -103,3 +127,4 @@ def register(app: typer.Typer) -> None:
     group.command("export")(export)
     group.command("import")(import_)
     group.command("checkpoint")(checkpoint)
+    group.command("repair")(repair)

@@ -6,6 +6,7 @@ Source of the layout: lmdb.h and mdb.c of LMDB 0.9 (data version 1, 64 bits, lit
 
 from __future__ import annotations
 
+import mmap
 import os
 import struct
 from collections.abc import Iterator
@@ -143,6 +144,34 @@ class _Pages:
         if _PAGE.unpack_from(raw)[0] != first:
             raise StoreDamaged(f"page {first} is another")
         return raw
+
+
+def iterate_leaves(raw: mmap.mmap) -> Iterator[tuple[bytes, slice]]:
+    """Keys of every leaf that lies in a file, whether it is still in use or not, and where their
+    values lie. Nothing is believed: what makes no sense is passed over."""
+    size = os.sysconf("SC_PAGESIZE")
+    for start in range(2 * size, len(raw) - size + 1, size):
+        _, _, flags, lower, _ = _PAGE.unpack_from(raw, start)
+        count = (lower - _PAGE.size) // 2
+        if flags & (_BRANCH | _LEAF | _OVERFLOW) == _LEAF and 0 < count <= size // 2:
+            yield from _leaf_entries(raw, start, count)
+
+
+def _leaf_entries(raw: mmap.mmap, start: int, count: int) -> Iterator[tuple[bytes, slice]]:
+    size = os.sysconf("SC_PAGESIZE")
+    page = raw[start : start + size]
+    for at in struct.unpack_from(f"<{min(count, (size - _PAGE.size) // 2)}H", page, _PAGE.size):
+        if not _PAGE.size <= at <= size - _NODE.size:
+            continue
+        low, high, flags, key_size = _NODE.unpack_from(page, at)
+        begin, length = at + _NODE.size + key_size, low | high << 16
+        first = start + begin
+        if flags & _BIG_VALUE:
+            first = int.from_bytes(page[begin : begin + 8], "little") * size + _PAGE.size
+        elif begin + length > size:
+            continue
+        if begin <= size and first + length <= len(raw):
+            yield page[at + _NODE.size : begin], slice(first, first + length)
 
 
 def _node(page: bytes, at: int) -> tuple[int, int, int, int]:

@@ -29,7 +29,8 @@ def recover(folder: Path) -> None:
     """Make the database whole: as it is, or one commit back. Raises `StoreDamaged` where neither
     is, and leaves it as it was."""
     path = folder / DATA
-    if not path.exists() or path.stat().st_size == 0:
+    size_bytes = path.stat().st_size if path.exists() else 0
+    if not size_bytes:
         return
     metas = read_metas(path)
     with path.open("rb") as file:
@@ -44,9 +45,11 @@ def recover(folder: Path) -> None:
                 log.warning("the last commit was torn", extra={"action": "store_recovered"})
             return
     _overwrite(path, 0, before)
+    os.truncate(path, size_bytes)
     raise StoreDamaged(
-        f"the chain's database in {folder} is damaged ({problem}): move it away, and the chain "
-        "comes back from peers, or from a file by `farmctl node import`"
+        f"the chain's database in {folder} is damaged ({problem}): `farmctl node repair` makes a "
+        "new one of the blocks in it; or move it away, and the chain comes back from peers, or "
+        "from a file by `farmctl node import`"
     )
 
 

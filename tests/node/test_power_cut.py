@@ -24,6 +24,7 @@ BLOCKS = 40
 COMMITS = 6
 
 Images = list[bytes]
+LONG = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
 
 @pytest.fixture(scope="module")
@@ -160,7 +161,7 @@ def cuts(kinds: tuple[Cut, ...], each: int) -> Iterator[tuple[Cut, int]]:
     return ((kind, seed) for seed in range(each) for kind in kinds)
 
 
-@pytest.mark.parametrize("each", [4, pytest.param(60, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("each", [4, pytest.param(60, marks=LONG)])
 def test_an_honest_disk_costs_one_block_at_most(images: Images, tmp_path: Path, each: int) -> None:
     for cut, seed in cuts(HONEST, each):
         chance = random.Random(seed)
@@ -170,7 +171,7 @@ def test_an_honest_disk_costs_one_block_at_most(images: Images, tmp_path: Path, 
         assert head is not None and last - 2 <= head <= last, (cut.__name__, seed)
 
 
-@pytest.mark.parametrize("each", [2, pytest.param(30, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("each", [2, pytest.param(30, marks=LONG)])
 def test_a_disk_that_lies_leaves_a_whole_chain_or_a_clear_word(
     images: Images, tmp_path: Path, each: int
 ) -> None:

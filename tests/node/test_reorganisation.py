@@ -29,6 +29,7 @@ from tests.node.workshop import (
 
 #: Blocks of each test's long branch that carry a transaction.
 SENT_EVERY = 10
+LONG = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
 Pair = tuple[Node, Node]
 
@@ -85,7 +86,9 @@ def watch(node: Node) -> list[HeadChange]:
 
 
 @pytest.mark.parametrize(
-    "depth", [1, 7, 100, pytest.param(1000, marks=pytest.mark.slow)], ids=lambda d: f"{d} deep"
+    "depth",
+    [1, 7, 100, pytest.param(1000, marks=[pytest.mark.slow, pytest.mark.timeout(1800)])],
+    ids=lambda d: f"{d} deep",
 )
 def test_a_heavier_branch_is_followed_however_deep(pair: Pair, clock: Clock, depth: int) -> None:
     ours, theirs = pair

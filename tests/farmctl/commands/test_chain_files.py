@@ -76,3 +76,16 @@ def test_states_go_through_files_too(tmp_path: Path) -> None:
     assert "this is no file of a state" in fails("import", path, "--state")
     wrong = farmctl("import", path, "--state", "--trust", "beef")
     assert wrong.exit_code == 2 and "64 hexadecimal digits" in wrong.output
+
+
+def test_a_damaged_database_is_put_aside_and_its_blocks_looked_for(home: Path) -> None:
+    assert "there is no chain in" in fails("repair")
+    with opened_node(load()):
+        pass
+    data = home / "node" / "chain" / "data.mdb"
+    data.write_bytes(data.read_bytes()[:5000])
+    assert "`farmctl node repair` makes a new one" in fails("import", home / "any.rlp")
+    assert "no block after genesis can be proved from" in fails("repair")
+    assert (home / "node" / "chain.damaged" / "data.mdb").stat().st_size == 5000
+    with opened_node(load()) as node:
+        assert node.head().number == 0
