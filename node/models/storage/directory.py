@@ -12,6 +12,7 @@ import re
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from node.models.content import (
@@ -89,12 +90,12 @@ class DirectoryStorage:
 
     def remove(self, infohash: bytes) -> None:
         """Forget it; what is not here is forgotten already."""
-        self._move(infohash, _INCOMING)
-        self._clear(_INCOMING, 0)
+        shutil.rmtree(self._move(infohash, _INCOMING))
 
     def set_aside(self, infohash: bytes) -> None:
         """Take a damaged content out of use, and keep it for whoever looks into the cause."""
-        self._move(infohash, _DAMAGED)
+        if self.folder(infohash).exists():
+            self._move(infohash, _DAMAGED)
         self._clear(_DAMAGED, MAX_DAMAGED)
 
     def __iter__(self) -> Iterator[bytes]:
@@ -223,13 +224,13 @@ class DirectoryStorage:
             return None
         return info if is_named(infohash, info) else None
 
-    def _move(self, infohash: bytes, prefix: str) -> None:
+    def _move(self, infohash: bytes, prefix: str) -> Path:
+        """Into a folder of its own, which stays empty where it is not here."""
         path = self.folder(infohash)
         leaving = Path(tempfile.mkdtemp(prefix=prefix, dir=self.root))
-        try:
+        with suppress(FileNotFoundError):
             path.rename(leaving / path.name)
-        except FileNotFoundError:
-            leaving.rmdir()
+        return leaving
 
     def _clear(self, prefix: str, kept: int) -> None:
         """Drop all but the newest folders of a kind, such as what a crash left half written."""

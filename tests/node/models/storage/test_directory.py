@@ -9,9 +9,12 @@ import numpy as np
 import pytest
 
 from node.errors import EngineUnavailable, ModelFault
+from node.models.bencoding import bdecode
+from node.models.content import read_layout
 from node.models.errors import MalformedModel, ModelCorrupt, ModelNotFound, StorageFull
 from node.models.loading import GraphLoader
 from node.models.storage.directory import DirectoryStorage
+from node.models.torrent import TorrentInfo, describe_file
 from node.spec.cvm.writer import ModelWriter
 from tests.support.cvm_models import small_model
 
@@ -87,6 +90,55 @@ def test_what_a_crash_left_is_cleared(storage):
     (storage.root / ".incoming-abc").mkdir()
     (storage.root / ".incoming-abc" / "data").write_bytes(b"half")
     assert list(DirectoryStorage(storage.root).root.iterdir()) == []
+
+
+def test_a_removal_leaves_what_others_are_writing(storage):
+    kept = storage.put_input(b"content")
+    writing = storage.root / ".incoming-other"
+    writing.mkdir()
+    storage.remove(kept)
+    assert list(storage.root.iterdir()) == [writing]
+    storage.remove(kept)
+    storage.set_aside(kept)
+    assert list(storage.root.iterdir()) == [writing]
+
+
+def test_pieces_of_another_length_and_a_torrent_of_another_maker(tmp_path):
+    """Contents of the network's own tools, whose info dictionaries are not as ours."""
+    content = bytes(range(256)) * 200
+    longer = describe_file(content, piece_bytes=32768)
+    fields = {**describe_file(content).info, b"source": b"elsewhere"}
+    for info in (longer, TorrentInfo(fields)):
+        storage = DirectoryStorage(tmp_path / info.infohash.hex())
+        folder = storage.fetching_folder(info.infohash)
+        (folder / "data").write_bytes(content)
+        storage.adopt(info.infohash, folder, info.encode())
+        assert storage.read(info.infohash, "data") == content
+        assert storage.read_info(info.infohash) == info.encode()
+        (tmp_path / info.infohash.hex() / info.infohash.hex() / "data").write_bytes(content[:-1])
+        with pytest.raises(ModelCorrupt):
+            storage.read(info.infohash, "data")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {b"name": b"../etc"},
+        {b"length": -1},
+        {b"piece length": 0},
+        {b"files": [{b"length": 1, b"path": [b"..", b"passwd"]}]},
+    ],
+)
+def test_a_torrent_that_is_no_content_is_refused(tmp_path, change):
+    info = TorrentInfo({**describe_file(b"content").info, **change})
+    with pytest.raises(MalformedModel):
+        read_layout(info.infohash, info.encode())
+
+
+@pytest.mark.parametrize("encoded", [b"", b"i03e", b"l", b"d1:b0:1:a0:e", b"5:abc", b"l" * 99])
+def test_bencoding_is_taken_in_its_one_form(encoded):
+    with pytest.raises(MalformedModel):
+        bdecode(encoded)
 
 
 def test_loader(storage):
