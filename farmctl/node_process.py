@@ -8,6 +8,7 @@ import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
+from farmctl.bus_engine import BusEngine
 from farmctl.config import Config
 from farmctl.cycles import verify_cycle
 from farmctl.errors import BusError, ConfigError, FarmError
@@ -16,7 +17,7 @@ from farmctl.messages import Work
 from farmctl.mining.task import verify_proof
 from farmctl.nats_bus import NatsBus, connect
 from farmctl.node_home import held, need_chain
-from farmctl.node_link import BusEngine, NodeLink
+from farmctl.node_link import NodeLink
 from farmctl.pools.client import PoolClient
 from farmctl.pools.cortex import CortexClient
 from farmctl.pools.failover import Pools

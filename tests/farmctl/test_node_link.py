@@ -11,6 +11,7 @@ import pytest
 
 from farmctl.agent.artifacts import put_artifact
 from farmctl.artifacts import Artifacts
+from farmctl.bus_engine import BusEngine
 from farmctl.cycles import verify_cycle
 from farmctl.errors import BusError
 from farmctl.memory_bus import MemoryBus
@@ -31,7 +32,7 @@ from farmctl.messages import (
     SubmissionReply,
     Work,
 )
-from farmctl.node_link import BusEngine, NodeLink
+from farmctl.node_link import NodeLink
 from node.errors import EngineUnavailable, ModelFault
 from node.inference import ReferenceEngine
 from node.models.input_file import write_input
