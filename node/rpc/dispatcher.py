@@ -55,9 +55,10 @@ class Dispatcher:
             pool.shutdown(cancel_futures=True)
 
     async def answer_bytes(
-        self, body: bytes, client: str, own: OwnMethods | None = None
+        self, body: bytes, client: str | None, own: OwnMethods | None = None
     ) -> Reply | list[Reply] | None:
-        """The reply to a request or a batch as it came; None where none is wanted."""
+        """The reply to a request or a batch as it came; None where none is wanted. ``client`` is
+        an address, or None where no rate is to bound it."""
         try:
             if len(body) > self._settings.max_body_bytes:
                 raise InvalidRequest(
@@ -68,7 +69,7 @@ class Dispatcher:
             return failure(None, error)
 
     async def answer(
-        self, request: Any, client: str, own: OwnMethods | None = None
+        self, request: Any, client: str | None, own: OwnMethods | None = None
     ) -> Reply | list[Reply] | None:
         """Raises `InvalidRequest` where a batch is empty or too long."""
         if not isinstance(request, list):
@@ -78,12 +79,14 @@ class Dispatcher:
         replies = [await self._answer_one(one, client, own) for one in request]
         return [r for r in replies if r is not None] or None
 
-    async def _answer_one(self, request: Any, client: str, own: OwnMethods | None) -> Reply | None:
+    async def _answer_one(
+        self, request: Any, client: str | None, own: OwnMethods | None
+    ) -> Reply | None:
         wants_reply = not isinstance(request, dict) or "id" in request
         ident = request.get("id") if isinstance(request, dict) else None
         try:
             name, params = _request(request)
-            if not self._rates.take(client):
+            if client is not None and not self._rates.take(client):
                 most = self._settings.requests_per_second
                 raise Overloaded(f"more than {most} requests a second; slow down")
             reply = {"jsonrpc": "2.0", "id": ident, "result": await self._run(name, params, own)}

@@ -12,6 +12,7 @@ import uvicorn
 
 from node.errors import NodeError
 from node.rpc.dispatcher import Dispatcher
+from node.rpc.ipc import IpcDoor
 from node.rpc.registry import Method
 from node.rpc.settings import RpcSettings
 from node.rpc.subscriptions import Feed
@@ -19,6 +20,8 @@ from node.rpc.web import WebDoor
 
 #: A client that reads nothing of what was sent to it is cut off by the kernel after this long.
 UNREAD_MS = 20_000
+#: In the node's home.
+SOCKET = "node.ipc"
 
 
 class RpcServer:
@@ -31,6 +34,7 @@ class RpcServer:
         settings: RpcSettings = node.rpc
         self._dispatcher = Dispatcher(node, settings, methods)
         self._feed = Feed(node)
+        self._ipc = IpcDoor(node.home / SOCKET, self._dispatcher, self._feed, settings)
         self._socket = _listen(host, port)
         self.port: int = self._socket.getsockname()[1]
         self._server = _Server(
@@ -50,13 +54,15 @@ class RpcServer:
         self._tasks: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
-        """Return when it answers."""
+        """Return when it answers. Raises `NodeError`."""
+        await self._ipc.start()
         serving = asyncio.create_task(self._server.serve(sockets=[self._socket]))
         self._tasks = [serving, asyncio.create_task(self._feed.run())]
         while not self._server.started:
             await asyncio.sleep(0.005)
 
     async def stop(self) -> None:
+        await self._ipc.stop()
         self._server.should_exit = True
         if self._tasks:
             serving, telling = self._tasks

@@ -35,7 +35,7 @@ class Session:
         dispatcher: Dispatcher,
         feed: Feed,
         settings: RpcSettings,
-        client: str,
+        client: str | None,
         send: Callable[[bytes], Awaitable[None]],
     ) -> None:
         self._dispatcher = dispatcher
