@@ -268,6 +268,12 @@ def _need_header(store: ChainStore, block_hash: bytes) -> Header:
     return header
 
 
+def is_fault(failure: Exception | None) -> bool:
+    """Whether who sent the block is to blame: its branch may be honest, and left ours before
+    what can be undone."""
+    return isinstance(failure, InvalidBlock) and failure.reason is not Reason.BRANCH_TOO_DEEP
+
+
 def need_block(store: ChainStore, block_hash: bytes) -> Block:
     """Raises `StoreError` where the block is not there."""
     block = store.block(block_hash)

@@ -18,7 +18,7 @@ from typing import Protocol
 
 from node.core import Node
 from node.errors import RefusalReason, StoreError, TransactionRefused
-from node.importing import Imported
+from node.importing import Imported, is_fault
 from node.peers.errors import FeedMisbehaves, PeerError
 from node.peers.feed import FeedStatus
 from node.peers.limits import Known
@@ -32,7 +32,6 @@ from node.peers.wire import (
     encode_new_block,
     encode_status,
 )
-from node.spec.errors import InvalidBlock
 from node.spec.types import Block, Transaction
 
 log = logging.getLogger(__name__)
@@ -145,7 +144,7 @@ class Gossip:
         except StoreError as error:
             log.warning("a block is not in: %s", error, extra={"action": "block_failed"})
             return
-        if isinstance(imported.failure, InvalidBlock):
+        if is_fault(imported.failure):
             reason = f"an invalid block: {imported.failure}"
             self._blame(session, FeedMisbehaves.points, reason)
         elif imported.failure is not None:

@@ -12,7 +12,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import aclosing
 
 from node.core import Node
-from node.importing import Imported
+from node.errors import NodeError
+from node.importing import Imported, is_fault
 from node.peers.ahead import ahead
 from node.peers.branch import Branch, check_bodies
 from node.peers.errors import FeedMisbehaves, FeedUnsettled, FeedUseless
@@ -74,8 +75,10 @@ class Follower:
 
     async def _take(self, batch: list[Block]) -> int:
         imported = await self._import(batch)
-        if isinstance(imported.failure, InvalidBlock):
+        if is_fault(imported.failure):
             raise FeedMisbehaves(f"an invalid block: {imported.failure}")
+        if isinstance(imported.failure, InvalidBlock):
+            raise NodeError(f"a heavier chain cannot be followed: {imported.failure}")
         if imported.failure is not None:
             raise imported.failure
         return len(imported.outcomes)
