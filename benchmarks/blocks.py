@@ -33,6 +33,8 @@ ACCOUNTS = 1000
 SLOT = 5
 INPUT = np.array([1, -2, 3, -4, 5, -6], np.int8)
 LENGTH_BYTES = 4
+#: Here no disk is waited for while a chain is made.
+MEMORY = Path("/dev/shm")
 #: Of blocks that make ready what INFER needs.
 PREPARATION = 5
 
@@ -67,9 +69,12 @@ def find_chain(kind: str, count: int) -> Made:
 
 def make_chain(kind: str, count: int, folder: Path) -> None:
     """The folder is there whole or not at all, whoever else makes it meanwhile."""
-    fresh = Path(tempfile.mkdtemp(prefix=f"{folder.name}-"))
-    (fresh / "transactions").write_text(str(Maker(fresh).make(kind, count)))
-    shutil.rmtree(fresh / "chain")
+    with tempfile.TemporaryDirectory(dir=MEMORY if MEMORY.is_dir() else None) as home:
+        made = Maker(Path(home)).make(kind, count)
+        fresh = Path(tempfile.mkdtemp(prefix=f"{folder.name}-"))
+        shutil.copytree(Path(home) / "models", fresh / "models")
+        shutil.copy(Path(home) / "blocks", fresh)
+    (fresh / "transactions").write_text(str(made))
     try:
         fresh.rename(folder)
     except OSError:  # another was quicker, or one that was broken off lies there
