@@ -122,18 +122,17 @@ class Gated:
         return Answer(np.zeros(3, "<i4").tobytes())
 
 
-@pytest.mark.parametrize(
-    ("inputs", "labels", "said"),
-    [
+def test_a_set_that_does_not_fit_is_named(made: Published) -> None:
+    node = made.node
+    entry = node.index.find(made.model)
+    assert entry is not None
+    for inputs, labels, said in (
         (np.zeros((3, 5), np.int8), np.zeros(3, np.int32), "do not fit a model"),
         (np.zeros((3, 6), np.int8), np.zeros(4, np.int32), "do not fit a model"),
         (np.zeros((3, 6), np.int8), np.zeros((3, 1), np.int32), "do not fit a model"),
         (np.full((3, 6), 300, np.int32), np.zeros(3, np.int32), "larger than"),
-    ],
-)
-def test_a_set_that_does_not_fit_is_named(made, inputs, labels, said):  # type: ignore[no-untyped-def]
-    node = made.node
-    kept = [node.loader.storage.put_input(write_input(each)) for each in (inputs, labels)]
-    infohash = node.index.find(made.model).meta.hash
-    with pytest.raises(MalformedModel, match=said):
-        evaluate(node.loader, node.inference.engine, infohash, LabelledSet(kept[0], kept[1]))
+    ):
+        kept = [node.loader.storage.put_input(write_input(each)) for each in (inputs, labels)]
+        labelled = LabelledSet(kept[0], kept[1])
+        with pytest.raises(MalformedModel, match=said):
+            evaluate(node.loader, node.inference.engine, entry.meta.hash, labelled)
