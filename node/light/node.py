@@ -98,6 +98,7 @@ class LightNode:
         rpc: RpcSettings | None = None,
     ) -> None:
         self.chain, self.settings, self.interpret = chain, settings, interpret
+        self.home = home
         self.coinbase = bytes(20)
         """Of nobody: a light node makes no blocks."""
         self.inference = BoundedInference(Inference(loader, engine), settings.model_bytes)
