@@ -6,15 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from node.spec.types import Block, Header, Receipt
+from node.store.blocks import link_block, put_block, put_header
 from node.store.environment import Records
-from node.store.records import (
-    Location,
-    encode_body,
-    encode_calls,
-    encode_number,
-    encode_receipts,
-    encode_sums,
-)
+from node.store.records import Executed, encode_number
 
 
 @dataclass(frozen=True)
@@ -37,10 +31,11 @@ def write_beginning(records: Records, beginning: Beginning) -> None:
     """All in one transaction: without it the store is as empty as before."""
     head = beginning.blocks[-1][0]
     for header in beginning.headers:
-        _put_header(records, header)
+        put_header(records, header)
     total = beginning.total_difficulty
     for block, receipts in reversed(beginning.blocks):
-        _put_block(records, block, receipts, total)
+        put_block(records, Executed(block, receipts, total))
+        link_block(records, block)
         total -= block.header.difficulty
     for model, calls in beginning.call_totals.items():
         records.put("call_totals", model, calls.to_bytes(8, "big"))
@@ -48,21 +43,3 @@ def write_beginning(records: Records, beginning: Beginning) -> None:
         records.put("metas", address, head.hash())
     records.put("meta", b"oldest_state", encode_number(head.header.number))
     records.put("meta", b"head", head.hash())
-
-
-def _put_header(records: Records, header: Header) -> None:
-    records.put("headers", header.hash(), header.encode())
-    records.put("heights", encode_number(header.number) + header.hash(), b"")
-
-
-def _put_block(records: Records, block: Block, receipts: tuple[Receipt, ...], total: int) -> None:
-    key = block.hash()
-    _put_header(records, block.header)
-    parts = encode_body(block), encode_receipts(receipts), encode_calls({})
-    for table, part in zip(("bodies", "receipts", "calls"), parts, strict=True):
-        records.put(table, key, part)
-    records.put("sums", key, encode_sums(*parts))
-    records.put("difficulties", key, total.to_bytes(32, "big"))
-    records.put("canonical", encode_number(block.header.number), key)
-    for index, transaction in enumerate(block.transactions):
-        records.put("locations", transaction.hash(), Location(key, index).encode())

@@ -12,8 +12,17 @@ from itertools import takewhile
 from pathlib import Path
 from typing import TypeVar
 
-from node.errors import StatePruned, StoreError, WrongChain
+from node.errors import StoreError, WrongChain
 from node.spec.types import Block, Header, Receipt, Transaction
+from node.store.blocks import (
+    add_block,
+    add_nodes,
+    fill_heights,
+    link_block,
+    need_block,
+    read_block,
+    unlink_block,
+)
 from node.store.environment import MAP_BYTES, MAP_LIMIT_BYTES, Environment, Records
 from node.store.pruning import MINIMUM_NODES, Pruner
 from node.store.records import (
@@ -22,14 +31,7 @@ from node.store.records import (
     decode_calls,
     decode_header,
     decode_receipts,
-    encode_body,
-    encode_calls,
     encode_number,
-    encode_receipts,
-    encode_sums,
-    is_notice,
-    join_block,
-    notice_key,
 )
 from node.store.tables import TABLES
 from node.store.use import Use
@@ -73,7 +75,7 @@ class ChainStore:
 
     def put_all(self, nodes: Mapping[bytes, bytes]) -> None:
         """State nodes and code, by their keccak."""
-        self._env.write(lambda records: _add_nodes(records, nodes))
+        self._env.write(lambda records: add_nodes(records, nodes))
 
     def oldest_state(self) -> int:
         """Number of the block from which on states are kept, on every branch."""
@@ -104,7 +106,7 @@ class ChainStore:
         return None if raw is None else decode_header(raw)
 
     def block(self, block_hash: bytes) -> Block | None:
-        return self._env.read(lambda records: _block(records, block_hash))
+        return self._env.read(lambda records: read_block(records, block_hash))
 
     def receipts(self, block_hash: bytes) -> tuple[Receipt, ...]:
         return decode_receipts(self._env.get("receipts", block_hash))
@@ -189,7 +191,7 @@ class ChainStore:
             name = (self._env.get("meta", b"chain") or b"?").decode()
             raise WrongChain(f"the database holds chain {name}, not {chain_name}; use another home")
         if self._env.read(lambda r: r.count("heights") < r.count("headers")):
-            self._env.write(_fill_heights)
+            self._env.write(fill_heights)
 
     def add(
         self, executed: Executed, adopt: Sequence[bytes] = (), abandon: Sequence[bytes] = ()
@@ -198,104 +200,12 @@ class ChainStore:
         become canonical (ascending, this one last), ``abandon`` those that no longer are."""
 
         def write(records: Records) -> None:
-            _add_block(records, executed)
+            add_block(records, executed)
             for block_hash in abandon:
-                _unlink(records, _need(records, block_hash))
+                unlink_block(records, need_block(records, block_hash))
             for block_hash in adopt:
-                _link(records, _need(records, block_hash))
+                link_block(records, need_block(records, block_hash))
             if adopt:
                 records.put("meta", b"head", adopt[-1])
 
         self._env.write(write)
-
-
-def _block(records: Records, block_hash: bytes) -> Block | None:
-    header = records.get("headers", block_hash)
-    body = records.get("bodies", block_hash)
-    return None if header is None or body is None else join_block(header, body)
-
-
-def _fill_heights(records: Records) -> None:
-    """Of a database that was written before there was this table."""
-    for key, raw in records.scan("headers"):
-        records.put("heights", encode_number(decode_header(raw).number) + key, b"")
-
-
-def _add_nodes(records: Records, nodes: Mapping[bytes, bytes]) -> None:
-    """Also those that are there already: a pruner may be about to delete them."""
-    is_pruning = records.get("meta", b"pruning") is not None
-    for key, node in nodes.items():
-        records.put("nodes", key, node)
-        if is_pruning:
-            records.put("young", key, b"")
-
-
-def _check_parent(records: Records, header: Header) -> None:
-    """Between a block's execution and its writing its parent's state may have been pruned."""
-    oldest = int.from_bytes(records.get("meta", b"oldest_state") or b"", "big")
-    if 0 < header.number <= oldest:
-        raise StatePruned(f"block {header.number}: no state below block {oldest} is kept")
-
-
-def _need(records: Records, block_hash: bytes) -> Block:
-    block = _block(records, block_hash)
-    if block is None:
-        raise StoreError(f"block {block_hash.hex()} is missing; the database is damaged")
-    return block
-
-
-def _add_block(records: Records, executed: Executed) -> None:
-    header = executed.block.header
-    key = header.hash()
-    _check_parent(records, header)
-    _add_nodes(records, executed.nodes)
-    if executed.metas:
-        records.put("created", key, b"".join(executed.metas))
-    records.put("headers", key, header.encode())
-    records.put("heights", encode_number(header.number) + key, b"")
-    parts = (
-        encode_body(executed.block),
-        encode_receipts(executed.receipts),
-        encode_calls(executed.calls),
-    )
-    for table, part in zip(("bodies", "receipts", "calls"), parts, strict=True):
-        records.put(table, key, part)
-    records.put("sums", key, encode_sums(*parts))
-    records.put("difficulties", key, executed.total_difficulty.to_bytes(32, "big"))
-
-
-def _link(records: Records, block: Block) -> None:
-    key = block.hash()
-    records.put("canonical", encode_number(block.header.number), key)
-    _count(records, key, 1)
-    for address in _created(records, key):
-        records.put("metas", address, key)
-    for index, transaction in enumerate(block.transactions):
-        records.put("locations", transaction.hash(), Location(key, index).encode())
-        if is_notice(transaction):
-            records.put("notices", notice_key(block, index), transaction.data)
-        records.drop("pending", transaction.hash())
-
-
-def _unlink(records: Records, block: Block) -> None:
-    records.drop("canonical", encode_number(block.header.number))
-    _count(records, block.hash(), -1)
-    for address in _created(records, block.hash()):
-        records.drop("metas", address)
-    for index, transaction in enumerate(block.transactions):
-        records.drop("locations", transaction.hash())
-        if is_notice(transaction):
-            records.drop("notices", notice_key(block, index))
-        records.put("pending", transaction.hash(), transaction.encode())
-
-
-def _created(records: Records, block_hash: bytes) -> list[bytes]:
-    """Addresses of the model and input accounts that a block created."""
-    joined = records.get("created", block_hash) or b""
-    return [joined[i : i + 20] for i in range(0, len(joined), 20)]
-
-
-def _count(records: Records, block_hash: bytes, sign: int) -> None:
-    for model, calls in decode_calls(records.get("calls", block_hash)).items():
-        old = int.from_bytes(records.get("call_totals", model) or b"", "big")
-        records.put("call_totals", model, (old + sign * calls).to_bytes(8, "big"))
