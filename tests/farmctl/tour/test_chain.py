@@ -24,7 +24,8 @@ from farmctl.tour.publish import AUTHOR_GAS, create_metas, upload_metas, wait_al
 from node.models.input_file import write_input
 from node.models.metadata import describe_input, describe_model
 from node.spec.crypto import keccak
-from tests.node.rpc.test_web3 import Running, running
+from tests.node.rpc.conftest import running
+from tests.node.rpc.running import Running
 from tests.node.workshop import AUTHOR, COIN, POOR, POOR_KEY, RICH_KEY, dense_model
 
 __all__ = ["running"]
