@@ -43,7 +43,7 @@ MINIMUM_STATES = 128
 RESERVED = frozenset(
     f"FARMCTL_{name}"
     for name in (
-        *("HOME", "VECTORS", "ETHEREUM_TESTS", "DRIVERS", "PYNQ_PYTHON", "OPENCL_CPU"),
+        *("HOME", "VECTORS", "ETHEREUM_TESTS", "KUBO_URL", "DRIVERS", "PYNQ_PYTHON", "OPENCL_CPU"),
         *("STICK_PORTS", "API"),
     )
 )
