@@ -93,6 +93,7 @@ class Environment:
     ) -> None:
         path.mkdir(parents=True, exist_ok=True)
         self._limit = map_limit_bytes
+        self._is_kept = durable and not read_only
         self._gate = threading.Lock()  # readers stand aside while the map changes,
         self._writing = threading.Lock()  # and so does the writer; taken before the gate
         self._batch = threading.local()
@@ -121,7 +122,7 @@ class Environment:
     def close(self) -> None:
         """After a reading that is going on; no writing may be."""
         with self._writing, self._gate:
-            if not self._env.flags()["readonly"]:
+            if self._is_kept:
                 self._env.sync(True)
             self._env.close()
 
