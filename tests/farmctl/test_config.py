@@ -56,6 +56,7 @@ def test_a_switch_in_the_environment(tmp_path: Path) -> None:
         ('[storage]\ntorrent_peers = ["nowhere"]', {}, "nowhere"),
         ("", {"FARMCTL_STORAGE_TORRENT": "1"}, "true or false"),
         ("[node]\ncross_check_ratio = 2", {}, "cross_check_ratio"),
+        ("[node]\nkeep_states = 5", {}, "keep_states must be 0 .all. or at least 128"),
     ],
 )
 def test_mistakes_are_named(
