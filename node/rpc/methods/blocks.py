@@ -7,7 +7,7 @@ from typing import Any
 from node.core import Node
 from node.rpc.forms import parse_flag, parse_quantity, quantity
 from node.rpc.lookup import block_by_hash, find_block, find_header
-from node.rpc.views import Json, block_view, header_view, receipt_view
+from node.rpc.views import Json, block_view, header_view, receipt_view, transaction_view
 from node.spec.types import Block
 
 #: Of a block that is not sealed yet: what its seal would say.
@@ -23,7 +23,11 @@ def get_block_by_number(node: Node, where: Any, full: Any = False) -> Json | Non
     block = find_block(node, where)
     if where != "pending" or block is None:
         return _show(node, block, whole)
-    return {**block_view(node.chain, block, None, whole), **UNSEALED}
+    shown = {**block_view(node.chain, block, None, False), **UNSEALED}
+    if whole:
+        views = (transaction_view(node.chain, t, None, None) for t in block.transactions)
+        shown["transactions"] = list(views)
+    return shown
 
 
 def get_block_by_hash(node: Node, block_hash: Any, full: Any = False) -> Json | None:

@@ -39,7 +39,8 @@ def get_transaction_by_hash(node: Node, transaction_hash: Any) -> Json | None:
 
 
 def get_by_block_number(node: Node, where: Any, index: Any) -> Json | None:
-    return _show(node, find_block(node, where), parse_quantity(index, "index"))
+    is_sealed = where != "pending"
+    return _show(node, find_block(node, where), parse_quantity(index, "index"), is_sealed)
 
 
 def get_by_block_hash(node: Node, block_hash: Any, index: Any) -> Json | None:
@@ -66,10 +67,11 @@ def _find(node: Node, key: bytes) -> tuple[Block, int] | None:
     return (block, where.index) if where and block else None
 
 
-def _show(node: Node, block: Block | None, index: int) -> Json | None:
+def _show(node: Node, block: Block | None, index: int, is_sealed: bool = True) -> Json | None:
     if block is None or index >= len(block.transactions):
         return None
-    return transaction_view(node.chain, block.transactions[index], block.header, index)
+    header = block.header if is_sealed else None
+    return transaction_view(node.chain, block.transactions[index], header, index)
 
 
 METHODS = {

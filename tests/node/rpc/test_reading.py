@@ -101,6 +101,9 @@ def test_the_pending_block_is_the_one_that_is_mined_next(node: Node, clock: Cloc
     assert (pending["number"], pending["hash"], pending["nonce"]) == ("0x1", None, None)
     (transaction,) = pending["transactions"]
     assert transaction["hash"] == "0x" + sign(0, POOR, 1).hash().hex()
+    assert transaction["blockHash"] is None
+    alone = ask(node, "eth_getTransactionByBlockNumberAndIndex", "pending", "0x0")
+    assert alone == {**transaction, "transactionIndex": "0x0"}
     assert ask(node, "eth_getBlockTransactionCountByNumber", "pending") == "0x1"
     assert ask(node, "eth_getTransactionCount", "0x" + RICH.hex(), "pending") == "0x1"
     mine(node, clock)
