@@ -64,11 +64,19 @@ async def main(home: Path, kind: str, count: int, port: int) -> None:
     await asyncio.Event().wait()
 
 
+def news(service: NodeService, blocks: Iterator[Block]) -> Iterator[Block]:
+    for block in blocks:
+        if service.node.store.header(block.hash()) is None:
+            yield block
+        else:
+            print(block.hash().hex(), flush=True)
+
+
 async def take(service: NodeService, coming: Iterator[bytes]) -> None:
-    """Import the chain from where it broke off, and say so of each block."""
+    """Import the chain from where it broke off, and say so of each block; also of those that
+    were in before, since the last life may have ended before it could."""
     blocks = map(Block.decode, coming)
-    news = (b for b in blocks if service.node.store.header(b.hash()) is None)
-    while chunk := list(itertools.islice(news, CHUNK)):
+    while chunk := list(itertools.islice(news(service, blocks), CHUNK)):
         done = await service.import_blocks(chunk)
         if done.failure is not None:
             raise done.failure
