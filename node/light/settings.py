@@ -16,7 +16,7 @@ class LightSettings:
     checkpoint: str = ""
     """Hash of a block to begin at, from whom you trust; empty: the genesis."""
     kept_headers: int = 50_000
-    """Older headers are forgotten; each takes about 1 KB."""
+    """Older headers are forgotten; each takes about 1.1 KB."""
     model_bytes: int = 64 * 1024**2
     """Models beyond this size are not run here."""
 
