@@ -20,6 +20,7 @@ from drivers.fpga import opencl_boards, pynq_boards
 from drivers.fpga.core_engine import CoreEngine
 from drivers.fpga.core_registers import LAYER_SECONDS
 from drivers.fpga.engine import Engine
+from drivers.fpga.hold import Hold
 from drivers.fpga.opencl_engine import OpenClEngine
 from drivers.fpga.session import FpgaRuns
 
@@ -52,7 +53,8 @@ class FpgaDevice(Controlled):
     def open(self, capability: Capability, **options: Any) -> Session:
         """Options for INFER: ``check_ratio``, the share of layers that the host computes again
         (1/32), ``layer_seconds``, the longest that one may take on the core (20), and
-        ``memory_limit_bytes`` of the host for one model."""
+        ``memory_limit_bytes`` of the host for one model. Raises `DeviceBusy` while another
+        session holds the board."""
         if capability not in self.info.capabilities:
             reason = self.info.details.get("infer", "")
             told = f"; {reason}" if reason and capability == Capability.INFER else ""
@@ -60,7 +62,12 @@ class FpgaDevice(Controlled):
         if unknown := options.keys() - SESSION_OPTIONS:
             raise BadArgument(f"{capability} has no options {', '.join(sorted(unknown))}")
         layer_seconds = options.pop("layer_seconds", LAYER_SECONDS)
-        return FpgaRuns(_open_engine(self._board, layer_seconds), **options)
+        hold = Hold(self.info.hardware_id)
+        try:
+            return FpgaRuns(_open_engine(self._board, layer_seconds), then=hold.release, **options)
+        except BaseException:
+            hold.release()
+            raise
 
     def _read_temperature(self) -> float:
         through = self.info.details["through"]

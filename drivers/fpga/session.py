@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -128,12 +128,15 @@ class FpgaRuns:
         engine: Engine,
         check_ratio: float = CHECK_RATIO,
         memory_limit_bytes: int = MEMORY_LIMIT_BYTES,
+        then: Callable[[], None] = lambda: None,
     ) -> None:
-        """Has the board prove itself. Raises `SelfTestFailed` if it cannot, and `DeviceLost`."""
+        """Has the board prove itself; ``then`` is called once it is closed. Raises
+        `SelfTestFailed` if it cannot, and `DeviceLost`."""
         self._check_ratio = check_ratio
         self._limit_bytes = memory_limit_bytes
         self._models: dict[str, Model] = {}
         self._engine = engine
+        self._then = then
         try:
             prove_engine(engine)
         except DriverError:
@@ -170,6 +173,7 @@ class FpgaRuns:
     def close(self) -> None:
         self._engine.close()
         self._models.clear()
+        self._then()
 
     def _model(self, model_id: str) -> Model:
         if model_id not in self._models:

@@ -85,8 +85,9 @@ class StickDevice(Controlled):
         return Health(HealthStatus.OK)
 
     def open(self, capability: Capability, **options: Any) -> Session:
-        """Options of INFER: ``check_ratio`` and ``run_seconds``, see `StickRuns`."""
-        if capability not in self.info.capabilities:
+        """Options of INFER: ``check_ratio`` and ``run_seconds``, see `StickRuns`. A stick that has
+        not been heard yet is asked now: `DeviceBusy` says that another session holds it."""
+        if capability not in self.info.capabilities and not self._may_offer(capability):
             raise NotSupported(f"{self.info.id} has no capability {capability}")
         session = StickSession(self._stick.port, self._vitals_file)
         try:
@@ -98,6 +99,11 @@ class StickDevice(Controlled):
             if isinstance(error, TypeError):
                 raise BadArgument(f"{capability} options: {error}") from None
             raise
+
+    def _may_offer(self, capability: Capability) -> bool:
+        """Whether only asking the stick can tell."""
+        is_ours = self._stick.product.works_as == FIRMWARE
+        return is_ours and not self._speaks and capability in CAPABILITIES.values()
 
     @property
     def _speaks(self) -> bool:
