@@ -45,6 +45,7 @@ RESERVED = frozenset(
     for name in (
         *("HOME", "VECTORS", "ETHEREUM_TESTS", "KUBO_URL", "DRIVERS", "PYNQ_PYTHON", "OPENCL_CPU"),
         *("STICK_PORTS", "API"),
+        *("FPGA_OVERLAY", "FPGA_AOCX", "FPGA_SIMULATION", "FPGA_FAULTS"),
     )
 )
 _NAME = re.compile(r"^[a-z0-9][a-z0-9-]{0,62}$")

