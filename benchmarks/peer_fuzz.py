@@ -158,11 +158,24 @@ def damage(chance: random.Random, payload: bytes) -> bytes:
     return bytes(changed)
 
 
+class Failures(logging.Handler):
+    """Errors that the node caught at the top of a task and went on after: bugs all the same."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.ERROR)
+        self.records: list[logging.LogRecord] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.records.append(record)
+
+
 class Target:
     """A node that listens, with an honest peer that follows it."""
 
     def __init__(self, home: Path) -> None:
         self.clock = Clock()
+        self.failures = Failures()
+        logging.getLogger("node").addHandler(self.failures)
         self.node = open_node(home / "target", self.clock)
         self.blocks = [make_block(self.node, self.clock, n, 3) for n in range(40)]
         self.service = self._serve(self.node, home / "target", ())
@@ -190,6 +203,7 @@ class Target:
     async def __aexit__(self, *_: object) -> None:
         await self.honest.stop()
         await self.service.stop()
+        logging.getLogger("node").removeHandler(self.failures)
         self.other.close()
         self.node.close()
 
@@ -201,6 +215,8 @@ class Target:
             if time.monotonic() > until:
                 raise RuntimeError(f"the honest peer is not served: {self.honest.board()}")
             await asyncio.sleep(0.01)
+        if self.failures.records:
+            raise RuntimeError(f"the node says: {self.failures.records[0].getMessage()}")
         for service in (self.service, self.honest):
             if any(task.done() for task in service.tasks):
                 raise RuntimeError("a task of the node has ended")
@@ -319,7 +335,8 @@ async def attack(home: Path, seconds: float, seed: int) -> dict[str, Any]:
 
 def run(quick: bool, seconds: float | None = None, seed: int | None = None) -> dict[str, Any]:
     chosen = random.getrandbits(32) if seed is None else seed
-    logging.getLogger("node.peers").setLevel(logging.ERROR)  # each ban is a warning
+    for name in ("node.peers", "asyncio"):  # each ban is a warning
+        logging.getLogger(name).setLevel(logging.ERROR)
     print(f"seed {chosen}", flush=True)
     span = seconds or (QUICK_SECONDS if quick else SECONDS)
     with tempfile.TemporaryDirectory() as folder:

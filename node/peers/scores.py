@@ -48,7 +48,7 @@ class Scores:
             record.points = 0.0
         self._records[name] = record
         if len(self._records) > MAX_NAMES:
-            self._records.popitem(last=False)
+            self._forget(now)
         return record.banned_until > now
 
     def points(self, name: str) -> float:
@@ -64,6 +64,11 @@ class Scores:
         """How long the name is still banned; 0 where it is not."""
         record = self._records.get(name)
         return max(0.0, record.banned_until - self._clock()) if record else 0.0
+
+    def _forget(self, now: float) -> None:
+        """Let the oldest go that is not banned, or else the oldest."""
+        free = (name for name, record in self._records.items() if record.banned_until <= now)
+        del self._records[next(free, next(iter(self._records)))]
 
     def _decayed(self, record: _Record) -> float:
         age = self._clock() - record.at

@@ -153,7 +153,8 @@ def encode_hashes(hashes: Sequence[bytes]) -> bytes:
 
 
 def decode_hashes(payload: bytes, limit: int) -> list[bytes]:
-    return [rlp.decode_bytes(rlp.decode(h), 32) for h in rlp.split_list(payload, limit)]
+    items = rlp.split_list(payload, limit)
+    return [rlp.decode_bytes(rlp.decode(_bounded(item, 33)), 32) for item in items]
 
 
 def decode_headers(payload: bytes) -> list[Header]:
@@ -171,13 +172,13 @@ def decode_bodies(payload: bytes, headers: Sequence[Header]) -> list[Block]:
 
 def decode_body(header: Header, body: bytes) -> Block:
     """A block from its header and the encoding of [transactions, uncles]."""
-    transactions, uncles = rlp.split_list(body, 2)
+    transactions, uncles = _parts(body, 2)
     return Block(header, tuple(_transactions(transactions)), tuple(_uncles(uncles)))
 
 
 def decode_block(block: bytes) -> Block:
     """A block from its encoding, as `decode_body` bounded."""
-    header, transactions, uncles = rlp.split_list(block, 3)
+    header, transactions, uncles = _parts(block, 3)
     return Block(
         Header.decode(_bounded(header, MAX_HEADER_BYTES)),
         tuple(_transactions(transactions)),
@@ -209,7 +210,7 @@ def encode_new_block(block: Block, total_difficulty: int) -> bytes:
 
 
 def decode_new_block(payload: bytes) -> tuple[Block, int]:
-    block, total = rlp.split_list(payload, 2)
+    block, total = _parts(payload, 2)
     return decode_block(block), rlp.decode_int(rlp.decode(total))
 
 
@@ -226,7 +227,7 @@ def _transactions(items: bytes) -> list[Transaction]:
 
 
 def _transaction(item: bytes) -> Transaction:
-    parts = rlp.split_list(item, 9)
+    parts = _parts(item, 9)
     if any(part[0] >= FIRST_LIST_PREFIX for part in parts):
         raise rlp.RlpError("a transaction holds no lists")
     return Transaction.from_items([rlp.decode(part) for part in parts])
@@ -237,6 +238,13 @@ def _uncles(items: bytes) -> list[Header]:
         Header.decode(_bounded(item, MAX_HEADER_BYTES))
         for item in rlp.split_list(items, MAX_UNCLES)
     ]
+
+
+def _parts(data: bytes, count: int) -> list[bytes]:
+    parts = rlp.split_list(data, count)
+    if len(parts) < count:
+        raise rlp.RlpError(f"{len(parts)} items where {count} are expected")
+    return parts
 
 
 def _bounded(item: bytes, limit: int) -> bytes:
