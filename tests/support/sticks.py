@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import tty
 from collections.abc import Iterator
@@ -32,13 +33,35 @@ class Plugged:
             self.terminal = -1
 
 
+def build(target: str, folder: Path, sanitize: str = "") -> Path:
+    """``target``: ``host``, or ``mps2`` for the board that `emulated` runs."""
+    command = ["make", "-C", str(FIRMWARE), target, f"OUT={folder}", f"SANITIZE={sanitize}"]
+    subprocess.run(command, check=True, capture_output=True)
+    return folder / {"host": "stick", "mps2": "stick.elf"}[target]
+
+
 @pytest.fixture(scope="session")
 def firmware(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("firmware")
-    sanitize = "SANITIZE=-fsanitize=address,undefined -fno-sanitize-recover=all"
-    command = ["make", "-C", str(FIRMWARE), "host", f"OUT={folder}", sanitize]
-    subprocess.run(command, check=True, capture_output=True)
-    return folder / "stick"
+    sanitize = "-fsanitize=address,undefined -fno-sanitize-recover=all"
+    return build("host", tmp_path_factory.mktemp("firmware"), sanitize)
+
+
+@contextmanager
+def emulated(program: Path) -> Iterator[Plugged]:
+    """The firmware on QEMU's model of a Cortex-M3 board, whose UART is a terminal here."""
+    command = ["qemu-system-arm", "-M", "mps2-an385", "-kernel", str(program)]
+    quiet = ["-display", "none", "-monitor", "none", "-serial", "pty"]
+    process = subprocess.Popen([*command, *quiet], stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    assert process.stdout is not None
+    try:
+        said = process.stdout.readline().decode()
+        found = re.search(r"/dev/pts/\d+", said)
+        assert found, said
+        yield Plugged(found[0], process, -1)
+    finally:
+        process.kill()
+        process.wait()
+        process.stdout.close()
 
 
 @contextmanager
