@@ -68,7 +68,7 @@ def test_reads_in_si_units(devices: list[CudaDevice]) -> None:
 
 def test_missing_readings_have_their_reason(devices: list[CudaDevice]) -> None:
     geforce, hopper = (d.snapshot() for d in devices)
-    never = {"throttle_count", "voltage_volts"}
+    never = {"link_error_count", "throttle_count", "voltage_volts"}
     no_ecc = {"ecc_corrected_count", "ecc_uncorrected_count", "retired_memory_count"}
     assert set(geforce.missing) == no_ecc | {"memory_temperature_celsius", *never}
     assert set(hopper.missing) == {"fan_ratio", *never}
