@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -23,9 +24,11 @@ def simulated() -> Place:
 
 
 @pytest.fixture
-def two_boards(simulated: Place, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Two simulated boards for drivers of this process and its workers."""
+def two_boards(simulated: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two simulated boards for drivers of this process and its workers, which another farm on
+    this machine does not hold."""
     monkeypatch.setenv(COUNT_VARIABLE, "2")
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
 
 
 @pytest.fixture(scope="module")
