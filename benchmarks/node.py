@@ -10,6 +10,7 @@ import itertools
 import tempfile
 import time
 from collections.abc import Callable, Iterable
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -118,10 +119,10 @@ def mine(node: Node, clock: Clock, transactions: Iterable[Transaction]) -> Block
 
 
 def solve(block: Block) -> tuple[int, tuple[int, ...]]:
-    search = CuckooSearch(1, 1 << 26)
     job = CuckooJob(block.header.seal_hash(), EDGE_BITS)
-    for first in itertools.count(0, 64):
-        for cycle in search.search(job, first, 64, lambda: False)[1]:
-            if meets_target(cycle.edges, block.header.difficulty):
-                return cycle.nonce, cycle.edges
+    with closing(CuckooSearch(1, 1 << 26)) as search:
+        for first in itertools.count(0, 64):
+            for cycle in search.search(job, first, 64, lambda: False)[1]:
+                if meets_target(cycle.edges, block.header.difficulty):
+                    return cycle.nonce, cycle.edges
     raise RuntimeError("unreachable")
