@@ -26,7 +26,7 @@ import psutil
 
 from drivers import selftest
 from drivers.base import Capability
-from drivers.errors import DeviceLost
+from drivers.errors import DeviceLost, DriverError
 from drivers.fpga.simulated_boards import COUNT_VARIABLE
 from drivers.fpga.simulation.build import build_library
 from drivers.opencl.driver import CPU_VARIABLE
@@ -78,13 +78,19 @@ class Trial:
     def __init__(self, family: str) -> None:
         self._family = family
         self._kills = self._in_work = 0
+        self._refusals: list[str] = []
         self._open_seconds: list[float] = []
         self._random = random.Random(family)
         with self._open() as session:
             selftest.check(session, DEVICES[family])
 
     def kill_one(self) -> None:
-        session = self._open()
+        self._kills += 1
+        try:
+            session = self._open()
+        except DriverError as error:
+            self._refusals.append(str(error))
+            return
         began = time.monotonic()
         watcher = _kill_later(session.pid, self._random.uniform(0, LATEST_SECONDS))
         try:
@@ -95,7 +101,6 @@ class Trial:
         finally:
             session.close()
             watcher.wait()
-        self._kills += 1
 
     def finish(self) -> dict[str, Any]:
         proof = prove(self._family, f"{self._family}:0", DEVICES[self._family])
@@ -105,6 +110,7 @@ class Trial:
             "killed_in_work": self._in_work,
             "open_seconds_median": sorted(self._open_seconds)[len(self._open_seconds) // 2],
             "open_seconds_most": max(self._open_seconds),
+            "not_opened": "; ".join(sorted(set(self._refusals))) or "none",
             "proves_itself": proof.passed,
             "passed": proof.passed and self._in_work == self._kills,
         }

@@ -29,7 +29,7 @@ from drivers.base import (
     read_telemetry,
 )
 from drivers.controls import Controlled
-from drivers.errors import BadArgument, DeviceLost, DriverError, NotSupported
+from drivers.errors import BadArgument, DeviceBusy, DeviceLost, DriverError, NotSupported
 from drivers.usbstick.link import StickLink
 from drivers.usbstick.products import DETECT_ONLY, FIRMWARE, NAMED, Product, identify
 from drivers.usbstick.session import StickRuns, StickSession, StickVerifier
@@ -67,7 +67,11 @@ class StickDevice(Controlled):
             raise DeviceLost(f"{self.info.model} was unplugged from {self._stick.location}")
         if not self._speaks:
             return read_telemetry(self.info.id, {}, "this stick tells no readings")
-        vitals = self._vitals_file.read() or self._ask_vitals()
+        try:
+            vitals = self._vitals_file.read() or self._ask_vitals()
+        except DeviceBusy:
+            otherwise = "a session holds the stick, and has asked it nothing of late"
+            return read_telemetry(self.info.id, {}, otherwise)
         readers = {
             "temperature_celsius": lambda: _known(vitals.celsius, "temperature"),
             "voltage_volts": lambda: _known(vitals.volts, "voltage"),

@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from drivers.base import Capability
+from drivers.base import Capability, HealthStatus
 from drivers.errors import BadArgument, DeadlineExceeded, DeviceBusy, DeviceLost, NotSupported
 from drivers.selftest import check, prove
 from drivers.worker import WorkerSession, open_session
@@ -40,6 +40,18 @@ def test_a_device_is_held_by_one(stand: Stand) -> None:
         check(first, capability)
     with open_first(stand)[0] as again:
         check(again, capability)
+
+
+@COMPUTING
+def test_a_device_is_read_while_a_session_rests(
+    stand: Stand, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that holds the only way to the device and has nothing to do is not a loss."""
+    monkeypatch.setattr("drivers.usbstick.vitals.FRESH_SECONDS", -1.0)
+    device = stand.make().discover()[0]
+    with open_first(stand)[0]:
+        assert all(device.snapshot().missing.values())
+        assert device.health().status is HealthStatus.OK
 
 
 @COMPUTING
