@@ -5,9 +5,11 @@ BIN := $(VENV)/bin
 STAMPS := .make
 # Pins older libraries than ours, so it has an environment of its own.
 PYNQ := pynq==4.0.0
-RUN_EXTRAS := train,mrt,tour,torrent
+RUN_EXTRAS := train,mrt,tour,torrent,browser
 NATIVE_SOURCES := $(shell find drivers/cpu/native drivers/kernels -type f -not -name '*.py*')
-WEB_SOURCES := $(shell find web -type f -not -path '*/node_modules/*' 2>/dev/null)
+CORE := web/public/farmcpu.wasm
+CORE_SOURCES := $(shell find drivers/cpu/native drivers/cpu/wasm drivers/kernels -maxdepth 1 -type f -not -name '*.py*')
+WEB_SOURCES := $(shell find web -type f -not -path '*/node_modules/*' -not -name farmcpu.wasm 2>/dev/null)
 
 .DEFAULT_GOAL := help
 .PHONY: help up tour test test-slow check format bench docs clean
@@ -30,7 +32,10 @@ $(STAMPS)/test: $(STAMPS)/run
 	$(BIN)/python -m pip install --quiet --no-build-isolation -c constraints.txt -e '.[$(RUN_EXTRAS),test]'
 	@touch $@
 
-$(STAMPS)/web: $(WEB_SOURCES)
+$(CORE): $(CORE_SOURCES) | $(STAMPS)/run
+	sh drivers/cpu/wasm/build.sh $(BIN)/python
+
+$(STAMPS)/web: $(CORE) $(WEB_SOURCES)
 	@mkdir -p $(STAMPS)
 	@command -v npm >/dev/null || { echo "Building the dashboard needs Node.js 20 or newer."; exit 1; }
 	cd web && npm ci --loglevel=error && npm run --silent build
@@ -79,4 +84,4 @@ docs: $(STAMPS)/run  ## write the generated pages in docs/
 	$(BIN)/python docs/generate.py
 
 clean:  ## remove what was built; data of the farm stays
-	rm -rf $(VENV) .venv-pynq $(STAMPS) build web/node_modules tests/clients/node_modules farmctl/web_dist
+	rm -rf $(VENV) .venv-pynq $(STAMPS) build web/node_modules tests/clients/node_modules farmctl/web_dist $(CORE)

@@ -3,13 +3,13 @@
 #pragma once
 
 #include <memory>
-#include <mutex>
 #include <vector>
 
 #include "cuckoo.hpp"
 #include "cuckoo_edges.hpp"
 #include "lean_buckets.hpp"
 #include "lean_lists.hpp"
+#include "mutex.hpp"
 #include "stopwatch.hpp"
 
 namespace farmcpu {
@@ -74,7 +74,7 @@ class LeanSolver final : public GraphSolver {
   LeanPlan plan_;
   std::uint64_t window_edges_;
   Pages alive_, passing_, counters_, buffers_;
-  std::vector<std::mutex> locks_;  // one a slice of the counters
+  std::vector<Mutex> locks_;  // one a slice of the counters
   ListArena arena_;
   std::vector<EdgeLists> near_, far_;  // one a thread
   Stopwatch watch_;

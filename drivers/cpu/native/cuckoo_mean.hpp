@@ -4,11 +4,11 @@
 
 #include <atomic>
 #include <memory>
-#include <mutex>
 #include <vector>
 
 #include "cuckoo.hpp"
 #include "mean_kernels.hpp"
+#include "mutex.hpp"
 #include "pages.hpp"
 
 namespace farmcpu {
@@ -29,7 +29,7 @@ class SharedChunks {
  private:
   std::size_t chunks_;
   Pages memory_;
-  std::mutex lock_;
+  Mutex lock_;
   std::uint8_t *fresh_ = nullptr, *free_ = nullptr;
 };
 

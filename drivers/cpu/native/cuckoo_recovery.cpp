@@ -2,11 +2,11 @@
 
 #include <algorithm>
 #include <atomic>
-#include <mutex>
 #include <unordered_map>
 
 #include "cuckoo_edges.hpp"
 #include "isa.hpp"
+#include "mutex.hpp"
 #include "parallel.hpp"
 #include "stopwatch.hpp"
 
@@ -44,7 +44,7 @@ class Wanted {
   std::unordered_map<std::uint64_t, std::vector<std::uint32_t>> places_;
   std::vector<std::uint32_t> numbers_;
   std::vector<std::uint8_t> sieve_;
-  std::mutex lock_;
+  Mutex lock_;
 };
 
 void match_blocks(const farmcpu_graph &graph, std::uint64_t first, Wanted &wanted) {

@@ -4,9 +4,9 @@
 
 #include <cstdint>
 #include <cstring>
-#include <mutex>
 #include <vector>
 
+#include "mutex.hpp"
 #include "pages.hpp"
 
 namespace farmcpu {
@@ -67,7 +67,7 @@ class CountingBuckets {
   static constexpr std::size_t kEntryBytes = 3;
 
   CountingBuckets(WaitingBuckets buckets, std::uint8_t *counters, std::uint32_t slice_bits,
-                  std::vector<std::mutex> &locks)
+                  std::vector<Mutex> &locks)
       : buckets_(std::move(buckets)), counters_(counters), slice_bits_(slice_bits), locks_(locks) {}
 
   class Writer {
@@ -116,7 +116,7 @@ class CountingBuckets {
   WaitingBuckets buckets_;
   std::uint8_t *counters_;
   std::uint32_t slice_bits_;
-  std::vector<std::mutex> &locks_;
+  std::vector<Mutex> &locks_;
 };
 
 // Edges to be tested by one of their nodes. An entry of 80 bits is that node's bits within its

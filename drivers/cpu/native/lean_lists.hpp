@@ -2,15 +2,15 @@
 #pragma once
 
 #include <cstdint>
-#include <mutex>
 #include <vector>
 
+#include "mutex.hpp"
 #include "pages.hpp"
 #include "siphash.hpp"
 
 namespace farmcpu {
 
-struct ListChunk {
+struct alignas(8) ListChunk {
   static constexpr std::size_t kBytes = 4096, kEdges = kBytes / sizeof(Endpoints) - 1;
   ListChunk *older;
   Endpoints edges[kEdges];
@@ -45,7 +45,7 @@ class ListArena {
 
  private:
   Pages pages_;
-  std::mutex lock_;
+  Mutex lock_;
   ListChunk *free_ = nullptr;
   std::size_t used_ = 0;
 };

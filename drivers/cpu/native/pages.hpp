@@ -2,7 +2,12 @@
 // only where touched, and can be given back by parts.
 #pragma once
 
+#ifdef __wasm__
+#include <cstdlib>
+#include <cstring>
+#else
 #include <sys/mman.h>
+#endif
 
 #include <cstddef>
 #include <cstdint>
@@ -10,6 +15,40 @@
 #include <utility>
 
 namespace farmcpu {
+
+#ifdef __wasm__
+
+// From the heap, which gives nothing back.
+class Pages {
+ public:
+  static constexpr std::size_t kAlignment = std::size_t{1} << 16;
+
+  Pages() = default;
+  explicit Pages(std::size_t bytes) : bytes_(bytes) {
+    const std::size_t whole = (bytes + kAlignment) & ~(kAlignment - 1);
+    start_ = static_cast<std::uint8_t *>(std::aligned_alloc(kAlignment, whole));
+    if (!start_) throw std::bad_alloc();
+    std::memset(start_, 0, bytes);
+  }
+  Pages(Pages &&other) noexcept { *this = std::move(other); }
+  Pages &operator=(Pages &&other) noexcept {
+    std::swap(start_, other.start_);
+    std::swap(bytes_, other.bytes_);
+    return *this;
+  }
+  ~Pages() { std::free(start_); }
+
+  std::uint8_t *data() const { return start_; }
+  std::size_t bytes() const { return bytes_; }
+  void release(std::size_t, std::size_t) {}
+  void release() {}
+
+ private:
+  std::size_t bytes_ = 0;
+  std::uint8_t *start_ = nullptr;
+};
+
+#else
 
 class Pages {
  public:
@@ -55,5 +94,7 @@ class Pages {
   std::size_t mapped_bytes_ = 0, bytes_ = 0;
   std::uint8_t *start_ = nullptr;
 };
+
+#endif
 
 }  // namespace farmcpu

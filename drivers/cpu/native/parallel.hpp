@@ -9,6 +9,16 @@
 
 namespace farmcpu {
 
+#ifdef __wasm__
+
+// One after another: here are no threads.
+template <typename Work>
+void run_parallel(std::uint32_t threads, Work work) {
+  for (std::uint32_t thread = 0; thread < threads; ++thread) work(thread);
+}
+
+#else
+
 template <typename Work>
 void run_parallel(std::uint32_t threads, Work work) {
   if (threads == 1) return work(0u);
@@ -28,5 +38,7 @@ void run_parallel(std::uint32_t threads, Work work) {
   others.clear();  // joins
   if (failure) std::rethrow_exception(failure);
 }
+
+#endif
 
 }  // namespace farmcpu
