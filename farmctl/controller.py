@@ -12,8 +12,10 @@ import uvicorn
 
 from farmctl import nats_bus, timers
 from farmctl.api.app import build_app
+from farmctl.browsers.messages import MESSAGE_BYTES_LIMIT
 from farmctl.bus import Bus
 from farmctl.config import Config
+from farmctl.domain import LENT_RIG
 from farmctl.errors import Unavailable
 from farmctl.farm import Farm
 from farmctl.files import write_secret
@@ -47,6 +49,7 @@ async def run(config: Config) -> None:
     finally:
         scheduler.shutdown(wait=False)
         farm.telemetry.flush()
+        await farm.browsers.close()
         await farm.node.close()
         await bus.close()
         store.close()
@@ -66,6 +69,7 @@ def admit_local_admin(farm: Farm) -> None:
 
 async def listen(farm: Farm, bus: Bus) -> None:
     """Join the controller's parts to the bus."""
+    farm.keeper.forget(LENT_RIG)
     await bus.subscribe("inventory.*", InventoryReport, farm.keeper.receive)
     await bus.subscribe("reading.*", ReadingBatch, farm.telemetry.receive)
     await bus.subscribe("node.status", NodeStatus, farm.receive_node_status)
@@ -84,6 +88,7 @@ def build_server(farm: Farm) -> Server:
         access_log=False,
         timeout_graceful_shutdown=SHUTDOWN_SECONDS,
         server_header=False,
+        ws_max_size=MESSAGE_BYTES_LIMIT,
     )
     return Server(settings, farm)
 

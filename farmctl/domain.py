@@ -14,6 +14,10 @@ DeviceKey = str
 """``rig/family:index``, unique on the farm."""
 
 
+LENT_RIG = "browsers"
+"""Name of the rig whose devices are browsers; no other may have it."""
+
+
 def device_key(rig: str, device_id: str) -> DeviceKey:
     return f"{rig}/{device_id}"
 

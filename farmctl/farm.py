@@ -9,6 +9,7 @@ from collections.abc import Callable
 from farmctl import inventory, policy
 from farmctl.alerts import Alerts
 from farmctl.artifacts import Artifacts
+from farmctl.browsers.rig import BrowserRig
 from farmctl.bus import Bus
 from farmctl.config import Config
 from farmctl.domain import Event, Plan
@@ -73,6 +74,7 @@ class Farm:
         self.artifacts = Artifacts(config.home / "artifacts", config.store.artifact_bytes)
         self.alerts = Alerts(store, self.keeper, self.node_status, self.tell_event, clock)
         self.views = Views(self)
+        self.browsers = BrowserRig(bus, config.home / "browsers")
 
     def mark_dirty(self) -> None:
         """Ask for a look at the plan soon; several such wishes make one look."""

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from farmctl import planner
-from farmctl.domain import Event
+from farmctl.domain import LENT_RIG, Event
 from farmctl.messages import InventoryReport
 from farmctl.store import Store, Transaction, events, inventory, jobs
 from farmctl.telemetry import Telemetry
@@ -36,10 +36,17 @@ class InventoryKeeper:
             before = _shape(tx, report.rig)
             inventory.record_report(tx, report, self.clock())
             after = _shape(tx, report.rig)
+            if report.rig == LENT_RIG:
+                inventory.forget_absent(tx, report.rig)
             for event in _differences(report.rig, before, after, self.clock()):
                 events.add(tx, event)
         if before != after:
             self.changed()
+
+    def forget(self, rig: str) -> None:
+        """As if it had never been."""
+        with self.store.begin() as tx:
+            inventory.forget_rig(tx, rig)
 
     def look_for_silence(self) -> None:
         """Take the jobs of rigs that were silent for long."""
@@ -78,6 +85,7 @@ class InventoryKeeper:
         )
 
 
+GONE = ("its rig no longer reports it", "error")
 _Shape = dict[str, tuple[str, frozenset[str]]]
 
 
@@ -95,10 +103,8 @@ def _differences(rig: str, before: _Shape, after: _Shape, now: float) -> list[Ev
         Event(now, "device", key, f"{key.split('/', 1)[1]} is here")
         for key in after.keys() - before
     ]
-    found += [
-        Event(now, "device", key, "its rig no longer reports it", "error")
-        for key in before.keys() - after
-    ]
+    gone = ("its owner took it back", "info") if rig == LENT_RIG else GONE
+    found += [Event(now, "device", key, *gone) for key in before.keys() - after]
     for key in before.keys() & after:
         if before[key][0] != after[key][0]:
             level = "info" if after[key][0] == "ok" else "warning"

@@ -47,7 +47,9 @@ STATUS: dict[type[FarmError], int] = {
 BODY_LIMIT_BYTES = 1024 * 1024
 HEADERS = {
     "Content-Security-Policy": (
-        "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
+        # The core that a browser lends its processor to is WebAssembly; no other code is compiled.
+        "default-src 'self'; script-src 'self' 'wasm-unsafe-eval'; "
+        "style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
         "frame-ancestors 'none'; base-uri 'none'; form-action 'self'"
     ),
     "X-Content-Type-Options": "nosniff",

@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Annotated
 
 from fastapi import Depends, Request, Response
+from starlette.requests import HTTPConnection
 
 from farmctl.domain import Event
 from farmctl.errors import Refused, Unauthorised
@@ -44,12 +45,12 @@ class Failures:
         return now - self._window <= FAILURE_WINDOW_SECONDS and self._count >= FAILURES_ALLOWED
 
 
-def find_farm(request: Request) -> Farm:
+def find_farm(request: HTTPConnection) -> Farm:
     farm: Farm = request.app.state.farm
     return farm
 
 
-def is_known_host(request: Request) -> bool:
+def is_known_host(request: HTTPConnection) -> bool:
     """Loopback names, addresses of ours and configured names: DNS rebinding ends here."""
     farm = request.app.state.farm
     host = request.url.hostname or ""
@@ -64,13 +65,19 @@ def is_known_host(request: Request) -> bool:
 
 def find_caller(request: Request) -> tokens.Token:
     """The token behind a request. Raises `Unauthorised`, or `Refused` for a forged request."""
+    by_cookie = _bearer(request) is None
+    if by_cookie and request.method not in SAFE_METHODS and request.headers.get("x-farmctl") != "1":
+        raise Refused("a change from a browser needs the header X-Farmctl: 1")
+    return find_token(request)
+
+
+def find_token(request: HTTPConnection) -> tokens.Token:
+    """The token in the header or the cookie, wherever a page came from. Raises `Unauthorised`."""
     farm = find_farm(request)
     now = farm.clock()
     secret = _bearer(request)
     if secret is None:
         secret = request.cookies.get(COOKIE)
-        if request.method not in SAFE_METHODS and request.headers.get("x-farmctl") != "1":
-            raise Refused("a change from a browser needs the header X-Farmctl: 1")
     if not secret:
         raise Unauthorised()
     with farm.store.begin() as tx:
@@ -80,7 +87,7 @@ def find_caller(request: Request) -> tokens.Token:
     return token
 
 
-def _bearer(request: Request) -> str | None:
+def _bearer(request: HTTPConnection) -> str | None:
     scheme, _, secret = request.headers.get("authorization", "").partition(" ")
     return secret.strip() if scheme.lower() == "bearer" else None
 

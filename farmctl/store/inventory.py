@@ -105,6 +105,13 @@ def followed_plan(tx: Transaction, name: str) -> int:
     return 0 if row is None else row.plan_number
 
 
+def forget_absent(tx: Transaction, rig: str) -> None:
+    """Remove the devices that the rig's last report did not name; a rig without any goes too."""
+    tx.execute(delete(DeviceRow).where(DeviceRow.rig == rig, DeviceRow.present.is_(False)))
+    if not _rows_of(tx, rig):
+        forget_rig(tx, rig)
+
+
 def forget_rig(tx: Transaction, name: str) -> bool:
     """Remove a rig and its devices; whether it was there."""
     tx.execute(delete(DeviceRow).where(DeviceRow.rig == name))

@@ -11,7 +11,7 @@ from sqlalchemy import delete, select
 from farmctl.store.engine import Transaction
 from farmctl.store.schema import CodeRow, TokenRow
 
-SCOPES = ("read", "operate", "sell", "admin")
+SCOPES = ("read", "lend", "operate", "sell", "admin")
 
 
 @dataclass(frozen=True)
