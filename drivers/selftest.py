@@ -20,6 +20,7 @@ from drivers.base import (
     VerifySession,
 )
 from drivers.errors import DriverError, NotSupported, SelfTestFailed
+from drivers.hashes import HashJob, HashSession
 from drivers.program import Program, Step
 from drivers.worker import open_session
 
@@ -52,6 +53,16 @@ MAINNET_PROOF = CuckooSolution(11369230609443549943, (
 ))
 # fmt: on
 
+#: Bitcoin's first block (main network, 2009), and its nonce.
+GENESIS_JOB = HashJob(
+    header=bytes.fromhex(
+        "01000000" + "00" * 32 + "3ba3edfd7a7b12b27ac72c3e67768f617fc81bc3888a51323a9fb8aa4b1e5e4a"
+        "29ab5f49ffff001d00000000"
+    ),
+    target=0xFFFF << 208,
+)
+GENESIS_NONCE = 2_083_236_893
+
 #: A small convolutional net whose numbers follow from a formula, and what it must answer.
 INFER_ANSWER = (12667, 27569, 11476, 29648, 59746)
 
@@ -79,6 +90,8 @@ def check(session: Session, capability: Capability) -> str:
         return _check_infer(cast(InferSession, session))
     if capability == Capability.TRAIN:
         return _check_train(cast(TrainSession, session))
+    if capability == Capability.HASH_SHA256D:
+        return _check_hashes(cast(HashSession, session))
     raise NotSupported(f"there is no known answer for {capability} yet")
 
 
@@ -116,6 +129,14 @@ def _check_train(session: TrainSession) -> str:
     if not np.array_equal(session.gradient(x, w), expected):
         raise SelfTestFailed("the gradient of a small product is wrong")
     return "a gradient by automatic differentiation is exact"
+
+
+def _check_hashes(session: HashSession) -> str:
+    heard: list[int] = []
+    session.scan(GENESIS_JOB, 0, 2**32, lambda: GENESIS_NONCE in heard, heard.append)
+    if GENESIS_NONCE not in heard:
+        raise SelfTestFailed("the nonce of Bitcoin's first block was not found")
+    return "the nonce of Bitcoin's first block found"
 
 
 def spread(shape: tuple[int, ...], modulus: int, offset: int) -> NDArray[np.int32]:

@@ -28,11 +28,14 @@ from numpy.typing import NDArray
 
 from drivers.base import Capability, CuckooJob, CuckooSolution, Found
 from drivers.errors import DeadlineExceeded, DeviceLost, DriverError
+from drivers.hashes import HashJob
 from drivers.program import Program
 
 START_SECONDS = 60.0
 #: How often ``should_stop`` is asked; `WorkerSession.stop` does not wait for it.
 POLL_SECONDS = 0.05
+#: Methods that tell what they find while they run, and can be stopped.
+SEARCHES = ("search", "scan")
 
 
 class Kind(Enum):
@@ -49,7 +52,7 @@ class _Hears:
     """What a search asks of its caller, and tells it, while it lasts."""
 
     should_stop: Callable[[], bool]
-    found: Found | None
+    found: Callable[[Any], None] | None
 
 
 class WorkerSession:
@@ -85,12 +88,20 @@ class WorkerSession:
         found: Found | None = None,
     ) -> tuple[int, list[CuckooSolution]]:
         hears = _Hears(should_stop, found)
-        try:
-            answer = self._call("search", job, first_nonce, graphs, hears=hears)
-        finally:
-            with self._sending:
-                self._searching = self._stopped = False
+        answer = self._seek("search", job, first_nonce, graphs, hears=hears)
         return cast(tuple[int, list[CuckooSolution]], answer)
+
+    def scan(
+        self,
+        job: HashJob,
+        first_nonce: int,
+        nonces: int,
+        should_stop: Callable[[], bool],
+        found: Callable[[int], None] | None = None,
+    ) -> tuple[int, list[int]]:
+        hears = _Hears(should_stop, found)
+        answer = self._seek("scan", job, first_nonce, nonces, hears=hears)
+        return cast(tuple[int, list[int]], answer)
 
     def verify(self, job: CuckooJob, nonce: int, edges: Sequence[int]) -> bool:
         return bool(self._call("verify", job, nonce, tuple(edges)))
@@ -137,6 +148,13 @@ class WorkerSession:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    def _seek(self, method: str, *arguments: object, hears: _Hears) -> object:
+        try:
+            return self._call(method, *arguments, hears=hears)
+        finally:
+            with self._sending:
+                self._searching = self._stopped = False
+
     def _call(self, method: str, *arguments: object, hears: _Hears | None = None) -> object:
         if self._lifeline < 0:
             raise DeviceLost("the session is closed; open a new one")
@@ -155,7 +173,7 @@ class WorkerSession:
         with self._sending:
             self._calls += 1
             self._channel.send((self._calls, method, arguments))
-            self._searching = method == "search"
+            self._searching = method in SEARCHES
             if self._searching and self._stopped:
                 self._channel.send((self._calls, "stop", ()))
 

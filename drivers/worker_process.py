@@ -17,7 +17,8 @@ from typing import Any
 from drivers import registry
 from drivers.base import Capability, CuckooJob, CuckooSolution, Session
 from drivers.errors import BadArgument, DriverError, NotSupported
-from drivers.worker import Kind
+from drivers.hashes import HashJob
+from drivers.worker import SEARCHES, Kind
 
 
 class Worker:
@@ -51,8 +52,8 @@ class Worker:
             if method == "open":
                 self._open(*arguments)
                 return Kind.SUCCEEDED, None
-            if method == "search":
-                return Kind.SUCCEEDED, self._search(number, *arguments)
+            if method in SEARCHES:
+                return Kind.SUCCEEDED, self._search(number, method, *arguments)
             return Kind.SUCCEEDED, self._method(method)(*arguments)
         except DriverError as error:
             return Kind.FAILED, error
@@ -68,17 +69,17 @@ class Worker:
         self._session = device.open(capability, **options)
 
     def _search(
-        self, number: int, job: CuckooJob, first_nonce: int, graphs: int
-    ) -> tuple[int, list[CuckooSolution]]:
+        self, number: int, method: str, job: CuckooJob | HashJob, first_nonce: int, count: int
+    ) -> tuple[int, list[CuckooSolution] | list[int]]:
         with self._lock:
             self._searching = number
             self._interrupt(self._stopped >= number)
-        searched: tuple[int, list[CuckooSolution]] = self._method("search")(
-            job, first_nonce, graphs, lambda: self._stopped >= number, self._tell
+        searched: tuple[int, list[CuckooSolution] | list[int]] = self._method(method)(
+            job, first_nonce, count, lambda: self._stopped >= number, self._tell
         )
         return searched
 
-    def _tell(self, solution: CuckooSolution) -> None:
+    def _tell(self, solution: CuckooSolution | int) -> None:
         self._channel.send((Kind.FOUND, solution))
 
     def _stop(self, number: int) -> None:

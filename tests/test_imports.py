@@ -16,8 +16,8 @@ SOURCES = sorted(
     for path in (ROOT / package).rglob("*.py")
 )
 SHARED_BY_FAMILIES = {
-    *("base", "controls", "errors", "host_program", "kernels", "program", "proofs", "worker"),
-    "udev",
+    *("base", "controls", "errors", "hashes", "host_program", "kernels", "program", "proofs"),
+    *("udev", "worker"),
 }
 PURE = {"Crypto", "blake2b", "coincurve", "numpy", "py_ecc", "rlp", "sha3"} | {
     *("__future__", "collections", "dataclasses", "enum", "functools", "hashlib", "itertools"),

@@ -2,7 +2,7 @@
 infer small models and check proofs of work; others on the USB bus that are known are named.
 
 ``FARMCTL_STICK_PORTS`` names further serial ports, separated like ``PATH``, that hold a stick
-which USB does not tell of.
+which USB does not tell of; ``bm1384=PORT`` one with chips of Bitcoin's.
 """
 
 from __future__ import annotations
@@ -30,8 +30,17 @@ from drivers.base import (
 )
 from drivers.controls import Controlled
 from drivers.errors import BadArgument, DeviceBusy, DeviceLost, DriverError, NotSupported
+from drivers.usbstick.chain import Chain
+from drivers.usbstick.hashing import StickHashes, read_vitals
 from drivers.usbstick.link import StickLink
-from drivers.usbstick.products import DETECT_ONLY, FIRMWARE, NAMED, Product, identify
+from drivers.usbstick.products import (
+    DETECT_ONLY,
+    FIRMWARE,
+    NAMED,
+    NAMED_BM1384,
+    Product,
+    identify,
+)
 from drivers.usbstick.session import StickRuns, StickSession, StickVerifier
 from drivers.usbstick.vitals import VitalsFile
 from drivers.usbstick.wire import Hello, StickCapability, Vitals
@@ -75,6 +84,7 @@ class StickDevice(Controlled):
         readers = {
             "temperature_celsius": lambda: _known(vitals.celsius, "temperature"),
             "voltage_volts": lambda: _known(vitals.volts, "voltage"),
+            "clock_hertz": lambda: _known(vitals.clock_hertz, "clock"),
             "link_error_count": lambda: float(vitals.bad_frames),
         }
         return read_telemetry(self.info.id, readers, "a stick has no such sensor")
@@ -89,24 +99,34 @@ class StickDevice(Controlled):
         return Health(HealthStatus.OK)
 
     def open(self, capability: Capability, **options: Any) -> Session:
-        """Options of INFER: ``check_ratio`` and ``run_seconds``, see `StickRuns`. A stick that has
-        not been heard yet is asked now: `DeviceBusy` says that another session holds it."""
+        """Options of INFER: ``check_ratio`` and ``run_seconds``, see `StickRuns`; of
+        HASH_SHA256D: ``clock_hertz``. A stick that has not been heard yet is asked now:
+        `DeviceBusy` says that another session holds it."""
         if capability not in self.info.capabilities and not self._may_offer(capability):
             raise NotSupported(f"{self.info.id} has no capability {capability}")
+        try:
+            if capability is Capability.HASH_SHA256D:
+                return StickHashes(self._stick.port, self._vitals_file, **options)
+            return self._open_firmware(capability, options)
+        except TypeError as error:
+            raise BadArgument(f"{capability} options: {error}") from None
+
+    def _open_firmware(self, capability: Capability, options: dict[str, Any]) -> Session:
         session = StickSession(self._stick.port, self._vitals_file)
         try:
             if capability is Capability.INFER:
                 return StickRuns(session, **options)
             return StickVerifier(session, **options)
-        except BaseException as error:
+        except BaseException:
             session.close()
-            if isinstance(error, TypeError):
-                raise BadArgument(f"{capability} options: {error}") from None
             raise
 
     def _may_offer(self, capability: Capability) -> bool:
         """Whether only asking the stick can tell."""
-        is_ours = self._stick.product.works_as == FIRMWARE
+        product = self._stick.product
+        if product.chip:
+            return capability is Capability.HASH_SHA256D
+        is_ours = product.works_as == FIRMWARE
         return is_ours and not self._speaks and capability in CAPABILITIES.values()
 
     @property
@@ -115,6 +135,8 @@ class StickDevice(Controlled):
 
     def _ask_vitals(self) -> Vitals:
         """Raises `DeviceBusy` where a session holds the port and has told nothing of late."""
+        if self._stick.product.chip:
+            return read_vitals(self._stick.port)
         with StickLink(self._stick.port) as link:
             return link.vitals()
 
@@ -125,7 +147,7 @@ class Driver:
     def __init__(self, root: Path = Path("/")) -> None:
         """``root`` holds the ``sys`` tree in which sticks without a serial port are found."""
         self._root = root
-        self._heard: dict[Stick, Hello | str] = {}
+        self._heard: dict[Stick, Hello | int | str] = {}
 
     def probe(self) -> Probe:
         if self.list_sticks():
@@ -151,14 +173,15 @@ class Driver:
         sticks = [*_serial_sticks(), *_named_sticks(), *_other_sticks(self._root)]
         return sorted(sticks, key=lambda stick: (stick.location, stick.port))
 
-    def _hear(self, stick: Stick) -> Hello | str:
-        """What a stick says of itself, or why it says nothing."""
+    def _hear(self, stick: Stick) -> Hello | int | str:
+        """What a stick says of itself (a SHA-256 stick, of how many chips), or why nothing."""
         known = self._heard.get(stick)
-        if isinstance(known, Hello) or stick.product.works_as != FIRMWARE:
-            return known or stick.product.needs
+        if isinstance(known, Hello | int):
+            return known
+        if stick.product.needs or stick.product.works_as == DETECT_ONLY:
+            return stick.product.needs
         try:
-            with StickLink(stick.port) as link:
-                self._heard[stick] = link.hello()
+            self._heard[stick] = _ask(stick)
         except DriverError as error:
             self._heard[stick] = str(error)
         return self._heard[stick]
@@ -179,8 +202,13 @@ def _serial_sticks() -> list[Stick]:
 
 
 def _named_sticks() -> list[Stick]:
-    ports = filter(None, os.environ.get(PORTS_VARIABLE, "").split(os.pathsep))
-    return [Stick(NAMED, port, "", port) for port in ports if Path(port).exists()]
+    found = []
+    for entry in filter(None, os.environ.get(PORTS_VARIABLE, "").split(os.pathsep)):
+        chip, _, port = entry.rpartition("=")
+        product = NAMED_BM1384 if chip == "bm1384" else NAMED
+        if Path(port).exists():
+            found.append(Stick(product, port, "", port))
+    return found
 
 
 def _other_sticks(root: Path) -> list[Stick]:
@@ -205,7 +233,17 @@ def _text(path: Path) -> str:
         return ""
 
 
-def _describe(index: int, stick: Stick, heard: Hello | str) -> DeviceInfo:
+def _ask(stick: Stick) -> Hello | int:
+    """Raises `DriverError`."""
+    if stick.product.chip:
+        chain = Chain(stick.port)
+        chain.close()
+        return chain.chips
+    with StickLink(stick.port) as link:
+        return link.hello()
+
+
+def _describe(index: int, stick: Stick, heard: Hello | int | str) -> DeviceInfo:
     product = stick.product
     details = {
         "works_as": product.works_as,
@@ -218,6 +256,9 @@ def _describe(index: int, stick: Stick, heard: Hello | str) -> DeviceInfo:
         capabilities = {c for flag, c in CAPABILITIES.items() if flag in heard.capabilities}
         details |= {"firmware": heard.firmware, "model_bytes": str(heard.image_bytes)}
         serial_number = serial_number or heard.serial
+    elif isinstance(heard, int):
+        capabilities = {Capability.HASH_SHA256D}
+        details |= {"chips": f"{heard} × {product.chip}"}
     elif heard:
         details["needs"] = heard
     identity = serial_number or f"at-{stick.location or stick.port}"
@@ -240,5 +281,5 @@ def _plain(identity: str) -> str:
 
 def _known(value: float | None, what: str) -> float:
     if value is None:
-        raise NotSupported(f"this stick has no {what} sensor")
+        raise NotSupported(f"this stick tells no {what}")
     return value

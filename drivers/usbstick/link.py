@@ -36,6 +36,8 @@ REPLY_SECONDS = 1.0
 REPEATS = 3
 #: Between two looks at the port while nothing comes.
 IDLE_SECONDS = 0.0002
+#: A line that never rests is not waited for.
+FORGOTTEN_READS = 64
 #: Noise between two frames that is still waited through.
 MAX_NOISE_BYTES = 4 * MAX_FRAME_BYTES
 
@@ -52,13 +54,51 @@ class Refused(DriverError):
     """The stick refuses a request in a way that has no better error."""
 
 
+class SerialLine:
+    """The bytes of one port, held alone."""
+
+    def __init__(self, port: str, stop_bits: int = 1) -> None:
+        """Raises `PermissionDenied`, `DeviceBusy` or `DeviceLost` where it cannot be opened."""
+        self._name = port
+        self._port = _open(port, stop_bits)
+
+    def read(self) -> bytes:
+        """What has come; empty after a moment in which nothing did. Raises `DeviceLost`."""
+        try:
+            waiting = self._port.in_waiting
+            if waiting:
+                return bytes(self._port.read(waiting))
+            time.sleep(IDLE_SECONDS)
+            return b""
+        except (OSError, TypeError) as error:
+            raise DeviceLost(f"{self._name} is gone: {error}") from None
+
+    def write(self, content: bytes) -> None:
+        """Raises `DeadlineExceeded` or `DeviceLost`."""
+        try:
+            self._port.write(content)
+        except serial.SerialTimeoutException:
+            raise DeadlineExceeded(f"{self._name} takes nothing in") from None
+        except OSError as error:
+            raise DeviceLost(f"{self._name} is gone: {error}") from None
+
+    def forget(self) -> None:
+        """Drop what has come."""
+        for _ in range(FORGOTTEN_READS):
+            if not self.read():
+                return
+
+    def close(self) -> None:
+        self._port.close()
+
+
 class StickLink:
     """One stick, held alone. Not for several threads."""
 
     def __init__(self, port: str, clock: Callable[[], float] = time.monotonic) -> None:
         """Raises `PermissionDenied`, `DeviceBusy` or `DeviceLost` where it cannot be opened."""
         self._name, self._clock = port, clock
-        self._port = _open(port)
+        self._line = SerialLine(port)
         self._number = 0
         self._received = bytearray()
         self.bad_frames = 0
@@ -79,7 +119,7 @@ class StickLink:
         for _ in range(REPEATS):
             self._number = (self._number + 1) % 2**16
             asked.add(self._number)
-            self._write(encode(Message(request, self._number, body)))
+            self._line.write(b"\0" + encode(Message(request, self._number, body)))
             reply = self._await(request, asked, seconds)
             if reply is not None:
                 return reply
@@ -87,10 +127,10 @@ class StickLink:
 
     def cancel(self) -> None:
         """End what the stick is at. Raises `DeviceLost`."""
-        self._write(encode(Message(Request.CANCEL, 0, b"")))
+        self._line.write(b"\0" + encode(Message(Request.CANCEL, 0, b"")))
 
     def close(self) -> None:
-        self._port.close()
+        self._line.close()
 
     def __enter__(self) -> Self:
         return self
@@ -136,30 +176,14 @@ class StickLink:
                 raise WrongAnswer(f"{self._name} sends no frames; is its firmware farmctl's?")
             if self._clock() >= deadline:
                 return None
-            self._read()
-
-    def _read(self) -> None:
-        try:
-            waiting = self._port.in_waiting
-            if waiting:
-                self._received += self._port.read(waiting)
-            else:
-                time.sleep(IDLE_SECONDS)
-        except (OSError, TypeError) as error:
-            raise DeviceLost(f"{self._name} is gone: {error}") from None
-
-    def _write(self, frame: bytes) -> None:
-        try:
-            self._port.write(b"\0" + frame)
-        except serial.SerialTimeoutException:
-            raise DeadlineExceeded(f"{self._name} takes nothing in") from None
-        except OSError as error:
-            raise DeviceLost(f"{self._name} is gone: {error}") from None
+            self._received += self._line.read()
 
 
-def _open(port: str) -> serial.Serial:
+def _open(port: str, stop_bits: int) -> serial.Serial:
     try:
-        return serial.Serial(port, 115_200, timeout=0, write_timeout=2.0, exclusive=True)
+        return serial.Serial(
+            port, 115_200, stopbits=stop_bits, timeout=0, write_timeout=2.0, exclusive=True
+        )
     except serial.SerialException as error:
         text = str(error)
         if "Permission denied" in text:

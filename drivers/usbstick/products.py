@@ -18,6 +18,8 @@ class Product:
     """What it is for; ``detect only`` where its vendor's runtime is no longer to be had."""
     needs: str = ""
     """What it would take to use it, where it is not used."""
+    chip: str = ""
+    """Of a SHA-256 stick."""
 
     def matches(self, vendor: int, product: int, strings: str) -> bool:
         same_ids = (vendor, product) == (self.vendor, self.product)
@@ -33,17 +35,27 @@ MOVIDIUS = (
     "no two devices round alike, so it could train and serve but never verify"
 )
 HAILO = "HailoRT with its kernel driver, and Hailo's own compiler, whose rounding is not the CVM's"
+OTHER_CHIP = "the serial protocol of its chips (BM1387, BM1397); only the BM1384's is here"
 DETECT_ONLY, FIRMWARE, SHA256D = "detect only", "farmctl firmware", "sha256d"
 #: A serial port that a person has named.
 NAMED = Product(0, 0, "", "Stick on a named port", FIRMWARE)
+NAMED_BM1384 = Product(0, 0, "", "BM1384 stick on a named port", SHA256D, chip="BM1384")
 PRODUCTS = (
     Product(0x2E8A, 0x000A, "farmctl", "RP2040 stick", FIRMWARE),
     Product(0x2E8A, 0x0009, "farmctl", "RP2350 stick", FIRMWARE),
     Product(0x303A, 0x1001, "farmctl", "ESP32-S3 stick", FIRMWARE),
-    Product(0x10C4, 0xEA60, "BM1384|GekkoScience|Compac", "GekkoScience Compac BM1384", SHA256D),
-    Product(0x0403, 0x6015, "NewPac", "GekkoScience NewPac", SHA256D),
-    Product(0x0403, 0x6015, "R606", "GekkoScience R606", SHA256D),
-    Product(0x0403, 0x6015, "Compac ?F", "GekkoScience Compac F", SHA256D),
+    Product(
+        0x10C4,
+        0xEA60,
+        "BM1384|GekkoScience|Compac",
+        "GekkoScience Compac BM1384",
+        SHA256D,
+        "",
+        "BM1384",
+    ),
+    Product(0x0403, 0x6015, "NewPac", "GekkoScience NewPac", SHA256D, OTHER_CHIP),
+    Product(0x0403, 0x6015, "R606", "GekkoScience R606", SHA256D, OTHER_CHIP),
+    Product(0x0403, 0x6015, "Compac ?F", "GekkoScience Compac F", SHA256D, OTHER_CHIP),
     Product(0x1A6E, 0x089A, "", "Coral USB Accelerator (before its firmware)", DETECT_ONLY, CORAL),
     Product(0x18D1, 0x9302, "", "Coral USB Accelerator", DETECT_ONLY, CORAL),
     Product(0x03E7, 0x2485, "", "Intel Neural Compute Stick 2", DETECT_ONLY, MOVIDIUS),

@@ -133,6 +133,8 @@ class Vitals:
     frames: int
     bad_frames: int
     runs: int
+    clock_hertz: float | None = None
+    """Of a SHA-256 stick; one with our firmware tells none."""
 
     LAYOUT = struct.Struct("<IhHIII")
 

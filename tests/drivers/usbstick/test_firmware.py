@@ -277,7 +277,7 @@ def test_damaged_frames_on_the_way_lose_nothing(
 ) -> None:
     """One in ten frames, in both directions."""
     chance = random.Random(3)
-    port = session._link._port
+    port = session._link._line._port
     send, receive = port.write, port.read
 
     def damage(content: bytes) -> bytes:
