@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 import os
 import pkgutil
+import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -40,6 +41,8 @@ def families() -> list[str]:
 
 
 _drivers: dict[str, Driver] = {}
+#: One a family: one whose code hangs as it is loaded keeps nobody from the others.
+_loading: dict[str, threading.Lock] = {}
 
 
 def driver(family: str) -> Driver:
@@ -51,12 +54,18 @@ def driver(family: str) -> Driver:
     """
     if family not in families():
         raise BadArgument(f"no device family {family!r}; there are {', '.join(families())}")
-    if family not in _drivers:
-        try:
-            _drivers[family] = importlib.import_module(f"drivers.{family}.driver").Driver()
-        except (ImportError, OSError, AttributeError, SyntaxError) as error:
-            raise DriverMissing(f"family {family} cannot be loaded: {error}") from error
-    return _drivers[family]
+    with _loading.setdefault(family, threading.Lock()):
+        if family not in _drivers:
+            _drivers[family] = _load(family)
+        return _drivers[family]
+
+
+def _load(family: str) -> Driver:
+    try:
+        made: Driver = importlib.import_module(f"drivers.{family}.driver").Driver()
+    except (ImportError, OSError, AttributeError, SyntaxError) as error:
+        raise DriverMissing(f"family {family} cannot be loaded: {error}") from error
+    return made
 
 
 def survey_family(name: str) -> Family:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -83,6 +84,18 @@ def test_broken_family_hides_no_other(tmp_path: Path, monkeypatch: pytest.Monkey
     assert "division by zero" in found["brokenfam"].probe.reason
     assert "no such library" in found["unwritten"].probe.reason
     assert found["cpu"].devices
+
+
+def test_threads_that_ask_together_get_one_driver(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever watches a family must tell the one that is looked at."""
+    code = "import time\nclass Driver:\n    def __init__(self): time.sleep(0.2)\n"
+    write_family(tmp_path, "slowfam", code)
+    monkeypatch.setattr("drivers.__path__", [*registry.drivers.__path__, str(tmp_path)])
+    with ThreadPoolExecutor(4) as threads:
+        found = set(threads.map(registry.driver, ["slowfam"] * 4))
+    assert len(found) == 1
 
 
 def test_driver_remembers_over_surveys() -> None:
