@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from farmctl import bus_server
+from farmctl.domain import LENT_RIG
 from farmctl.errors import BadRequest, Conflict, NotFound, Refused, Unauthorised, Unavailable
 from farmctl.fleet import authority
 from farmctl.store import Transaction, audit, inventory, jobs, tokens
@@ -99,6 +100,8 @@ def remove(farm: Farm, rig: str, actor: str) -> None:
 
 
 def _check_free(farm: Farm, tx: Transaction, rig: str) -> None:
+    if rig == LENT_RIG:
+        raise Conflict(f"{rig} is the rig of the browsers that lend; choose another name")
     taken = rig == farm.config.farm.rig or bus_server.admitted_key(farm.config.home, rig)
     if taken or any(record.rig.name == rig for record in inventory.rigs(tx)):
         raise Conflict(f"there is a rig {rig} already; choose another name or remove that one")

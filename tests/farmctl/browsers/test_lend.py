@@ -8,14 +8,20 @@ import json
 from base64 import urlsafe_b64encode
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from ctypes import byref, c_int32, c_size_t, c_uint32, c_uint64
 from typing import Any
 
 import pytest
 import websockets
 
 from drivers import selftest
+from drivers.cpu import library
+from drivers.cpu.cuckoo import Solver
 from farmctl.config import Config
+from farmctl.domain import LENT_RIG, Device
 from farmctl.farm import Farm
+from farmctl.messages import Message, Submission, SubmissionReply, Work
+from farmctl.store import inventory, tokens
 from tests.farmctl.api.test_stream import serving
 from tests.farmctl.farms import running_farm
 
@@ -63,8 +69,10 @@ class StandIn:
 
 
 @asynccontextmanager
-async def connected(farm: Farm, origin: str | None = None) -> AsyncIterator[StandIn]:
-    headers = {"Authorization": f"Bearer {farm.config.admin_token.read_text()}"}
+async def connected(
+    farm: Farm, origin: str | None = None, secret: str = ""
+) -> AsyncIterator[StandIn]:
+    headers = {"Authorization": f"Bearer {secret or farm.config.admin_token.read_text()}"}
     url = farm.config.api_url.replace("http", "ws", 1) + "/v1/lend"
     async with websockets.connect(url, additional_headers=headers, origin=origin) as socket:
         yield StandIn(socket)
@@ -77,3 +85,152 @@ async def test_known_answers_make_it_a_proved_device(farm: Farm) -> None:
         standing = await browser.hear("standing")
         while not standing["proved"]:
             standing = await browser.hear("standing")
+
+
+async def test_a_wrong_known_answer_is_refused_with_its_reason(farm: Farm) -> None:
+    async with connected(farm) as browser:
+        await browser.greet()
+        search = await browser.hear("search")
+        await browser.say("searched", id=search["id"], graphs=selftest.CUCKOO_GRAPHS, seconds=0.1)
+        wrong = (selftest.INFER_ANSWER[0] + 1, *selftest.INFER_ANSWER[1:])
+        await browser.answer(await browser.hear("infer"), wrong)
+        standing = await browser.hear("standing")
+        while not standing["detail"].startswith("refused"):
+            standing = await browser.hear("standing")
+        assert not standing["proved"]
+        [post] = farm.browsers.posts
+        assert [test.passed for test in post.browser.tests] == [False, False]
+
+
+async def test_a_wrong_cycle_ends_the_loan_and_nothing_is_sent(farm: Farm) -> None:
+    submitted: list[Submission] = []
+
+    async def judge(submission: Submission) -> SubmissionReply:
+        submitted.append(submission)
+        return SubmissionReply(outcome="accepted")
+
+    await farm.bus.serve("node.submit", Submission, judge)
+    await farm.bus.serve("node.work", Message, easy_work)
+    async with connected(farm) as browser:
+        await browser.greet()
+        await browser.pass_tests()
+        await plan_mining(farm)
+        search = await browser.hear("search")
+        await browser.say("found", id=search["id"], graph=0, edges=list(range(42)))
+        refused = await browser.hear("refused")
+        assert "wrong" in refused["reason"]
+    assert submitted == []
+
+
+async def test_a_right_cycle_is_verified_and_sent(farm: Farm) -> None:
+    submitted: asyncio.Queue[Submission] = asyncio.Queue()
+
+    async def judge(submission: Submission) -> SubmissionReply:
+        submitted.put_nowait(submission)
+        return SubmissionReply(outcome="accepted")
+
+    await farm.bus.serve("node.submit", Submission, judge)
+    await farm.bus.serve("node.work", Message, easy_work)
+    async with connected(farm) as browser:
+        await browser.greet()
+        await browser.pass_tests()
+        await plan_mining(farm)
+        solver = Solver(16, 1 << 28)
+        while submitted.empty():
+            search = await browser.hear("search")
+            for number, keys in enumerate(search["keys"]):
+                for edges in solve(solver, keys):
+                    await browser.say("found", id=search["id"], graph=number, edges=edges)
+            graphs = len(search["keys"])
+            await browser.say("searched", id=search["id"], graphs=graphs, seconds=0.1)
+            await asyncio.sleep(0.2)  # The farm verifies in a thread of its own.
+        sent = submitted.get_nowait()
+        assert sent.worker == f"{LENT_RIG}/{farm.browsers.posts[0].browser.id}"
+        solver.close()
+
+
+async def test_a_browser_that_leaves_is_no_device_any_more(farm: Farm) -> None:
+    async with connected(farm) as browser:
+        await browser.greet()
+        await browser.hear("standing")
+        assert [d.family for d in devices(farm)] == ["browser"]
+    async with asyncio.timeout(SECONDS):
+        while devices(farm):
+            await asyncio.sleep(0.02)
+    assert farm.browsers.posts == ()
+
+
+@pytest.mark.parametrize("kind", ["second greeting", "unasked graph", "no JSON", "early answer"])
+async def test_what_does_not_fit_ends_the_connection(farm: Farm, kind: str) -> None:
+    async with connected(farm) as browser:
+        if kind == "early answer":
+            await browser.say("searched", id=1, graphs=1, seconds=0)
+        else:
+            await browser.greet()
+            search = await browser.hear("search")
+        if kind == "second greeting":
+            await browser.greet()
+        elif kind == "unasked graph":
+            await browser.say("found", id=search["id"], graph=1000, edges=[1])
+        elif kind == "no JSON":
+            await browser.socket.send("{")
+        assert (await browser.hear("refused"))["reason"]
+        with pytest.raises(websockets.ConnectionClosed):
+            while True:
+                await browser.hear("nothing more")
+
+
+async def test_a_second_tab_and_a_foreign_page_are_refused(farm: Farm) -> None:
+    async with connected(farm) as first, connected(farm) as second:
+        await first.greet()
+        await first.hear("search")
+        await second.greet()
+        assert "another tab" in (await second.hear("refused"))["reason"]
+    async with connected(farm, origin="https://elsewhere.example") as foreign:
+        assert "another site" in (await foreign.hear("refused"))["reason"]
+
+
+async def test_a_token_needs_the_scope(farm: Farm) -> None:
+    for scope, refused in (("read", True), ("lend", False)):
+        with farm.store.begin() as tx:
+            _, secret = tokens.create(tx, scope, frozenset({scope}), farm.clock())
+        async with connected(farm, secret=secret) as browser:
+            if not refused:
+                await browser.greet()
+            assert await browser.hear("refused" if refused else "search")
+
+
+def devices(farm: Farm) -> list[Device]:
+    with farm.store.begin() as tx:
+        return [one.device for one in inventory.devices(tx)]
+
+
+async def plan_mining(farm: Farm) -> None:
+    async with asyncio.timeout(SECONDS):
+        while not any("cuckoo" in device.proved for device in devices(farm)):
+            await asyncio.sleep(0.05)
+    await farm.decide()
+
+
+async def easy_work(_: Message) -> Work:
+    return Work(
+        chain="farmnet",
+        seal_hash=bytes(32).hex(),
+        target="ff" * 32,
+        height=1,
+        edge_bits=16,
+        compression_rounds=4,
+        finalisation_rounds=8,
+    )
+
+
+def solve(solver: Solver, keys: str) -> list[list[int]]:
+    """As the core in a browser does: by the keys alone."""
+    words = (c_uint64 * 4).from_buffer_copy(bytes.fromhex(keys))
+    graph = library.Graph(words, 16, 4, 8, 42, 0)
+    cycles, found = (c_uint32 * (256 * 42))(), c_size_t()
+    status = library.load().farmcpu_solve(
+        solver._handle, byref(graph), byref(c_int32()), cycles, 256, byref(found)
+    )
+    assert status == library.Status.OK
+    return [list(cycles[42 * n : 42 * n + 42]) for n in range(found.value)]
