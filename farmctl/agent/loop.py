@@ -27,6 +27,7 @@ from farmctl.agent.reboot import LastSteps, Rebooter
 from farmctl.agent.sandbox import probe_room
 from farmctl.agent.settings import Originals
 from farmctl.config import Config
+from farmctl.domain import Workload
 from farmctl.errors import BadRequest, BusError, Conflict, StoreError
 from farmctl.messages import (
     DeviceAck,
@@ -214,7 +215,12 @@ class Agent:
     async def _close(self, device_id: str) -> None:
         post = self._posts.pop(device_id)
         await post.stop()
-        gone = {"health": "lost", "health_reason": "no longer found on this rig"}
+        gone = {
+            "health": "lost",
+            "health_reason": "no longer found on this rig",
+            "workload": Workload.IDLE,
+            "job_id": None,
+        }
         self._lost[device_id] = post.report().model_copy(update=gone)
         while len(self._lost) > LOST_LIMIT:
             del self._lost[next(iter(self._lost))]

@@ -76,6 +76,11 @@ async def test_a_device_is_found_when_its_family_says_so(
         family.plugged.append(family.Stick())
         family.callbacks[0]("add ttyACM0")
         await until(lambda: "plug:0" in agent.device_ids)
+        family.plugged.clear()
+        family.callbacks[0]("remove ttyACM0")
+        await until(lambda: "plug:0" in agent._lost)
+        lost = agent._lost["plug:0"]
+        assert (lost.health, lost.workload, lost.job_id) == ("lost", "idle", None)
         assert len(family.callbacks) == 1, "one watch a family, however often it is looked at"
     finally:
         running.cancel()
