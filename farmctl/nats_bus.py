@@ -40,6 +40,8 @@ STREAM_MAX_BYTES = 1024**3
 STREAM_MAX_AGE_SECONDS = 7 * 24 * 3600.0
 DUPLICATE_WINDOW_SECONDS = 600.0
 TIMEOUT_SECONDS = 3.0
+#: How long requests that have come are still answered by one who leaves.
+DRAIN_SECONDS = 2.0
 #: A watcher reads the value again this often even if no change was announced.
 WATCH_POLL_SECONDS = 10.0
 #: An announced value that is not stored yet is first read again after twice this time.
@@ -59,6 +61,20 @@ class _Plain:
     async def stop(self) -> None:
         with contextlib.suppress(*_FAILURES):
             await self.subscription.unsubscribe()
+
+
+@dataclass(eq=False)
+class _Served:
+    """Requests that were delivered are still answered: nobody else would."""
+
+    subscription: NatsSubscription
+
+    async def stop(self) -> None:
+        with contextlib.suppress(*_FAILURES, TimeoutError):
+            drained: Awaitable[None] = self.subscription.drain()  # type: ignore[no-untyped-call]
+            await asyncio.wait_for(drained, DRAIN_SECONDS)
+            return
+        await _Plain(self.subscription).stop()
 
 
 @dataclass(eq=False)
@@ -221,7 +237,7 @@ class NatsBus:
                 await raw.respond(answer.model_dump_json().encode())
 
         with _bus_errors(subject):
-            return _Plain(await self._client.subscribe(subject, queue=queue, cb=receive))
+            return _Served(await self._client.subscribe(subject, queue=queue, cb=receive))
 
     async def put(self, bucket: str, key: str, message: Message) -> None:
         self._check_connected()

@@ -43,6 +43,8 @@ class Infer:
         self._graphs: OrderedDict[str, Graph] = OrderedDict()
         self._turn = asyncio.Lock()
         self._waiting = 0
+        self._leaves = False
+        """What still waits is answered ``unavailable``, so that another device is asked."""
         self._done = Rate()
         self._fault: asyncio.Future[None] | None = None
 
@@ -58,6 +60,7 @@ class Infer:
 
     async def run(self) -> None:
         self._fault = asyncio.get_running_loop().create_future()
+        self._leaves = False
         bus = await self._place.link.wait()
 
         async def answer(request: InferRequest) -> InferReply:
@@ -67,6 +70,7 @@ class Infer:
         try:
             await self._fault
         finally:
+            self._leaves = True
             await serving.stop()
 
     async def stop(self) -> None:
@@ -90,7 +94,7 @@ class Infer:
 
     async def _infer(self, bus: Bus, request: InferRequest) -> InferReply:
         """One request, with the device to itself."""
-        if self._session is None or time.time() > request.deadline:
+        if self._leaves or self._session is None or time.time() > request.deadline:
             return self._unavailable("too late: the device left or the deadline passed")
         began = time.monotonic()
         try:

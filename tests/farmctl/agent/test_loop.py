@@ -11,7 +11,7 @@ import random
 import signal
 import sys
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 
 import psutil
@@ -169,13 +169,16 @@ async def farm(config: Config, server: BusServer) -> AsyncIterator[Farm]:
 class AgentProcess:
     """``farmctl agent`` as a process of its own."""
 
-    def __init__(self, config: Config, log: Path) -> None:
+    def __init__(
+        self, config: Config, log: Path, environment: Mapping[str, str] | None = None
+    ) -> None:
         self._environment = {
             **{k: v for k, v in os.environ.items() if not k.startswith("FARMCTL_")},
             "FARMCTL_HOME": str(config.home),
             "FARMCTL_FARM_RIG": config.farm.rig,
             "FARMCTL_BUS_PORT": str(config.bus.port),
             "PYTHONPATH": str(Path(__file__).parents[3]),
+            **(environment or {}),
         }
         self._log = log
         self.process: asyncio.subprocess.Process | None = None
