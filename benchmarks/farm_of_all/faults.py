@@ -34,9 +34,12 @@ class Fault:
     is_long: bool = False
 
 
-def event(device: str, code: str) -> Seen:
+def event(device: str, code: str, step: str = "") -> Seen:
+    """The first step of that code; ``step`` waits for a certain one."""
+
     async def seen(site: Site, since: float) -> str:
-        return next((f.step for f in site.faults_of(device, since) if f.code == code), "")
+        found = (f.step for f in site.faults_of(device, since) if f.code == code)
+        return next((one for one in found if step in ("", one)), "")
 
     return seen
 
@@ -195,8 +198,8 @@ FAULTS = (
     Fault("damaged frames", "usbstick:0", damage(0, True), repeated("usbstick:0"), "sent again",
           damage(0, False)),
     Fault("unplugged in a request", "usbstick:1",
-          lambda site: site.machine.sticks[1].unplug(), event("usbstick:1", "device_lost"),
-          "restart_session", stays_out=True),
+          lambda site: site.machine.sticks[1].unplug(), event("usbstick:1", "device_lost", "unassign"),
+          "unassign", stays_out=True),
     Fault("runner killed", "cpu:0", kill_runner("cpu:0"), event("cpu:0", "runner_died"),
           "restart_runner"),
 )  # fmt: skip
