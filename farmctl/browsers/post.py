@@ -32,6 +32,8 @@ from farmctl.workloads.base import Place
 
 log = logging.getLogger(__name__)
 Tell = Callable[[DeviceAck | ShareEvent | FaultEvent], None]
+#: One browser is asked at a time; one that rests or is slow is not waited for longer.
+CHECK_SECONDS = 30.0
 MISSING = "a browser tells no sensors"
 
 
@@ -130,9 +132,10 @@ class BrowserPost:
         """Have the browser compute a request of the farm again."""
         began = time.monotonic()
         try:
-            right = await checks.check(self.browser, model, request)
-        except DriverError as error:
-            log.info("%s: no answer to a check: %s", self.browser.id, error)
+            async with asyncio.timeout(CHECK_SECONDS):
+                right = await checks.check(self.browser, model, request)
+        except (DriverError, TimeoutError) as error:
+            log.info("%s: no answer to a check: %s", self.browser.id, error or "too late")
             return
         self.answers_right += right is True
         self.answers_wrong += right is False

@@ -7,6 +7,7 @@ once, so that it comes back under the same name.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
 import uuid
@@ -47,6 +48,8 @@ REPORT_SECONDS = 10.0
 POLL_SECONDS = 3.0
 #: Events that wait for the bus; further ones are lost, and logged.
 EVENTS_LIMIT = 1000
+#: How long the last one's leaving may take for its events to be told.
+SETTLE_SECONDS = 5.0
 SITE = "browsers"
 
 
@@ -80,7 +83,7 @@ class BrowserRig:
         browser = LentBrowser(self._free_id(hello), hello, send)
         post = BrowserPost(browser, self._place(browser.id), self._bus, self._offer, self._tell)
         self._posts[browser.id] = post
-        if len(self._posts) == 1:
+        if not self._tasks:
             await self._begin()
         self._apply_plan()
         return post
@@ -94,6 +97,9 @@ class BrowserRig:
         except BusError as error:
             log.info("not reported: %s", error)
         if not self._posts:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._events.join(), SETTLE_SECONDS)
+        if not self._posts:  # None came meanwhile.
             await self.close()
 
     async def close(self) -> None:
@@ -232,6 +238,7 @@ class BrowserRig:
             event = await self._events.get()
             while not await self._sent(event):
                 await asyncio.sleep(TICK_SECONDS)
+            self._events.task_done()
 
     async def _sent(self, event: RigEvent) -> bool:
         try:

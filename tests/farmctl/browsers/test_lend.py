@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 import websockets
+from websockets.typing import Origin
 
 from drivers import selftest
 from drivers.cpu import library
@@ -21,7 +22,7 @@ from farmctl.config import Config
 from farmctl.domain import LENT_RIG, Device
 from farmctl.farm import Farm
 from farmctl.messages import Message, Submission, SubmissionReply, Work
-from farmctl.store import inventory, tokens
+from farmctl.store import events, inventory, tokens
 from tests.farmctl.api.test_stream import serving
 from tests.farmctl.farms import running_farm
 
@@ -74,7 +75,9 @@ async def connected(
 ) -> AsyncIterator[StandIn]:
     headers = {"Authorization": f"Bearer {secret or farm.config.admin_token.read_text()}"}
     url = farm.config.api_url.replace("http", "ws", 1) + "/v1/lend"
-    async with websockets.connect(url, additional_headers=headers, origin=origin) as socket:
+    async with websockets.connect(
+        url, additional_headers=headers, origin=Origin(origin) if origin else None
+    ) as socket:
         yield StandIn(socket)
 
 
@@ -234,3 +237,35 @@ def solve(solver: Solver, keys: str) -> list[list[int]]:
     )
     assert status == library.Status.OK
     return [list(cycles[42 * n : 42 * n + 42]) for n in range(found.value)]
+
+
+async def test_what_the_last_browser_did_wrong_is_still_told(farm: Farm) -> None:
+    await farm.bus.serve("node.work", Message, easy_work)
+    async with connected(farm) as browser:
+        await browser.greet()
+        await browser.pass_tests()
+        await plan_mining(farm)
+        search = await browser.hear("search")
+        await browser.say("found", id=search["id"], graph=0, edges=list(range(42)))
+        await browser.hear("refused")
+    async with asyncio.timeout(SECONDS):
+        while "wrong_answer" not in faults(farm):
+            await asyncio.sleep(0.05)
+
+
+async def test_it_is_a_device_again_after_it_came_back(farm: Farm) -> None:
+    names = []
+    for _ in range(3):
+        async with connected(farm) as browser:
+            await browser.greet()
+            await browser.pass_tests()
+            names.append((await browser.hear("standing"))["device"])
+        async with asyncio.timeout(SECONDS):
+            while farm.browsers.posts:
+                await asyncio.sleep(0.02)
+    assert len(set(names)) == 1
+
+
+def faults(farm: Farm) -> str:
+    with farm.store.begin() as tx:
+        return " ".join(one.event.text for one in events.recent(tx, 50))
