@@ -33,7 +33,7 @@ $(STAMPS)/test: $(STAMPS)/run
 	@touch $@
 
 $(CORE): $(CORE_SOURCES) | $(STAMPS)/run
-	sh drivers/cpu/wasm/build.sh $(BIN)/python
+	sh drivers/cpu/wasm/build.sh $(CURDIR)/$(BIN)/python
 
 $(STAMPS)/web: $(CORE) $(WEB_SOURCES)
 	@mkdir -p $(STAMPS)

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Builds the CPU's core for browsers, web/public/farmcpu.wasm: sh drivers/cpu/wasm/build.sh [python]
-# The compiler is the package ziglang of that Python. No threads, and 128-bit vectors.
+# The compiler is the package ziglang of that Python (an absolute path, or on PATH). No threads, and 128-bit vectors.
 set -eu
 cd "$(dirname "$0")/.."
 native=native
