@@ -32,8 +32,9 @@ class Proofs:
         return tuple(test for test in found if test is not None)
 
     def missing(self, info: DeviceInfo) -> tuple[Capability, ...]:
-        """Capabilities that have never been tested on this driver."""
-        return tuple(c for c in sorted(info.capabilities) if _key(info, c) not in self._tests)
+        """Capabilities not proved on this driver: never tested, or failed, as a stick does that
+        is unplugged in the midst of its test."""
+        return tuple(c for c in sorted(info.capabilities) if not self.has(info, c))
 
     def has(self, info: DeviceInfo, capability: Capability) -> bool:
         test = self._tests.get(_key(info, capability))

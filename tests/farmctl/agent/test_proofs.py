@@ -25,7 +25,7 @@ def test_a_pass_outlives_the_agent_and_a_failure_is_tried_again(tmp_path: Path) 
     assert proofs.missing(INFO) == (Capability.CUCKOO, Capability.INFER)
     proofs.record(INFO, PASSED)
     proofs.record(INFO, FAILED)
-    assert proofs.missing(INFO) == ()
+    assert proofs.missing(INFO) == (Capability.INFER,), "it is plugged in again: try anew"
     assert proofs.has(INFO, Capability.CUCKOO)
     assert not proofs.has(INFO, Capability.INFER)
     again = Proofs(tmp_path / "proofs.json")
