@@ -50,7 +50,7 @@ from node.spec.types import Block
 
 SECONDS, QUICK_SECONDS = 600.0, 5.0
 AT_ONCE = 6
-HANG_SECONDS = 20.0
+HANG_SECONDS = 60.0
 #: Times are short, so that whoever is left waiting is seen within a round.
 LIMITS = PeerLimits(
     handshake_seconds=2.0,

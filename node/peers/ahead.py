@@ -18,8 +18,12 @@ async def ahead(source: AsyncIterator[T], depth: int) -> AsyncGenerator[T, None]
         try:
             async for item in source:
                 await queue.put(item)
-        finally:
+        except asyncio.CancelledError:
+            raise  # nobody takes anything any more, and the queue may be full
+        except BaseException:
             await queue.put(None)
+            raise
+        await queue.put(None)
 
     filling = asyncio.create_task(fill())
     try:

@@ -171,10 +171,11 @@ class Session:
                 async with asyncio.timeout(self._limits.request_seconds):
                     return await reply
             except TimeoutError as error:
-                self._late.add([number.to_bytes(4, "big")])
                 raise FeedUnavailable(f"no answer to {kind.name} in time") from error
             finally:
-                self._requests.pop(number, None)
+                del self._requests[number]
+                if reply.cancelled():  # too late, or nobody wants it any more: it may still come
+                    self._late.add([number.to_bytes(4, "big")])
 
     async def _take(self, prefix: Prefix) -> None:
         if prefix.kind in REPLY_KINDS:

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
 
+from node.peers.wire import Kind
 from tests.node.peers.network import Member, until
 from tests.node.workshop import Clock, sign
+
+Send = Callable[[Kind, bytes, int], None]
+NEWS = (Kind.NEW_HEAD, Kind.NEW_BLOCK, Kind.TRANSACTIONS, Kind.TRANSACTION_HASHES)
 
 
 async def test_a_new_node_fetches_the_chain_of_its_peer(tmp_path: Path, clock: Clock) -> None:
@@ -53,3 +59,61 @@ async def test_a_peer_whose_chain_left_ours_too_long_ago_is_not_to_blame(
             assert "branch_too_deep" in caplog.text
             assert ours.node.head() == head
             assert len(ours.peers.roster.feeds()) == 1, "the two stay connected"
+
+
+async def test_a_chain_too_long_for_one_turn_is_followed_in_several(
+    tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("node.peers.sync.TURN_SECONDS", 0.0)
+    monkeypatch.setattr("node.peers.sync.MAX_HEADERS", 4)
+    async with Member(tmp_path / "a", clock) as old:
+        await old.mine(30)
+        async with Member(tmp_path / "b", clock, [old.url]) as new:
+            await until(lambda: new.node.head() == old.node.head(), "the chain is fetched")
+
+
+async def test_a_node_goes_on_where_it_stopped(tmp_path: Path, clock: Clock) -> None:
+    async with Member(tmp_path / "a", clock) as old:
+        await old.mine(10)
+        async with Member(tmp_path / "b", clock, [old.url]) as new:
+            await until(lambda: new.node.head() == old.node.head(), "the chain is fetched")
+        await old.mine(10)
+        async with Member(tmp_path / "b", clock, [old.url]) as again:
+            assert again.node.head().number == 10
+            await until(lambda: again.node.head() == old.node.head(), "the rest is fetched")
+
+
+async def test_nothing_is_told_twice(tmp_path: Path, clock: Clock) -> None:
+    """Three nodes, each connected to both others: a transaction and a block go over each
+    connection once at most in each direction, and then it is quiet."""
+    async with (
+        Member(tmp_path / "a", clock) as first,
+        Member(tmp_path / "b", clock, [first.url]) as second,
+        Member(tmp_path / "c", clock, [first.url, second.url]) as third,
+    ):
+        members = (first, second, third)
+        await until(
+            lambda: all(len(m.peers.roster.sessions) == 2 for m in members), "all are connected"
+        )
+        told = count_news(members)
+        await first.send(sign(0))
+        await first.mine()
+        await until(lambda: len({m.node.head().hash() for m in members}) == 1, "all have it")
+        await asyncio.sleep(0.5)
+        assert 2 <= len(told) <= 2 * 6
+
+
+def count_news(members: Sequence[Member]) -> list[Kind]:
+    """Whatever is told unasked from now on."""
+    told: list[Kind] = []
+    for session in (s for m in members for s in m.peers.roster.sessions.values()):
+        link = session._link
+        send = link.send
+
+        def note(kind: Kind, payload: bytes, request: int = 0, send: Send = send) -> None:
+            if kind in NEWS:
+                told.append(kind)
+            send(kind, payload, request)
+
+        link.send = note  # type: ignore[method-assign]
+    return told
