@@ -1,6 +1,7 @@
 #!/bin/sh
 # Installs the system packages that some tests need: a browser, an SSH server, a sandbox, a
-# compiler for AMD's GPUs, OpenCL on the processor and its checker, the tool for networks.
+# compiler for AMD's GPUs, OpenCL on the processor and its checker, the tool for networks, and a
+# stand-in for the kernel's devices.
 # As root on Debian or Ubuntu it installs what is missing; elsewhere it only names it, and those
 # tests report that they were not run, and why.
 set -eu
@@ -35,6 +36,7 @@ add_if_absent bwrap bubblewrap
 add_if_absent clang-19 "clang-19 lld-19"
 add_if_absent oclgrind oclgrind
 add_if_absent ip iproute2
+add_if_absent umockdev-run umockdev
 # An OpenCL platform is no command: it names itself in a folder.
 [ -e "${OCL_ICD_VENDORS:-/etc/OpenCL/vendors}/pocl.icd" ] || missing="$missing pocl-opencl-icd"
 [ -n "$missing" ] || exit 0
