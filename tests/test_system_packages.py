@@ -48,7 +48,7 @@ def run_script(machine: Path, script: Path = SCRIPT) -> subprocess.CompletedProc
 
 def test_it_names_what_is_missing_where_it_cannot_install(machine: Path) -> None:
     write_command(machine, "id", "echo 1000")
-    for name in ("sshd", "bwrap", "clang-19", "oclgrind", "ip"):
+    for name in ("sshd", "bwrap", "clang-19", "oclgrind", "ip", "umockdev-run"):
         write_command(machine, name, "")
     add_platform(machine)
     done = run_script(machine)
@@ -58,7 +58,7 @@ def test_it_names_what_is_missing_where_it_cannot_install(machine: Path) -> None
 
 def test_as_root_it_installs_only_what_is_missing(machine: Path, tmp_path: Path) -> None:
     write_command(machine, "id", "echo 0")
-    for name in ("sshd", "bwrap", "clang-19", "oclgrind", "ip"):
+    for name in ("sshd", "bwrap", "clang-19", "oclgrind", "ip", "umockdev-run"):
         write_command(machine, name, "")
     add_platform(machine)
     calls = tmp_path / "calls"
@@ -78,12 +78,12 @@ def test_a_failed_installation_does_not_stop_the_other_tests(machine: Path) -> N
     write_command(machine, "apt-get", "exit 100")
     done = run_script(machine)
     assert done.returncode == 0
-    missing = "chromium bubblewrap clang-19 lld-19 oclgrind pocl-opencl-icd"
+    missing = "chromium bubblewrap clang-19 lld-19 oclgrind umockdev pocl-opencl-icd"
     assert done.stderr.strip().endswith(f"not run: {missing}")
 
 
 def test_it_says_nothing_where_all_is_there(machine: Path) -> None:
-    for name in ("chromium", "sshd", "bwrap", "clang-19", "oclgrind", "ip"):
+    for name in ("chromium", "sshd", "bwrap", "clang-19", "oclgrind", "ip", "umockdev-run"):
         write_command(machine, name, "")
     add_platform(machine)
     done = run_script(machine)
