@@ -135,9 +135,13 @@ class ModelIndex:
         return find
 
     def _touched(self, block: Block) -> Iterator[bytes]:
+        """Addresses whose entry may have changed. What alone changes one, an upload, moves no
+        coins."""
         for transaction in block.transactions:
-            if transaction.to is not None:
-                yield transaction.to
+            to = transaction.to
+            if to is not None:
+                if to in self._entries or not transaction.value:
+                    yield to
             elif is_model(transaction.data) or is_input(transaction.data):
                 yield self._created(transaction)
 
