@@ -10,7 +10,7 @@ from node.spec.types import Block, Header, Transaction
 
 #: Headers and bodies in one request, at most.
 MAX_HEADERS = 256
-MAX_BODIES = 128
+MAX_BODIES = 256
 
 
 @dataclass(frozen=True)

@@ -35,7 +35,7 @@ def list_of(count: int, item: bytes) -> bytes:
         (Kind.HEADERS, b"\xc0", "not asked for"),
         (Kind.HELLO, b"\xc0", "greets twice"),
         (Kind.NEW_HEAD, b"\xff\xff", "cannot be read"),
-        (Kind.GET_BODIES, list_of(129, b"\x01"), "cannot be read"),
+        (Kind.GET_BODIES, list_of(257, b"\x01"), "cannot be read"),
         (Kind.TRANSACTIONS, list_of(257, b"\x01"), "cannot be read"),
         (Kind.TRANSACTIONS, rlp.join_list([b"\xc0" * 9]), "cannot be read"),
         (Kind.NEW_BLOCK, b"\xc1" * 4000, "cannot be read"),
