@@ -32,7 +32,7 @@ typedef struct {
   Gpu gpus[16];
 } Machine;
 
-static Machine *machine;
+static Machine *volatile machine;
 
 #define API __attribute__((visibility("default"))) int
 
@@ -49,8 +49,8 @@ API nvmlInitWithFlags(unsigned flags) {
   return machine->init_result;
 }
 API nvmlInit_v2(void) { return nvmlInitWithFlags(0); }
+/* The memory stays: a thread may still be waiting for an event of it. */
 API nvmlShutdown(void) {
-  if (machine) munmap(machine, sizeof(Machine));
   machine = NULL;
   return SUCCESS;
 }
@@ -59,16 +59,18 @@ API nvmlSystemGetDriverVersion(char *text, unsigned size) {
   return SUCCESS;
 }
 API nvmlDeviceGetCount_v2(unsigned *count) {
+  if (!machine) return UNINITIALIZED;
   *count = machine->count;
   return SUCCESS;
 }
 API nvmlDeviceGetHandleByIndex_v2(unsigned index, Gpu **gpu) {
+  if (!machine) return UNINITIALIZED;
   if (index >= machine->count) return INVALID_ARGUMENT;
   *gpu = &machine->gpus[index];
   return (*gpu)->failure;
 }
 API nvmlDeviceGetHandleByUUID(const char *uuid, Gpu **gpu) {
-  for (unsigned i = 0; i < machine->count; ++i)
+  for (unsigned i = 0; machine && i < machine->count; ++i)
     if (!strcmp(machine->gpus[i].uuid, uuid)) return nvmlDeviceGetHandleByIndex_v2(i, gpu);
   return NOT_FOUND;
 }
@@ -324,9 +326,11 @@ typedef struct {
 API nvmlEventSetWait_v2(void *set, Event *event, unsigned timeout_ms) {
   (void)set;
   for (unsigned waited = 0; waited < timeout_ms; waited += 5) {
-    if (machine->event_xid) {
-      *event = (Event){&machine->gpus[machine->event_gpu], 8, machine->event_xid, 0, 0};
-      machine->event_xid = 0;
+    Machine *now = machine;
+    if (!now) return UNINITIALIZED;
+    if (now->event_xid) {
+      *event = (Event){&now->gpus[now->event_gpu], 8, now->event_xid, 0, 0};
+      now->event_xid = 0;
       return SUCCESS;
     }
     usleep(5000);
