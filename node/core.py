@@ -23,7 +23,7 @@ from node.errors import (
 from node.execution import Executor
 from node.gas_price import GasPriceOracle
 from node.importing import HeadChange, Imported, Importer, Outcome
-from node.inference import Inference, InferEngine
+from node.inference import Inference, InferEngine, Urgency
 from node.mempool import Mempool, PoolLimits
 from node.models.index import ModelIndex
 from node.models.loading import GraphLoader
@@ -111,6 +111,7 @@ class Node:
         self.interpret = interpret
         self.index = ModelIndex(chain, self.state_at, self.store.meta_addresses)
         executor = Executor(chain, self.store, self.inference, verify_cycle, interpret, self.index)
+        calling = self.inference.at(Urgency.CALL)
         self.store.begin(chain.name, executor.genesis())
         self.pruner = self.store.pruner(keep_states)
         self.scores = ScoreBook(self.store, chain.chain_id)
@@ -122,18 +123,15 @@ class Node:
         if apart:
             setup = Setup(home / "chain", chain, verify_cycle, interpret)
             self.importer = ImportWorker(setup, self.store, self.inference, clock, self._follow)
-        self.producer = Producer(executor, self.mempool, coinbase, clock)
+        building = self.inference.at(Urgency.BUILD)
+        self.producer = Producer(executor, self.mempool, coinbase, clock, building)
         self.desk = WorkDesk(chain, verify_cycle)
         self.hashrates = Hashrates()
         self.rpc = rpc or RpcSettings()
-        self.calls: Caller = LocalCaller(
-            self.store, self.state_at, chain, self.inference, interpret
-        )
+        self.calls: Caller = LocalCaller(self.store, self.state_at, chain, calling, interpret)
         if apart:
             call_setup = CallSetup(home / "chain", chain, interpret)
-            self.calls = CallPool(
-                call_setup, self.inference, self.rpc.call_workers, self.rpc.call_seconds
-            )
+            self.calls = CallPool(call_setup, calling, self.rpc.call_workers, self.rpc.call_seconds)
         self.filters = Filters(self.rpc.max_filters, self.rpc.filter_seconds)
         self.peer_board = PeerBoard()
         self.blocked = ""
@@ -144,6 +142,7 @@ class Node:
     def close(self) -> None:
         self.calls.close()
         self.importer.close()
+        self.inference.close()
         self.pruner.close()
         self.store.close()
 

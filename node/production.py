@@ -98,8 +98,10 @@ class Producer:
         mempool: Mempool,
         coinbase: bytes,
         clock: Callable[[], float],
+        infer: Infer,
     ) -> None:
         self._executor = executor
+        self._infer = infer
         self._chain = executor.chain
         self._mempool = mempool
         self._coinbase = coinbase
@@ -125,7 +127,7 @@ class Producer:
                 self._executor.usable(parent, header.number),
             ),
             state,
-            PatientInference(self._executor.infer),
+            PatientInference(self._infer),
             quota_to_build(parent, self._chain),
             self._executor.interpret,
         )

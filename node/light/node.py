@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from node.errors import NoWork
-from node.inference import Inference, InferEngine
+from node.inference import Inference, InferEngine, Urgency
 from node.light.feed import Feed
 from node.light.feeds import Feeds
 from node.light.following import Follower
@@ -28,7 +28,7 @@ from node.spec.state import State
 from node.spec.trie import MemoryStore
 from node.spec.types import Header, Transaction
 from node.spec.vm import fast
-from node.spec.vm.context import InferRuntimeError
+from node.spec.vm.context import Infer, InferRuntimeError
 from node.spec.vm.frame import Interpret
 from node.work import WorkPackage
 
@@ -36,7 +36,7 @@ from node.work import WorkPackage
 class BoundedInference:
     """`Infer` of models up to a size; a larger one is never loaded."""
 
-    def __init__(self, inner: Inference, model_bytes: int) -> None:
+    def __init__(self, inner: Infer, model_bytes: int) -> None:
         self._inner, self._most = inner, model_bytes
 
     def operations(self, model: bytes, raw_size: int) -> int:
@@ -101,7 +101,9 @@ class LightNode:
         self.home = home
         self.coinbase = bytes(20)
         """Of nobody: a light node makes no blocks."""
-        self.inference = BoundedInference(Inference(loader, engine), settings.model_bytes)
+        self._inference = Inference(loader, engine)
+        calling = self._inference.at(Urgency.CALL)
+        self.inference = BoundedInference(calling, settings.model_bytes)
         self.feeds = Feeds([Feed(url) for url in feeds])
         self.headers = HeaderChain(
             chain,
@@ -135,6 +137,7 @@ class LightNode:
         return genesis_block(self.chain, MemoryStore()).header
 
     def close(self) -> None:
+        self._inference.close()
         self.feeds.close()
         self.headers.close()
 

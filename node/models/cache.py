@@ -79,6 +79,11 @@ class Cache(Generic[Value]):
         self.put(key, value, size_bytes)
         return value
 
+    def snapshot(self) -> dict[bytes, Value]:
+        """All entries, as they are now; this counts for no look-up."""
+        with self._lock:
+            return {key: value for key, (value, _) in self._entries.items()}
+
     def forget(self, key: bytes) -> None:
         """Drop an entry; one that is not here is dropped already."""
         with self._lock:

@@ -174,8 +174,12 @@ class ImportWorker:
         for _ in range(ATTEMPTS):
             try:
                 child = self._start()
-                known = self._inference.take_fresh()
-                report = self._converse(child, replace(task, known=known), TASK_SECONDS)
+                told = replace(
+                    task,
+                    forgotten=self._inference.take_forgotten(),
+                    known=self._inference.take_fresh(),
+                )
+                report = self._converse(child, told, TASK_SECONDS)
             except (EOFError, OSError) as error:
                 self._bury(error)
                 continue

@@ -241,7 +241,7 @@ def test_a_sealed_block_that_waits_outlives_a_restart(published: Published) -> N
     package = node.refresh_work()
     header = solve(package.block.header)
     published.engine.on = False
-    node.inference._results.clear()
+    node.inference.forget()
     node.submit(package.seal_hash, header.nonce_int(), header.solution)
     assert node.head().number == header.number - 1
     node.close()
@@ -278,8 +278,8 @@ def test_a_wrong_result_is_reported_and_never_passed_on(loader: GraphLoader) -> 
     engine = CrossCheckedEngine(
         LyingEngine(), ReferenceEngine(loader), 1.0, lambda *report: reports.append(report)
     )
-    with pytest.raises(InferRuntimeError, match="wrong result"):
-        Inference(loader, engine).run(model, VALUES.tobytes(), 0)
+    result = Inference(loader, engine).run(model, VALUES.tobytes(), 0)
+    assert result == packed(EXPECTED).to_bytes(32, "big")[:12]  # the reference's
     assert reports == [(model.hex(), "rig/cuda:0", "gave a wrong result")]
 
 

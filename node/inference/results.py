@@ -1,0 +1,119 @@
+"""Results that are known, and for a while who computed those that nobody has checked."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import OrderedDict, deque
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from node.models.cache import Cache, CacheCounts
+
+#: Model's infohash and Keccak-256 of the contract's input.
+Key = tuple[bytes, bytes]
+
+RESULT_BYTES = 1024 * 1024
+"""A larger one is not kept."""
+CACHE_BYTES = 128 * 1024 * 1024
+FRESH = 65_536
+#: Of a device that turns out to be wrong, unchecked results of so long ago are computed again,
+DOUBT_SECONDS = 600.0
+#: as many as fit here with their inputs.
+DOUBT_BYTES = 64 * 1024 * 1024
+#: What an entry takes beside the result itself.
+ENTRY_BYTES = 256
+
+
+@dataclass(frozen=True)
+class Unchecked:
+    """A result that a device alone stands for."""
+
+    at: float
+    device: str
+    model: bytes
+    data: bytes
+    """The contract's input."""
+    key: Key
+    result: bytes
+
+
+class Results:
+    """Contracts' results by key. Safe for several threads."""
+
+    def __init__(
+        self, limit_bytes: int = CACHE_BYTES, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._cache: Cache[bytes] = Cache(limit_bytes)
+        self._clock = clock
+        self._fresh: OrderedDict[Key, None] = OrderedDict()
+        self._forgotten: list[Key] = []
+        self._unchecked: deque[Unchecked] = deque()
+        self._unchecked_bytes = 0
+        self._lock = threading.Lock()
+
+    def find(self, key: Key) -> bytes | None:
+        return self._cache.get(b"".join(key))
+
+    def keep(self, key: Key, result: bytes) -> None:
+        if len(result) > RESULT_BYTES:
+            return
+        self._cache.put(b"".join(key), result, len(result) + ENTRY_BYTES)
+        with self._lock:
+            self._fresh[key] = None
+            if len(self._fresh) > FRESH:
+                self._fresh.popitem(last=False)
+
+    def doubt(self, device: str, model: bytes, data: bytes, key: Key, result: bytes) -> None:
+        """Remember for a while who computed what nobody has checked."""
+        now = self._clock()
+        with self._lock:
+            self._unchecked.append(Unchecked(now, device, model, data, key, result))
+            self._unchecked_bytes += len(data)
+            while self._unchecked and (
+                self._unchecked_bytes > DOUBT_BYTES or self._unchecked[0].at < now - DOUBT_SECONDS
+            ):
+                self._unchecked_bytes -= len(self._unchecked.popleft().data)
+
+    def drop(self, device: str) -> list[Unchecked]:
+        """Forget what this device alone stands for; return it."""
+        oldest = self._clock() - DOUBT_SECONDS
+        with self._lock:
+            gone = [each for each in self._unchecked if each.device == device]
+            self._unchecked = deque(each for each in self._unchecked if each.device != device)
+            self._unchecked_bytes -= sum(len(each.data) for each in gone)
+            for each in gone:
+                self._fresh.pop(each.key, None)
+                self._forgotten.append(each.key)
+        for each in gone:
+            self._cache.forget(b"".join(each.key))
+        return [each for each in gone if each.at >= oldest]
+
+    def clear(self) -> None:
+        self._cache = Cache(self._cache.limit_bytes)
+        with self._lock:
+            self._fresh.clear()
+
+    def take_fresh(self) -> dict[Key, bytes]:
+        """Results kept since the last time that are still here."""
+        with self._lock:
+            fresh, self._fresh = self._fresh, OrderedDict()
+        known = self._cache.snapshot()
+        joined = ((key, known.get(b"".join(key))) for key in fresh)
+        return {key: result for key, result in joined if result is not None}
+
+    def take_forgotten(self) -> tuple[Key, ...]:
+        """Keys dropped since the last time."""
+        with self._lock:
+            gone, self._forgotten = self._forgotten, []
+            return tuple(gone)
+
+    def refresh(self) -> None:
+        """Let the next `take_fresh` give all that are kept."""
+        with self._lock:
+            self._forgotten = []
+            for joined in self._cache.snapshot():
+                self._fresh[joined[:20], joined[20:]] = None
+
+    def counts(self) -> CacheCounts:
+        return self._cache.counts()
