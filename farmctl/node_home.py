@@ -48,10 +48,11 @@ def opened_node(config: Config) -> Iterator[Node]:
     """The node, held, without farm, miners or JSON-RPC; inferences are computed here, from the
     models that are on disk. Raises `FarmError`."""
     home = config.home / "node"
-    loader = GraphLoader(DirectoryStorage(config.home / "models", config.storage.limit_bytes))
+    storage = DirectoryStorage(config.home / "models", config.storage.limit_bytes)
     with held(home), _told():
         coinbase = private_address(load_key(home / "key"))
         chain = need_chain(config.node.chain)
+        loader = GraphLoader(storage, extended=chain.vm.extended_models)
         node = Node(chain, home, loader, ReferenceEngine(loader), coinbase, verify_cycle)
         try:
             yield node

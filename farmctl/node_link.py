@@ -210,7 +210,7 @@ class NodeLink:
         """Raises `StorageError`, or `BadRequest` where the files are no model and no input."""
         storage = self._loader.storage
         if files.keys() == {SYMBOL, PARAMETERS}:
-            _check_model(files[SYMBOL], files[PARAMETERS])
+            _check_model(self._chain, files[SYMBOL], files[PARAMETERS])
             return storage.put_model(files[SYMBOL], files[PARAMETERS])
         if files.keys() == {DATA}:
             _check_file(files[DATA])
@@ -252,9 +252,9 @@ def _pool_status(server: Listener | None) -> StratumStatus | None:
     )
 
 
-def _check_model(symbol: bytes, parameters: bytes) -> None:
+def _check_model(chain: Chain, symbol: bytes, parameters: bytes) -> None:
     try:
-        load(symbol, parameters)
+        load(symbol, parameters, extended=chain.vm.extended_models)
     except CvmError as error:
         raise BadRequest(f"symbol and params are no whole model: {error}") from error
 

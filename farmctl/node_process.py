@@ -95,7 +95,8 @@ class NodeProcess:
 
     def _loader(self, storage: CombinedStorage) -> GraphLoader:
         node = self._config.node
-        return GraphLoader(storage, node.cache_bytes, Policy(node.cache_policy))
+        extended = self._chain.vm.extended_models
+        return GraphLoader(storage, node.cache_bytes, Policy(node.cache_policy), extended=extended)
 
     async def _serve(
         self, service: NodeService, loader: GraphLoader, ending: asyncio.Event

@@ -14,11 +14,14 @@ from numpy.typing import NDArray
 
 from drivers.errors import NotSupported
 from drivers.program import Attribute, Program, Step
+from node.lowering_extension import complete_extension
 from node.spec.cvm import Graph
 from node.spec.cvm.graph import Step as GraphStep
+from node.spec.cvm.operators.extension import EXTENSION
 from node.spec.cvm.operators.reduction import walks_straight
 from node.spec.cvm.operators.shaping import slice_ranges
 from node.spec.cvm.output import encode_output
+from node.spec.cvm.symbol import EXTENDED_VERSION
 
 
 def lower(graph: Graph) -> Program:
@@ -92,6 +95,8 @@ def _lower_attributes(graph: Graph, step: GraphStep) -> dict[str, Attribute]:
         attributes["axis"] = axis % len(shape)
     elif isinstance(axis, tuple):
         attributes["axis"] = tuple(sorted(number % len(shape) for number in axis))
+    if graph.version == EXTENDED_VERSION and step.operator.name in EXTENSION:
+        return attributes | complete_extension(step, shape)
     return attributes | _COMPLETIONS.get(step.operator.name, _complete_nothing)(step, shape)
 
 

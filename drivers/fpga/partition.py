@@ -134,7 +134,7 @@ def _layer(
 ) -> Layer | None:
     """The layer that begins at a step, if the core can compute it."""
     step = program.steps[index]
-    if step.op not in LAYERS or bits[step.inputs[0]] > WIDEST_BITS:
+    if step.op not in LAYERS or bits[step.inputs[0]] > WIDEST_BITS or _is_uneven(step):
         return None
     weights, bias = _constants(program, step)
     if weights is None or bias is None or not _fits_bytes(weights):
@@ -152,6 +152,12 @@ def _layer(
         requantisation=requantisation,
         packs_features=bits[step.inputs[0]] <= PACKED_BITS,
     )
+
+
+def _is_uneven(step: Step) -> bool:
+    """Padded by other numbers before than after."""
+    padding = step.attributes.get("padding", 0)
+    return isinstance(padding, tuple) and len(padding) > 2
 
 
 def _kernel(weights: NDArray[np.int32]) -> tuple[int, ...]:

@@ -205,4 +205,6 @@ def _pair(step: Step, name: str, default: int) -> tuple[int, int]:
     value = step.attributes.get(name, default)
     if isinstance(value, int):
         return value, value
+    if len(value) > 2:
+        raise NotSupported(f"a stick computes {step.op} with the same {name} at both ends only")
     return value[0], value[-1]

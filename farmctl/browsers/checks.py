@@ -67,7 +67,7 @@ class SmallModels:
 
 
 def _prepare(symbol: bytes, parameters: bytes) -> SmallModel | None:
-    graph = load(symbol, parameters)
+    graph = load(symbol, parameters, extended=True)
     program = lower(graph)
     small = program.parameter_bytes <= MODEL_BYTES_LIMIT
     return SmallModel(graph, program) if small and graph.operations() <= OPERATIONS_LIMIT else None

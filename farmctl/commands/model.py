@@ -86,7 +86,7 @@ def inspect(folder: ModelFolder) -> None:
     """Show what a model is: shapes, operators, gas, size, infohash."""
     symbol, parameters = _read_model(folder)
     with _explained():
-        graph = load(symbol, parameters)
+        graph = load(symbol, parameters, extended=True)
         operations = graph.operations()
     table = Table(show_header=False, box=None)
     files = {SYMBOL: symbol, PARAMETERS: parameters}
@@ -113,7 +113,7 @@ def run_input(
 ) -> None:
     """Run one input on the reference and print its outputs."""
     with _explained():
-        graph = load(*_read_model(folder))
+        graph = load(*_read_model(folder), extended=True)
         answer = run(graph, _encode(graph, _read_array(data)))
     kind = "<i4" if graph.output_type_bytes == 4 else "<i1"
     typer.echo(" ".join(map(str, np.frombuffer(answer, kind).tolist())))
@@ -126,7 +126,7 @@ def verify(
 ) -> None:
     """Run random inputs on a device and on the reference; they must be equal to the bit."""
     with _explained():
-        graph = load(*_read_model(folder))
+        graph = load(*_read_model(folder), extended=True)
         wrong = _count_differences(graph, device, inputs)
     typer.echo(f"{device}: {inputs - wrong} of {inputs} equal to the reference")
     if wrong:

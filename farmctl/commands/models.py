@@ -226,7 +226,7 @@ def _plain(found: Likeness) -> dict[str, Any]:
 
 def _load(folder: Path) -> Graph:
     try:
-        return load(_read(folder, SYMBOL), _read(folder, PARAMETERS))
+        return load(_read(folder, SYMBOL), _read(folder, PARAMETERS), extended=True)
     except CvmError as error:
         raise BadRequest(f"{folder}: {error}") from error
 

@@ -19,6 +19,7 @@ from farmctl.commands import find_group
 from farmctl.commands.models import CARD
 from farmctl.config import Config, load
 from farmctl.errors import BadRequest, NotFound, Refused, Unavailable
+from farmctl.node_home import need_chain
 from farmctl.publishing.author import Author
 from farmctl.publishing.journal import open_journal
 from farmctl.publishing.notices import give_notice
@@ -251,7 +252,12 @@ def _read_model(
         if (folder / CARD).exists():
             comment, _ = attach_card(comment, read_card(_read(folder / CARD)))
         meta = describe_model(
-            files[SYMBOL], files[PARAMETERS], author=author.address, gas=gas, comment=comment
+            files[SYMBOL],
+            files[PARAMETERS],
+            author=author.address,
+            gas=gas,
+            comment=comment,
+            extended=need_chain(load().node.chain).vm.extended_models,
         )
     except (CvmError, StorageError) as error:
         raise BadRequest(f"{folder}: {error}") from error

@@ -123,7 +123,7 @@ class Infer:
         graph = self._graphs.get(model)
         if graph is None:
             symbol, parameters = await self._files.get(bus, model)
-            graph = await asyncio.to_thread(load, symbol, parameters)
+            graph = await asyncio.to_thread(load, symbol, parameters, extended=True)
             await asyncio.to_thread(session.load, model, lower(graph))
             self._graphs[model] = graph
         self._graphs.move_to_end(model)

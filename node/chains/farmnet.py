@@ -6,7 +6,7 @@ the difficulty finds its own way from where genesis sets it.
 
 from __future__ import annotations
 
-from node.spec.chain import Chain, Genesis
+from node.spec.chain import Chain, Genesis, VmParameters
 
 FARMNET = Chain(
     name="farmnet",
@@ -27,6 +27,7 @@ FARMNET = Chain(
     quota_per_block=65_536 * 128,
     mature_blocks=1,
     seeding_blocks=1,
+    vm=VmParameters(extended_models=True),
 )
 
 CHAINS = {FARMNET.name: FARMNET}

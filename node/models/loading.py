@@ -16,9 +16,16 @@ class GraphLoader:
     """Loads models from a storage and keeps them. Safe for several threads."""
 
     def __init__(
-        self, storage: Storage, cache_bytes: int = CACHE_BYTES, policy: Policy = Policy.LRU
+        self,
+        storage: Storage,
+        cache_bytes: int = CACHE_BYTES,
+        policy: Policy = Policy.LRU,
+        *,
+        extended: bool = False,
     ) -> None:
+        """``extended`` allows models of the extension form, as the chain's ``vm`` says."""
         self.storage = storage
+        self.extended = extended
         self.cache: Cache[Graph] = Cache(cache_bytes, policy)
 
     def load(self, infohash: bytes) -> Graph:
@@ -42,7 +49,7 @@ class GraphLoader:
         except ModelFault:
             symbol, _ = self._read(infohash)
         try:
-            return load_graph(symbol).operations()
+            return load_graph(symbol, extended=self.extended).operations()
         except CvmLoadError as error:
             raise ModelFault(f"model {infohash.hex()}: {error}", logic=error.logic) from error
 
@@ -55,7 +62,7 @@ class GraphLoader:
     def _load(self, infohash: bytes) -> tuple[Graph, int]:
         symbol, parameters = self._read(infohash)
         try:
-            graph = load(symbol, parameters)
+            graph = load(symbol, parameters, extended=self.extended)
             graph.operations()  # a model beyond the limit of its gas is none either
         except CvmLoadError as error:
             # The official node cannot load it either and keeps the transaction out of blocks.

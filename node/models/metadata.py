@@ -14,13 +14,20 @@ AUTHOR_GAS_LIMIT = 20_000
 
 
 def describe_model(
-    symbol: bytes, parameters: bytes, *, author: bytes, gas: int = 0, comment: str = ""
+    symbol: bytes,
+    parameters: bytes,
+    *,
+    author: bytes,
+    gas: int = 0,
+    comment: str = "",
+    extended: bool = False,
 ) -> ModelMeta:
     """Metadata of a model, whose files are loaded for it.
 
     Args:
         author: Address (20 bytes) that is paid for each inference.
         gas: What the author asks for each inference, at most `AUTHOR_GAS_LIMIT`.
+        extended: The chain allows the extension form.
 
     Raises:
         CvmLoadError: the files are no valid model.
@@ -28,7 +35,7 @@ def describe_model(
     """
     if len(author) != 20 or not 0 <= gas <= AUTHOR_GAS_LIMIT:
         raise MalformedModel(f"author must have 20 bytes and gas be 0…{AUTHOR_GAS_LIMIT}")
-    graph = load(symbol, parameters)
+    graph = load(symbol, parameters, extended=extended)
     return ModelMeta(
         comment=comment.encode(),
         hash=describe_folder({SYMBOL: symbol, PARAMETERS: parameters}).infohash,

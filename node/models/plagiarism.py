@@ -160,7 +160,7 @@ class LikenessDesk:
         if size > BYTES_LIMIT:
             raise ModelFault(f"{size} bytes are too many to be compared", logic=False)
         try:
-            return fingerprint(load(symbol, parameters))
+            return fingerprint(load(symbol, parameters, extended=True))
         except CvmLoadError as error:
             raise ModelFault(f"model {infohash.hex()}: {error}", logic=False) from error
 

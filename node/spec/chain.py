@@ -42,6 +42,8 @@ class VmParameters:
     self_balance_gas: int = 3
     constantinople: bool = False
     """Shifts, EXTCODEHASH and CREATE2 exist before Istanbul already."""
+    extended_models: bool = False
+    """Models may have the extension form (docs/operators.md)."""
 
 
 @dataclass(frozen=True, eq=False)

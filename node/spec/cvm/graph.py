@@ -8,10 +8,11 @@ from math import prod
 
 from node.spec.cvm.attributes import Attributes, parse_attributes
 from node.spec.cvm.errors import CvmLoadError, require, require_form
-from node.spec.cvm.operators import OPERATORS
+from node.spec.cvm.operators import operators_of
 from node.spec.cvm.operators.operator import Array, Operator, Shape
 from node.spec.cvm.symbol import (
     DATA,
+    EXTENDED_VERSION,
     UNKNOWN_PRECISION,
     VERSIONS,
     Reference,
@@ -130,13 +131,15 @@ class Graph:
         return replace(self, parameters=parameters)
 
 
-def load_graph(symbol: bytes) -> Graph:
+def load_graph(symbol: bytes, *, extended: bool = False) -> Graph:
     """Read a symbol and prove its shapes and precisions, without parameters.
+
+    ``extended`` allows the extension form.
 
     Raises:
         CvmLoadError: the symbol is malformed or breaks a rule; the message names it.
     """
-    return _Loader(parse_symbol(symbol)).load()
+    return _Loader(parse_symbol(symbol, extended=extended)).load()
 
 
 class _Loader:
@@ -144,6 +147,7 @@ class _Loader:
 
     def __init__(self, symbol: Symbol) -> None:
         self.symbol = symbol
+        self.operators = operators_of(extended=symbol.version == EXTENDED_VERSION)
         self.starts: list[int] = []
         self.steps: list[Step] = []
         self.variables: dict[str, int] = {}
@@ -164,7 +168,7 @@ class _Loader:
     def _specify(self, node: SymbolNode) -> tuple[Operator, Attributes] | None:
         if node.is_variable:
             return None
-        operator = OPERATORS.get(node.operator)
+        operator = self.operators.get(node.operator)
         if operator is None:
             raise CvmLoadError(f"{node.name}: no operator {node.operator[:60]!r}", logic=False)
         attributes = parse_attributes(operator.name, operator.fields, node.attributes)
@@ -218,8 +222,8 @@ class _Loader:
         )
 
     def _check_version(self) -> None:
-        """Version 1.0.0 repeats what is known; it must repeat it rightly."""
-        if self.symbol.version != VERSIONS[0]:
+        """All versions but 1.1.0 repeat what is known; they must repeat it rightly."""
+        if self.symbol.version == VERSIONS[1]:
             return
         types = self.symbol.types
         require(len(types) == self.starts[-1], f"attrs dltype has {len(types)} items")

@@ -16,6 +16,8 @@ from node.spec.cvm.errors import CvmLoadError, require, require_form
 from node.spec.cvm.operators.operator import Shape
 
 VERSIONS = ("cvm_1.0.0", "cvm_1.1.0")
+EXTENDED_VERSION = "farm_1.0.0"
+"""Of the extension form, which has operators besides (docs/operators.md)."""
 DATA = "data"
 UNKNOWN_PRECISION = -1
 
@@ -76,8 +78,8 @@ class Symbol:
     postprocess: str
 
 
-def parse_symbol(symbol: bytes) -> Symbol:
-    """Read a symbol.
+def parse_symbol(symbol: bytes, *, extended: bool = False) -> Symbol:
+    """Read a symbol; ``extended`` allows the extension form.
 
     Raises:
         CvmLoadError: it is not JSON, or breaks a rule of form; the message names it.
@@ -93,7 +95,8 @@ def parse_symbol(symbol: bytes) -> Symbol:
         f"op_attrs has {len(operator_attributes)} items for {len(raw_nodes)} nodes",
     )
     version = _text(root.get("version", VERSIONS[0]), "version")
-    require_form(version in VERSIONS, f"version {version[:40]!r} is none of {VERSIONS}")
+    allowed = (*VERSIONS, EXTENDED_VERSION) if extended else VERSIONS
+    require_form(version in allowed, f"version {version[:40]!r} is none of {allowed}")
     nodes = [
         _read_node(raw, text, f"node {index}")
         for index, (raw, text) in enumerate(zip(raw_nodes, operator_attributes, strict=True))

@@ -12,10 +12,10 @@ import numpy as np
 
 from node.spec.cvm.attributes import parse_attributes
 from node.spec.cvm.errors import require
-from node.spec.cvm.operators import OPERATORS
-from node.spec.cvm.operators.operator import Array, Shape
+from node.spec.cvm.operators import operators_of
+from node.spec.cvm.operators.operator import Array, Operator, Shape
 from node.spec.cvm.parameters import encode_parameters
-from node.spec.cvm.symbol import DATA, UNKNOWN_PRECISION, VERSIONS
+from node.spec.cvm.symbol import DATA, EXTENDED_VERSION, UNKNOWN_PRECISION, VERSIONS
 
 
 @dataclass(frozen=True)
@@ -38,9 +38,14 @@ class Entry:
 
 
 class ModelWriter:
-    """Builds a model node by node; shapes and precisions are inferred on the way."""
+    """Builds a model node by node; shapes and precisions are inferred on the way.
 
-    def __init__(self) -> None:
+    ``extended`` writes the extension form, with its operators (docs/operators.md).
+    """
+
+    def __init__(self, *, extended: bool = False) -> None:
+        self._version = EXTENDED_VERSION if extended else VERSIONS[0]
+        self._operators = operators_of(extended=extended)
         self._nodes: list[dict[str, Any]] = []
         self._operator_attributes: list[str] = []
         self._shapes: list[Shape] = []
@@ -66,7 +71,8 @@ class ModelWriter:
             CvmLoadError: the operator refuses its attributes, or the shapes or precisions.
         """
         texts = {key: str(value) for key, value in attributes.items()}
-        shapes, precisions = _infer(operator, name, inputs, texts)
+        require(operator in self._operators, f"{name}: no operator {operator!r}")
+        shapes, precisions = _infer(self._operators[operator], name, inputs, texts)
         self._append(
             {
                 "op": "cvm_op",
@@ -92,7 +98,7 @@ class ModelWriter:
             "arg_nodes": [i for i, node in enumerate(self._nodes) if node["op"] == "null"],
             "heads": [[entry.node, entry.index, 0] for entry in heads],
             "attrs": self._list_attributes(),
-            "version": VERSIONS[0],
+            "version": self._version,
             "node_row_ptr": self._starts,
         }
         if postprocess:
@@ -125,16 +131,16 @@ class ModelWriter:
 
 
 def _infer(
-    name: str, node: str, inputs: Sequence[Entry], texts: Mapping[str, str]
+    operator: Operator, node: str, inputs: Sequence[Entry], texts: Mapping[str, str]
 ) -> tuple[list[Shape], list[int]]:
-    require(name in OPERATORS, f"{node}: no operator {name!r}")
-    operator = OPERATORS[name]
-    attributes = parse_attributes(name, operator.fields, texts)
+    attributes = parse_attributes(operator.name, operator.fields, texts)
     given = [entry.shape for entry in inputs]
     shapes = [tuple(shape) for shape in operator.infer_shapes(attributes, given)]
     precisions = operator.infer_precisions(
         attributes, given, shapes, [entry.precision for entry in inputs]
     )
     for precision in precisions:
-        require(0 < precision <= 32, f"{node}: {name} gives precision {precision}, beyond 32")
+        require(
+            0 < precision <= 32, f"{node}: {operator.name} has precision {precision}, beyond 32"
+        )
     return shapes, list(precisions)

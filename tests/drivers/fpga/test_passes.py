@@ -104,3 +104,10 @@ def test_weights_lie_tile_by_tile() -> None:
     assert list(encoded[64:80]) == list(range(0, 48, 3)), "the first step of sixteen filters"
     assert np.frombuffer(encoded[128:132], "<i4").tolist() == [16]
     assert encoded[192] == 48
+
+
+def test_uneven_padding_is_left_to_the_host() -> None:
+    program = wide_program("conv2d", (1, 4, 6, 6), (3, 4, 3, 3), (1, 3, 5, 5))
+    uneven = replace(program.steps[0], attributes={"padding": (0, 0, 1, 1)})
+    (stage,) = partition(replace(program, steps=(uneven,)))
+    assert stage == (uneven,)
