@@ -35,6 +35,7 @@ from node.models.storage.settings import StorageSettings
 from node.peers.settings import PeerSection, PeerSettings
 from node.rpc.settings import RpcSettings
 from node.stratum.settings import StratumSettings
+from node.synapse.settings import SynapseSettings
 
 PREFIX = "FARMCTL_"
 #: The node's own accounts look back so far at most.
@@ -67,6 +68,7 @@ class Config:
     rpc: RpcSettings = field(default_factory=RpcSettings)
     storage: StorageSettings = field(default_factory=StorageSettings)
     stratum: StratumSettings = field(default_factory=StratumSettings)
+    synapse: SynapseSettings = field(default_factory=SynapseSettings)
     pools: tuple[PoolSection, ...] = ()
     peers: tuple[PeerSection, ...] = ()
 
@@ -126,6 +128,7 @@ SECTIONS: dict[str, type[Any]] = {
     "rpc": RpcSettings,
     "storage": StorageSettings,
     "stratum": StratumSettings,
+    "synapse": SynapseSettings,
 }
 NODE_MODES = ("full", "light")
 PEER_ADMISSIONS = ("known", "anyone")
@@ -266,6 +269,7 @@ def _check(config: Config) -> None:
         ("rpc", config.rpc),
         ("storage", config.storage),
         ("stratum", config.stratum),
+        ("synapse", config.synapse),
     ):
         try:
             settings.check()

@@ -255,7 +255,8 @@ class SubmissionReply(Message):
 
 class ModelRequest(Message):
     model: str
-    file: Literal["symbol", "params"]
+    file: Literal["symbol", "params", "data"]
+    """``data`` is an input's only one."""
     offset: int = Field(default=0, ge=0)
 
 

@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import socket
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from typing import Any
 
 import uvicorn
 
-from node.errors import NodeError
 from node.rpc.dispatcher import Dispatcher
 from node.rpc.ipc import IpcDoor
 from node.rpc.registry import Method
 from node.rpc.settings import RpcSettings
 from node.rpc.subscriptions import Feed
 from node.rpc.web import WebDoor
+from node.serving import GuestServer, open_port
 
-#: A client that reads nothing of what was sent to it is cut off by the kernel after this long.
-UNREAD_MS = 20_000
 #: In the node's home.
 SOCKET = "node.ipc"
 
@@ -35,9 +31,9 @@ class RpcServer:
         self._dispatcher = Dispatcher(node, settings, methods)
         self._feed = Feed(node)
         self._ipc = IpcDoor(node.home / SOCKET, self._dispatcher, self._feed, settings)
-        self._socket = _listen(host, port)
+        self._socket = open_port(host, port)
         self.port: int = self._socket.getsockname()[1]
-        self._server = _Server(
+        self._server = GuestServer(
             uvicorn.Config(
                 WebDoor(self._dispatcher, self._feed, settings).build(host),
                 log_level="error",  # whoever sends no HTTP must not fill the log
@@ -71,25 +67,3 @@ class RpcServer:
             await asyncio.gather(telling, return_exceptions=True)
         await asyncio.to_thread(self._dispatcher.close)
         self._socket.close()
-
-
-class _Server(uvicorn.Server):
-    """Leaves the signals to the process it runs in."""
-
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    try:
-        listening = socket.create_server((host, port), reuse_port=False)
-    except OSError as error:
-        raise NodeError(
-            f"cannot listen on {host}:{port} ({error.strerror}); choose another port"
-        ) from error
-    # Connections inherit both. Without the first an answer in two pieces waits 40 ms for the other
-    # side's acknowledgement; asyncio sets it only for sockets that say their protocol.
-    listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNREAD_MS)
-    return listening

@@ -9,9 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Final, Protocol
 
-SYMBOL, PARAMETERS, DATA = "symbol", "params", "data"
+SYMBOL: Final = "symbol"
+PARAMETERS: Final = "params"
+DATA: Final = "data"
 
 
 @dataclass(frozen=True)

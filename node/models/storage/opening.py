@@ -8,6 +8,7 @@ from node.models.errors import StorageError
 from node.models.storage import Source
 from node.models.storage.combined import CombinedStorage
 from node.models.storage.directory import DirectoryStorage
+from node.models.storage.folder import FolderSource
 from node.models.storage.settings import StorageSettings
 
 
@@ -15,6 +16,8 @@ def open_storage(root: Path, settings: StorageSettings) -> CombinedStorage:
     """Raises `StorageError` where a source cannot start."""
     directory = DirectoryStorage(root, settings.limit_bytes)
     sources: list[Source] = []
+    if settings.folder:
+        sources.append(FolderSource(Path(settings.folder).expanduser()))
     if settings.torrent:
         sources.append(_open_torrent(settings))
     if settings.kubo_url:

@@ -22,6 +22,9 @@ class StorageSettings:
     needs one is tried again later."""
     check_seconds: float = 30.0
     """Between two rounds that fetch what is missing, prove what is here and count copies."""
+    folder: str = ""
+    """Another program's folder of contents on this machine, such as a CortexTheseus node's
+    ``storage``; what is asked for is copied from there. Empty: none."""
     torrent: bool = False
     """Exchange contents by BitTorrent; needs `farmctl[torrent]`."""
     torrent_listen: str = "127.0.0.1:6881"

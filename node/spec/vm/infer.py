@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from node.spec import rlp
+from node.spec.chain import Chain
 from node.spec.crypto import keccak
 from node.spec.meta import InputMeta, ModelMeta
 from node.spec.vm.context import InferLogicError, KernelFault
@@ -61,8 +62,7 @@ def infer_array(frame: Frame) -> None:
     # operation
     data = _read_array(frame, slot)
     model = _model(frame, to_address(model_address))
-    data_hash = keccak(rlp.encode(data)).hex()
-    _write_result(frame, offset, _result(frame, model, data_hash, lambda: data))
+    _write_result(frame, offset, _result(frame, model, name_content(data), lambda: data))
     frame.stack.append(1)
 
 
@@ -150,11 +150,24 @@ def _infohash(frame: Frame, model: ModelMeta) -> bytes:
     return frame.machine.block.chain.replaced_models.get(model.hash, model.hash)
 
 
+def name_content(data: bytes) -> str:
+    """The name of an input that has no infohash, as `fixed_result` takes it."""
+    return keccak(rlp.encode(data)).hex()
+
+
+def fixed_result(chain: Chain, model: bytes, input_name: str) -> bytes | None:
+    """The result of a model (infohash) that history made binding, if it did; an input's name is
+    its infohash in hex, or that of `name_content`."""
+    if not chain.fixed_results:
+        return None
+    key = keccak(rlp.encode(f"{model.hex()}_{input_name}".encode()))
+    return chain.fixed_results.get(key)
+
+
 def _result(frame: Frame, model: ModelMeta, input_name: str, read: Callable[[], bytes]) -> bytes:
     """The result that history made binding, else the engine's."""
     machine, infohash = frame.machine, _infohash(frame, model)
-    key = keccak(rlp.encode(f"{infohash.hex()}_{input_name}".encode()))
-    fixed = machine.block.chain.fixed_results.get(key)
+    fixed = fixed_result(machine.block.chain, infohash, input_name)
     if fixed is not None:
         return fixed
     try:

@@ -1,0 +1,116 @@
+"""The node's storage of models and inputs, read over the farm's bus.
+
+What the node does not have it fetches when it is asked for it (`[storage]` says from whom).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import OrderedDict
+from collections.abc import Coroutine
+from concurrent.futures import Future
+from typing import Any, Literal, TypeVar
+
+from farmctl.bus import Bus
+from farmctl.errors import BusError
+from farmctl.messages import ModelReply, ModelRequest
+from node.models.content import CONTENT_BYTES_LIMIT, prove
+from node.models.errors import MalformedModel, ModelCorrupt, ModelNotFound, StorageError
+from node.models.storage import DATA, PARAMETERS, SYMBOL
+
+TIMEOUT_SECONDS = 5.0
+#: The node is asked for a content that it has to fetch until so long,
+PATIENCE_SECONDS = 60.0
+#: with such a pause between.
+PAUSE_SECONDS = 0.5
+MAX_REMEMBERED = 100_000
+
+FileName = Literal["symbol", "params", "data"]
+T = TypeVar("T")
+
+
+class BusStorage:
+    """The reading half of a `node.models.storage.Storage`, and `node.synapse.fetching.Contents`.
+    Methods are called from threads, `contains` and `request` from anywhere."""
+
+    def __init__(self) -> None:
+        self._bus: Bus | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._known: OrderedDict[bytes, None] = OrderedDict()
+
+    def join(self, bus: Bus) -> None:
+        """From now on ask over this bus, on the running event loop."""
+        self._bus, self._loop = bus, asyncio.get_running_loop()
+
+    def read(self, infohash: bytes, file: str) -> bytes:
+        if file == DATA:
+            return self._proved(infohash, [DATA])[DATA]
+        return self._proved(infohash, [SYMBOL, PARAMETERS])[file]
+
+    def read_model(self, infohash: bytes) -> tuple[bytes, bytes]:
+        files = self._proved(infohash, [SYMBOL, PARAMETERS])
+        return files[SYMBOL], files[PARAMETERS]
+
+    def contains(self, infohash: bytes) -> bool:
+        """Whether the node has said so; it is asked again where a reading fails."""
+        return infohash in self._known
+
+    def request(self, infohash: bytes, limit_bytes: int = CONTENT_BYTES_LIMIT) -> Future[None]:
+        return self._submit(self._await_content(infohash))
+
+    def _proved(self, infohash: bytes, names: list[FileName]) -> dict[str, bytes]:
+        try:
+            found = {name: self._submit(self._fetch(infohash, name)).result() for name in names}
+            files = {str(name): content for name, content in found.items()}
+            prove(infohash, files)
+        except MalformedModel as error:
+            raise ModelCorrupt(str(error)) from error
+        except StorageError:
+            self._known.pop(infohash, None)
+            raise
+        return files
+
+    def _submit(self, work: Coroutine[Any, Any, T]) -> Future[T]:
+        if self._loop is None:
+            work.close()
+            raise ModelNotFound("the message bus is not connected yet")
+        return asyncio.run_coroutine_threadsafe(work, self._loop)
+
+    async def _await_content(self, infohash: bytes) -> None:
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while True:
+            replies = [await self._ask(infohash, name, 0) for name in (SYMBOL, DATA)]
+            if any(reply.found for reply in replies):
+                self._remember(infohash)
+                return
+            if time.monotonic() > deadline:
+                raise ModelNotFound(f"the node has no {infohash.hex()}: {replies[0].detail}")
+            await asyncio.sleep(PAUSE_SECONDS)
+
+    async def _fetch(self, infohash: bytes, name: FileName) -> bytes:
+        content = bytearray()
+        while True:
+            reply = await self._ask(infohash, name, len(content))
+            if not reply.found:
+                raise ModelNotFound(f"the node has no {infohash.hex()}: {reply.detail}")
+            if reply.total_bytes > CONTENT_BYTES_LIMIT:
+                raise ModelNotFound(f"{infohash.hex()} has over {CONTENT_BYTES_LIMIT} bytes")
+            content += reply.chunk
+            if len(content) >= reply.total_bytes or not reply.chunk:
+                self._remember(infohash)
+                return bytes(content)
+
+    async def _ask(self, infohash: bytes, name: FileName, offset: int) -> ModelReply:
+        if self._bus is None:
+            raise ModelNotFound("the message bus is not connected")
+        request = ModelRequest(model=infohash.hex(), file=name, offset=offset)
+        try:
+            return await self._bus.request("node.model", request, ModelReply, TIMEOUT_SECONDS)
+        except BusError as error:
+            raise ModelNotFound(f"the farm's node does not answer: {error}") from error
+
+    def _remember(self, infohash: bytes) -> None:
+        self._known[infohash] = None
+        if len(self._known) > MAX_REMEMBERED:
+            self._known.popitem(last=False)

@@ -1,0 +1,115 @@
+"""An engine without a farm: one device of this machine, in a worker process of its own."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import OrderedDict
+
+from drivers.base import Capability
+from drivers.errors import BadArgument, DriverError, NotSupported
+from drivers.worker import WorkerSession, open_session
+from node.errors import EngineUnavailable, ModelFault
+from node.inference import Answer, InferEngine, ReferenceEngine
+from node.lowering import encode_heads, lower
+from node.models.loading import GraphLoader
+from node.spec.cvm import CvmError, Graph
+from node.spec.cvm.execution import decode_input
+
+log = logging.getLogger(__name__)
+
+
+class LocalEngine:
+    """A `node.inference.InferEngine` on a device such as ``cpu:0``.
+
+    The worker that dies or hangs is replaced for the next request. A model that no device can
+    take (`node.lowering` says which) is computed by the reference.
+    """
+
+    def __init__(
+        self,
+        loader: GraphLoader,
+        resident_bytes: int,
+        family: str = "cpu",
+        device: str = "cpu:0",
+        deadline_seconds: float = 30.0,
+    ) -> None:
+        self._loader = loader
+        self._resident_bytes = resident_bytes
+        self._family, self._device = family, device
+        self._deadline_seconds = deadline_seconds
+        self._reference: InferEngine = ReferenceEngine(loader)
+        self._session: WorkerSession | None = None
+        self._resident: OrderedDict[str, int] = OrderedDict()
+        self._only_reference: OrderedDict[str, None] = OrderedDict()
+        self._turn = threading.Lock()
+
+    @property
+    def worker_pid(self) -> int | None:
+        return self._session.pid if self._session is not None else None
+
+    def start(self) -> None:
+        """Open the device. Raises `DriverError`."""
+        with self._turn:
+            self._open()
+
+    def close(self) -> None:
+        with self._turn:
+            self._drop()
+
+    def run(self, model: str, data: bytes) -> Answer:
+        if model in self._only_reference:
+            return self._reference.run(model, data)
+        graph = self._loader.load(bytes.fromhex(model))
+        try:
+            values = decode_input(graph, data).astype("<i4").tobytes()
+            output = encode_heads(graph, self._compute(model, graph, values))
+        except CvmError as error:
+            raise ModelFault(str(error), logic=error.logic, device=self._device) from error
+        except NotSupported as error:
+            log.info("model %s: %s", model, error, extra={"action": "reference_needed"})
+            self._only_reference[model] = None
+            while len(self._only_reference) > 1024:
+                self._only_reference.popitem(last=False)
+            return self._reference.run(model, data)
+        except (DriverError, ValueError) as error:
+            raise EngineUnavailable(f"{self._device}: {error}") from error
+        return Answer(output, self._device)
+
+    def _compute(self, model: str, graph: Graph, values: bytes) -> bytes:
+        with self._turn:
+            session = self._session or self._open()
+            try:
+                self._load(session, model, graph)
+                return session.run(model, values)
+            except (NotSupported, BadArgument):
+                raise
+            except DriverError as error:
+                log.warning("%s: %s", self._device, error, extra={"action": "worker_lost"})
+                self._drop()
+                raise
+
+    def _load(self, session: WorkerSession, model: str, graph: Graph) -> None:
+        """Have it resident; the longest unused make way."""
+        if model in self._resident:
+            self._resident.move_to_end(model)
+            return
+        program = lower(graph)
+        size = program.parameter_bytes
+        while self._resident and sum(self._resident.values()) + size > self._resident_bytes:
+            oldest, _ = self._resident.popitem(last=False)
+            session.unload(oldest)
+        session.load(model, program)
+        self._resident[model] = size
+
+    def _open(self) -> WorkerSession:
+        self._session = open_session(
+            self._family, self._device, Capability.INFER, self._deadline_seconds
+        )
+        return self._session
+
+    def _drop(self) -> None:
+        session, self._session = self._session, None
+        self._resident.clear()
+        if session is not None:
+            session.close()

@@ -1,0 +1,99 @@
+"""The service at work: its port, its desk, and how it does."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import Any
+
+import uvicorn
+
+from node.models.cache import CacheCounts
+from node.serving import GuestServer, open_port
+from node.spec.vm.context import Infer
+from node.synapse.connection import Doorkeeper
+from node.synapse.desk import Desk
+from node.synapse.door import Door
+from node.synapse.fetching import Contents, Fetcher
+from node.synapse.figures import Figures
+from node.synapse.settings import SynapseSettings, split_endpoint
+
+#: Longer than a Go client keeps an idle connection: it is the one to close it.
+KEEP_ALIVE_SECONDS = 120
+BACKLOG = 2048
+
+
+class SynapseService:
+    """``infer`` and ``contents`` belong to each other; ``models`` tells of the cache of loaded
+    models, ``engine`` names who computes. Port 0 takes a free one. Raises `NodeError` where the
+    port is taken."""
+
+    def __init__(
+        self,
+        infer: Infer,
+        contents: Contents,
+        settings: SynapseSettings,
+        engine: str,
+        models: Callable[[], CacheCounts],
+    ) -> None:
+        self.figures = Figures()
+        self.fetcher = Fetcher(contents, self.figures)
+        self._engine, self._models = engine, models
+        self._desk = Desk(infer, self.fetcher, settings, self.figures)
+        self._keeper = Doorkeeper(
+            settings.max_connections, settings.max_connections_per_caller, settings.receive_seconds
+        )
+        self._socket = open_port(*split_endpoint(settings.listen))
+        self.port: int = self._socket.getsockname()[1]
+        door = Door(self._desk, settings, self.figures, self.describe)
+        self._server = GuestServer(
+            uvicorn.Config(
+                door,
+                http=self._keeper.make,  # type: ignore[arg-type]
+                ws="none",
+                log_level="error",  # whoever sends no HTTP must not fill the log
+                access_log=False,
+                lifespan="off",
+                backlog=BACKLOG,
+                timeout_keep_alive=KEEP_ALIVE_SECONDS,
+                timeout_graceful_shutdown=3,
+            )
+        )
+        self._serving: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Return when it answers."""
+        self._serving = asyncio.create_task(self._server.serve(sockets=[self._socket]))
+        while not self._server.started:
+            await asyncio.sleep(0.005)
+
+    async def stop(self) -> None:
+        self._server.should_exit = True
+        self._desk.close()
+        if self._serving is not None:
+            await self._serving
+        self._socket.close()
+
+    def describe(self) -> dict[str, Any]:
+        """How it does, for people; the gauges of the metrics follow."""
+        kept, models = self._desk.cache_counts(), self._models()
+        gauges = {
+            "connections": (self._keeper.connections, "Open now."),
+            "connections_refused": (self._keeper.refused, "One too many."),
+            "connections_ended": (self._keeper.ended, "A request did not come whole in time."),
+            "waiting": (self._desk.running, "Inferences that are worked on or wait."),
+            "kept_results": (kept.entries, "Results in the cache."),
+            "kept_bytes": (kept.used_bytes, "Of the cache of results."),
+            "resident_models": (models.entries, "Models loaded."),
+            "resident_bytes": (models.used_bytes, "Of loaded models."),
+        }
+        for name, (value, about) in gauges.items():
+            self.figures.show(name, about, value)
+        return {
+            "ok": True,
+            "engine": self._engine,
+            "uptime_seconds": round(time.time() - self.figures.began, 1),
+            "requests": self.figures.totals(),
+            **{name: value for name, (value, _) in gauges.items()},
+        }
