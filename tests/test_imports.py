@@ -36,7 +36,7 @@ OWNERS = {
     "amdsmi": ("drivers/rocm/smi.py",),
     "pyudev": ("drivers/udev.py",),
     "pynq": ("drivers/fpga/",),
-    "nats": ("farmctl/nats_bus.py", "farmctl/bus_server.py"),
+    "nats": ("farmctl/nats_", "farmctl/bus_server.py"),
     "libtorrent": ("node/models/storage/torrent.py",),
     "lmdb": ("node/store/environment.py",),
     "psutil": ("drivers/cpu/", "farmctl/supervisor.py"),
