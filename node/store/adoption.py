@@ -38,7 +38,7 @@ def write_beginning(records: Records, beginning: Beginning) -> None:
         link_block(records, block)
         total -= block.header.difficulty
     for model, calls in beginning.call_totals.items():
-        records.put("call_totals", model, calls.to_bytes(8, "big"))
+        records.put("call_totals", model, encode_number(calls))
     for address in beginning.metas:
         records.put("metas", address, head.hash())
     records.put("meta", b"oldest_state", encode_number(head.header.number))

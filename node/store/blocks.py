@@ -12,6 +12,7 @@ from node.store.records import (
     Location,
     decode_calls,
     decode_header,
+    decode_number,
     encode_body,
     encode_calls,
     encode_number,
@@ -46,7 +47,7 @@ def add_nodes(records: Records, nodes: Mapping[bytes, bytes]) -> None:
 
 def _check_parent(records: Records, header: Header) -> None:
     """Between a block's execution and its writing its parent's state may have been pruned."""
-    oldest = int.from_bytes(records.get("meta", b"oldest_state") or b"", "big")
+    oldest = decode_number(records.get("meta", b"oldest_state"))
     if 0 < header.number <= oldest:
         raise StatePruned(f"block {header.number}: no state below block {oldest} is kept")
 
@@ -125,5 +126,5 @@ def _created(records: Records, block_hash: bytes) -> list[bytes]:
 
 def _count(records: Records, block_hash: bytes, sign: int) -> None:
     for model, calls in decode_calls(records.get("calls", block_hash)).items():
-        old = int.from_bytes(records.get("call_totals", model) or b"", "big")
-        records.put("call_totals", model, (old + sign * calls).to_bytes(8, "big"))
+        old = decode_number(records.get("call_totals", model))
+        records.put("call_totals", model, encode_number(old + sign * calls))

@@ -30,6 +30,7 @@ from node.store.records import (
     Location,
     decode_calls,
     decode_header,
+    decode_number,
     decode_receipts,
     encode_number,
 )
@@ -79,7 +80,7 @@ class ChainStore:
 
     def oldest_state(self) -> int:
         """Number of the block from which on states are kept, on every branch."""
-        return int.from_bytes(self._env.get("meta", b"oldest_state") or b"", "big")
+        return decode_number(self._env.get("meta", b"oldest_state"))
 
     def count(self, table: str) -> int:
         return self._env.read(lambda records: records.count(table))
@@ -123,7 +124,7 @@ class ChainStore:
 
     def count_calls(self, infohash: bytes) -> int:
         """INFER calls of a model on the canonical chain."""
-        return int.from_bytes(self._env.get("call_totals", infohash) or b"", "big")
+        return decode_number(self._env.get("call_totals", infohash))
 
     def canonical_hash(self, number: int) -> bytes | None:
         return self._env.get("canonical", encode_number(number))

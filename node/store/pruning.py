@@ -20,7 +20,7 @@ from itertools import islice
 from pathlib import Path
 
 from node.store.environment import Environment, Records
-from node.store.records import decode_header
+from node.store.records import decode_header, decode_number, encode_number
 from node.store.seen import Seen
 from node.store.walk import Walk
 
@@ -95,7 +95,7 @@ class Pruner:
 
     def _begin(self, records: Records) -> int:
         _, _, oldest, head = _measure(records)
-        records.put("meta", b"oldest_state", _encode(max(oldest, head - self._keep)))
+        records.put("meta", b"oldest_state", encode_number(max(oldest, head - self._keep)))
         records.put("meta", b"pruning", b"\1")
         return records.count("nodes")
 
@@ -134,14 +134,14 @@ def _measure(records: Records) -> tuple[int, int, int, int]:
     head = records.get("headers", records.get("meta", b"head") or b"")
     return (
         records.count("nodes"),
-        _decode(records.get("meta", b"nodes_left")),
-        _decode(records.get("meta", b"oldest_state")),
+        decode_number(records.get("meta", b"nodes_left")),
+        decode_number(records.get("meta", b"oldest_state")),
         decode_header(head).number if head else 0,
     )
 
 
 def _finish(records: Records) -> None:
-    records.put("meta", b"nodes_left", _encode(records.count("nodes")))
+    records.put("meta", b"nodes_left", encode_number(records.count("nodes")))
     _end(records)
 
 
@@ -169,11 +169,3 @@ def _drop(keys: list[bytes], records: Records) -> int:
     for key in dead:
         records.drop("nodes", key)
     return len(dead)
-
-
-def _encode(number: int) -> bytes:
-    return number.to_bytes(8, "big")
-
-
-def _decode(raw: bytes | None) -> int:
-    return int.from_bytes(raw or b"", "big")

@@ -92,8 +92,13 @@ def _strings(raw: bytes) -> list[bytes]:
 
 
 def encode_number(number: int) -> bytes:
-    """A block's number as a key: ascending."""
+    """A block's number as a key, ascending; or a count."""
     return number.to_bytes(8, "big")
+
+
+def decode_number(raw: bytes | None) -> int:
+    """0 where there is none."""
+    return int.from_bytes(raw or b"", "big")
 
 
 def is_notice(transaction: Transaction) -> bool:
