@@ -1,4 +1,4 @@
-"""Files written whole or not at all."""
+"""Files that the user named, and files written whole or not at all."""
 
 from __future__ import annotations
 
@@ -8,7 +8,15 @@ import os
 import tempfile
 from pathlib import Path
 
-from farmctl.errors import StoreError
+from farmctl.errors import NotFound, StoreError
+
+
+def read_file(path: Path) -> bytes:
+    """A file that the user named. Raises `NotFound`."""
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise NotFound(f"cannot read {path}: {error.strerror}") from error
 
 
 def write_atomic(path: Path, content: bytes, mode: int = 0o644) -> None:

@@ -123,7 +123,7 @@ def _progress(what: str) -> Iterator[Callable[[int], None]]:
 
 
 def register(app: typer.Typer) -> None:
-    group = find_group(app, "node", "The embedded full node.")
+    group = find_group(app, "node")
     group.command("export")(export)
     group.command("import")(import_)
     group.command("checkpoint")(checkpoint)

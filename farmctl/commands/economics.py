@@ -145,4 +145,4 @@ def _coins(wei: int | None) -> str:
 
 
 def register(app: typer.Typer) -> None:
-    find_group(app, "node", "The embedded full node.").command("economics")(economics)
+    find_group(app, "node").command("economics")(economics)

@@ -23,8 +23,9 @@ from drivers import worker
 from drivers.base import Capability
 from drivers.errors import DriverError, NotSupported
 from farmctl.commands import find_group
-from farmctl.commands.models import read_folder_card
+from farmctl.commands.models import read_folder_card, read_model
 from farmctl.errors import BadRequest, NotFound, StoreError
+from farmctl.files import read_file
 from node.lowering import encode_heads, lower
 from node.models.storage import PARAMETERS, SYMBOL
 from node.models.torrent import describe_folder
@@ -69,7 +70,7 @@ def convert(
         with Progress(console=Console(stderr=True), transient=True) as bar:
             tasks = {name: bar.add_task(name, total=None) for name in ("calibrate", "evaluate")}
             found = conversion.convert(
-                _read(onnx),
+                read_file(onnx),
                 _read_array(samples).astype(np.float32),
                 settings=settings,
                 evaluation=_read_array(evaluation).astype(np.float32) if evaluation else None,
@@ -84,7 +85,7 @@ def convert(
 
 def inspect(folder: ModelFolder) -> None:
     """Show what a model is: shapes, operators, gas, size, infohash."""
-    symbol, parameters = _read_model(folder)
+    symbol, parameters = read_model(folder)
     with _explained():
         graph = load(symbol, parameters, extended=True)
         operations = graph.operations()
@@ -113,7 +114,7 @@ def run_input(
 ) -> None:
     """Run one input on the reference and print its outputs."""
     with _explained():
-        graph = load(*_read_model(folder), extended=True)
+        graph = load(*read_model(folder), extended=True)
         answer = run(graph, _encode(graph, _read_array(data)))
     kind = "<i4" if graph.output_type_bytes == 4 else "<i1"
     typer.echo(" ".join(map(str, np.frombuffer(answer, kind).tolist())))
@@ -126,7 +127,7 @@ def verify(
 ) -> None:
     """Run random inputs on a device and on the reference; they must be equal to the bit."""
     with _explained():
-        graph = load(*_read_model(folder), extended=True)
+        graph = load(*read_model(folder), extended=True)
         wrong = _count_differences(graph, device, inputs)
     typer.echo(f"{device}: {inputs - wrong} of {inputs} equal to the reference")
     if wrong:
@@ -134,9 +135,7 @@ def verify(
 
 
 def register(app: typer.Typer) -> None:
-    model = find_group(
-        app, "model", "Integer models: convert, inspect, run, verify, compare, rank."
-    )
+    model = find_group(app, "model")
     model.command("convert")(convert)
     model.command("inspect")(inspect)
     model.command("run")(run_input)
@@ -154,13 +153,6 @@ def _explained() -> Iterator[None]:
         raise BadRequest(str(error)) from error
 
 
-def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise NotFound(f"cannot read {path}: {error.strerror}") from error
-
-
 def _read_array(path: Path) -> NDArray[np.generic]:
     try:
         array = np.load(path, allow_pickle=False)
@@ -171,10 +163,6 @@ def _read_array(path: Path) -> NDArray[np.generic]:
     if not isinstance(array, np.ndarray):
         raise BadRequest(f"{path} holds several arrays; give a .npy file of one")
     return array
-
-
-def _read_model(folder: Path) -> tuple[bytes, bytes]:
-    return _read(folder / SYMBOL), _read(folder / PARAMETERS)
 
 
 def _write_model(folder: Path, symbol: bytes, parameters: bytes) -> None:

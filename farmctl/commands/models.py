@@ -15,6 +15,7 @@ from farmctl.client import ApiClient
 from farmctl.commands import find_group
 from farmctl.config import load as load_config
 from farmctl.errors import BadRequest, NotFound, StoreError
+from farmctl.files import read_file
 from node.chains import find_chain
 from node.errors import NodeError
 from node.key import load_key
@@ -28,7 +29,6 @@ from node.models.torrent import describe_folder
 from node.spec.cvm import CvmError, Graph, load
 
 CARD = "card.json"
-ABOUT = "Integer models: convert, inspect, run, verify, compare, rank."
 Address = Annotated[str, typer.Argument(help="Address of the model on the chain.")]
 Folder = Annotated[Path, typer.Argument(help="Folder with symbol and params.")]
 
@@ -126,7 +126,7 @@ def describe(
     try:
         card = describe_graph(
             _load(folder),
-            bytes.fromhex(_infohash(folder)),
+            _infohash(folder),
             field=field,
             method=method,
             loss=loss,
@@ -181,6 +181,11 @@ def score(
     typer.echo(f"kept: {found['metric']} {found['value']:g} by {found['scorer']}")
 
 
+def read_model(folder: Path) -> tuple[bytes, bytes]:
+    """Symbol and parameters of a folder. Raises `NotFound`."""
+    return read_file(folder / SYMBOL), read_file(folder / PARAMETERS)
+
+
 def read_folder_card(folder: Path) -> list[tuple[str, str]]:
     """Rows of the card beside a model; none where there is no card."""
     path = folder / CARD
@@ -226,21 +231,14 @@ def _plain(found: Likeness) -> dict[str, Any]:
 
 def _load(folder: Path) -> Graph:
     try:
-        return load(_read(folder, SYMBOL), _read(folder, PARAMETERS), extended=True)
+        return load(*read_model(folder), extended=True)
     except CvmError as error:
         raise BadRequest(f"{folder}: {error}") from error
 
 
-def _infohash(folder: Path) -> str:
-    files = {name: _read(folder, name) for name in (SYMBOL, PARAMETERS)}
-    return describe_folder(files).infohash.hex()
-
-
-def _read(folder: Path, name: str) -> bytes:
-    try:
-        return (folder / name).read_bytes()
-    except OSError as error:
-        raise NotFound(f"cannot read {folder / name}: {error.strerror}") from error
+def _infohash(folder: Path) -> bytes:
+    symbol, parameters = read_model(folder)
+    return describe_folder({SYMBOL: symbol, PARAMETERS: parameters}).infohash
 
 
 def _parse_hex(text: str, size: int) -> bytes:
@@ -265,7 +263,7 @@ def _parse_value(text: str) -> int:
 
 
 def register(app: typer.Typer) -> None:
-    model = find_group(app, "model", ABOUT)
+    model = find_group(app, "model")
     model.command("list")(list_models)
     model.command("show")(show)
     model.command("compare")(compare_models)

@@ -117,7 +117,7 @@ def ask(url: str, *calls: tuple[Any, ...]) -> list[Any]:
 
 
 def register(app: typer.Typer) -> None:
-    group = find_group(app, "node", "The embedded full node.")
+    group = find_group(app, "node")
     group.command("run")(run)
     group.command("status")(status)
     group.command("balances")(balances)

@@ -19,6 +19,7 @@ from farmctl.commands import find_group
 from farmctl.commands.models import CARD
 from farmctl.config import Config, load
 from farmctl.errors import BadRequest, NotFound, Refused, Unavailable
+from farmctl.files import read_file
 from farmctl.node_home import need_chain
 from farmctl.publishing.author import Author
 from farmctl.publishing.journal import open_journal
@@ -111,7 +112,7 @@ def add_tests(
     """Publish a test set for a model of yours: inputs and the labels expected."""
     config = load()
     with _author(config, key) as author:
-        contents = [_read(path) for path in (inputs, labels)]
+        contents = [read_file(path) for path in (inputs, labels)]
         metas = [_describe_input(content, comment) for content in contents]
         for meta, content in zip(metas, contents, strict=True):
             _publish(config, author, meta, {DATA: content})
@@ -164,7 +165,7 @@ def where(address: Address) -> None:
 
 
 def register(app: typer.Typer) -> None:
-    group = find_group(app, "model", "Integer models: convert, run, publish, verify.")
+    group = find_group(app, "model")
     for name, command in (
         ("quote", quote),
         ("publish", publish),
@@ -247,10 +248,10 @@ def _coins(wei: int) -> str:
 def _read_model(
     folder: Path, author: Author, gas: int, comment: str
 ) -> tuple[ModelMeta, dict[str, bytes]]:
-    files = {name: _read(folder / name) for name in (SYMBOL, PARAMETERS)}
+    files = {name: read_file(folder / name) for name in (SYMBOL, PARAMETERS)}
     try:
         if (folder / CARD).exists():
-            comment, _ = attach_card(comment, read_card(_read(folder / CARD)))
+            comment, _ = attach_card(comment, read_card(read_file(folder / CARD)))
         meta = describe_model(
             files[SYMBOL],
             files[PARAMETERS],
@@ -267,7 +268,7 @@ def _read_model(
 def _keep_card(config: Config, folder: Path, comment: str) -> None:
     """A card that does not fit into the metadata goes to the storage, which the comment names."""
     if (folder / CARD).exists():
-        _, content = attach_card(comment, read_card(_read(folder / CARD)))
+        _, content = attach_card(comment, read_card(read_file(folder / CARD)))
         if content is not None:
             _keep(config, {DATA: content})
 
@@ -277,13 +278,6 @@ def _describe_input(content: bytes, comment: str) -> InputMeta:
         return describe_input(content, comment)
     except StorageError as error:
         raise BadRequest(str(error)) from error
-
-
-def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise NotFound(f"cannot read {path}: {error.strerror}") from error
 
 
 def _address(text: str) -> bytes:
