@@ -62,7 +62,7 @@ class Branch:
         return len(self.hashes)
 
     def __iter__(self) -> Iterator[Block]:
-        return (need_block(self._store, block_hash) for block_hash in self.hashes)
+        return (self._store.need_block(block_hash) for block_hash in self.hashes)
 
 
 @dataclass(frozen=True)
@@ -71,11 +71,6 @@ class HeadChange:
 
     adopted: Branch
     abandoned: Branch
-
-    def blocks(self) -> Iterator[Block]:
-        """All of them."""
-        yield from self.adopted
-        yield from self.abandoned
 
 
 @dataclass(frozen=True)
@@ -264,7 +259,7 @@ def compare_heads(store: ChainStore, new: Header, head: Header) -> HeadChange:
 def _need_header(store: ChainStore, block_hash: bytes) -> Header:
     header = store.header(block_hash)
     if header is None:
-        raise _missing(block_hash)
+        raise StoreError(f"block {block_hash.hex()} is missing; the database is damaged")
     return header
 
 
@@ -272,18 +267,6 @@ def is_fault(failure: Exception | None) -> bool:
     """Whether who sent the block is to blame: its branch may be honest, and left ours before
     what can be undone."""
     return isinstance(failure, InvalidBlock) and failure.reason is not Reason.BRANCH_TOO_DEEP
-
-
-def need_block(store: ChainStore, block_hash: bytes) -> Block:
-    """Raises `StoreError` where the block is not there."""
-    block = store.block(block_hash)
-    if block is None:
-        raise _missing(block_hash)
-    return block
-
-
-def _missing(block_hash: bytes) -> StoreError:
-    return StoreError(f"block {block_hash.hex()} is missing; the database is damaged")
 
 
 def _follows(parent_hash: bytes, header: Header) -> bool:

@@ -19,9 +19,6 @@ class SealedBlocks:
     def __init__(self, store: ChainStore) -> None:
         self._store = store
 
-    def __len__(self) -> int:
-        return len(self._store.records(TABLE))
-
     def keep(self, block: Block) -> None:
         def put(records: Records) -> None:
             records.put(TABLE, block.hash(), block.encode())

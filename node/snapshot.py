@@ -24,7 +24,6 @@ from typing import BinaryIO
 from node.blockfile import Report, opened, read_list, writing
 from node.errors import BlockFileError, StatePruned, StoreDamaged, StoreError
 from node.execution import HASH_GENERATIONS
-from node.importing import need_block
 from node.spec import rlp
 from node.spec.chain import Chain
 from node.spec.crypto import keccak
@@ -104,7 +103,7 @@ def export_state(
     with writing(path) as file:
         for item in _before_nodes(store, number, block_hash):
             file.write(item)
-        root = need_block(store, block_hash).header.state_root
+        root = store.need_block(block_hash).header.state_root
         return _export_nodes(store, root, file, report)
 
 
@@ -117,7 +116,7 @@ def _before_nodes(store: ChainStore, number: int, block_hash: bytes) -> Iterator
     for header in headers[:-WHOLE_BLOCKS]:
         yield rlp.encode([HEADER, header.items()])
     for header in headers[-WHOLE_BLOCKS:]:
-        block = need_block(store, header.hash())
+        block = store.need_block(header.hash())
         receipts = [r.encode() for r in store.receipts(header.hash())]
         yield rlp.encode([BLOCK, block.encode(), receipts])
     for address in store.meta_addresses():

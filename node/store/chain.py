@@ -109,6 +109,10 @@ class ChainStore:
     def block(self, block_hash: bytes) -> Block | None:
         return self._env.read(lambda records: read_block(records, block_hash))
 
+    def need_block(self, block_hash: bytes) -> Block:
+        """Raises `StoreError` where it is not there."""
+        return self._env.read(lambda records: need_block(records, block_hash))
+
     def receipts(self, block_hash: bytes) -> tuple[Receipt, ...]:
         return decode_receipts(self._env.get("receipts", block_hash))
 

@@ -24,7 +24,6 @@ from node.blockfile import (
 )
 from node.core import Node
 from node.errors import BlockFileError, StoreError
-from node.importing import need_block
 from node.spec.types import Block
 from node.store import ChainStore
 from tests.node.workshop import OTHER_MINER, Clock, mine, open_node, sign
@@ -215,7 +214,7 @@ def test_a_chain_is_exported_while_its_node_goes_on(
         last = mine(grown, clock, 3).header.number
         printed, _ = reader.communicate(f"{last}\n", timeout=30)
     assert int(printed) == last + 1
-    assert path.read_bytes().endswith(need_block(grown.store, grown.head().hash()).encode())
+    assert path.read_bytes().endswith(grown.store.need_block(grown.head().hash()).encode())
 
 
 def test_reading_a_chain_that_is_not_there_says_so(tmp_path: Path) -> None:

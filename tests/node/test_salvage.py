@@ -9,7 +9,6 @@ import pytest
 
 from node.blockfile import import_salvaged
 from node.errors import StoreDamaged
-from node.importing import need_block
 from node.spec.types import Block
 from node.store.recovery import DATA
 from node.store.salvage import salvage
@@ -32,7 +31,7 @@ class Damaged:
             node.import_block(mine(other, clock))
         hashes = [node.store.canonical_hash(n) or b"" for n in range(BLOCKS + 1)]
         self.genesis = hashes[0]
-        self.blocks = [need_block(node.store, key) for key in hashes[1:]]
+        self.blocks = [node.store.need_block(key) for key in hashes[1:]]
         node.close()
         other.close()
         self.raw = (folder / "node" / "chain" / DATA).read_bytes()

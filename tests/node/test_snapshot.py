@@ -11,7 +11,6 @@ import pytest
 from farmctl.cycles import verify_cycle
 from node.core import Node
 from node.errors import BlockFileError, StatePruned, StoreError
-from node.importing import need_block
 from node.snapshot import SnapshotHead, export_state, import_state
 from node.spec import rlp
 from node.spec.errors import InvalidBlock, Reason
@@ -95,14 +94,14 @@ def test_a_chain_begins_at_a_block_and_goes_on(
     assert other.head() == header
     assert other.store.total_difficulty(trusted) == source.store.total_difficulty(trusted)
     for number in range(AT + 1, source.head().number + 1):
-        other.import_block(need_block(source.store, block_hash(source, number)))
+        other.import_block(source.store.need_block(block_hash(source, number)))
     assert other.head() == source.head()
     for address in (RICH, POOR, MINER, *CONTRACTS):
         ours, theirs = (n.state_at(n.head()).account(address) for n in (source, other))
         assert ours == theirs
     mined = mine(other, clock, 3)
     for number in range(mined.header.number - 2, mined.header.number + 1):
-        source.import_block(need_block(other.store, block_hash(other, number)))
+        source.import_block(other.store.need_block(block_hash(other, number)))
     assert source.head() == mined.header
     other.close()
     check(tmp_path / "other" / "chain")
@@ -110,7 +109,7 @@ def test_a_chain_begins_at_a_block_and_goes_on(
 
 def test_what_is_before_the_beginning_says_so(world: World, fresh: Node, file: Path) -> None:
     begin(fresh, file, block_hash(world.node, AT))
-    late = need_block(world.node.store, block_hash(world.node, AT - 1))
+    late = world.node.store.need_block(block_hash(world.node, AT - 1))
     earlier = fresh.store.header(late.hash())
     assert earlier == late.header
     with pytest.raises(StatePruned, match=f"keeps those from block {AT} on"):
