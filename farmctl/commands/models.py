@@ -18,6 +18,7 @@ from farmctl.errors import BadRequest, NotFound, StoreError
 from farmctl.files import read_file
 from node.chains import find_chain
 from node.errors import NodeError
+from node.issuance import COIN
 from node.key import load_key
 from node.models.card import describe_graph, read_card
 from node.models.errors import MalformedModel
@@ -73,7 +74,7 @@ def show(address: Address) -> None:
     if model["card_problem"]:
         table.add_row("card", model["card_problem"])
     if cost:
-        coins = int(cost["infer_fee_wei"]) / 10**18
+        coins = int(cost["infer_fee_wei"]) / COIN
         table.add_row("one INFER", f"{cost['infer_gas']} gas, {coins:g} coins now")
     for score in found["scores"]:
         table.add_row(
@@ -162,10 +163,10 @@ def score(
         secret = load_key(key or config.home / "node" / "key")
         stated = Statement(
             find_chain(config.node.chain).chain_id,
-            _parse_hex(address, 20),
+            parse_hex(address, 20),
             metric,
             _parse_value(value),
-            _parse_hex(test_set, 20),
+            parse_hex(test_set, 20),
             _next_issue(client, address),
         )
     except NodeError as error:
@@ -241,7 +242,8 @@ def _infohash(folder: Path) -> bytes:
     return describe_folder({SYMBOL: symbol, PARAMETERS: parameters}).infohash
 
 
-def _parse_hex(text: str, size: int) -> bytes:
+def parse_hex(text: str, size: int) -> bytes:
+    """``size`` bytes, with or without ``0x``. Raises `BadRequest`."""
     try:
         found = bytes.fromhex(text.removeprefix("0x"))
     except ValueError:

@@ -15,9 +15,9 @@ from rich.table import Column, Table
 from farmctl.commands import find_group
 from farmctl.config import load
 from farmctl.errors import Unavailable
+from node.issuance import COIN
 
 TIMEOUT_SECONDS = 5.0
-WEI = 10**18
 SHOWN_BLOCKS = 20
 NUMBERS = ("height", "points")
 
@@ -50,7 +50,7 @@ def status() -> None:
     table.add_row("difficulty", str(int(block["difficulty"], 16)))
     table.add_row("pending", str(int(pending["pending"], 16)))
     table.add_row("coinbase", coinbase)
-    table.add_row("balance", f"{int(balance, 16) / 10**18:.4f} coins")
+    table.add_row("balance", f"{int(balance, 16) / COIN:.4f} coins")
     table.add_row("work", "offered to miners" if mining else "none yet")
     Console(markup=False).print(table)
 
@@ -100,7 +100,7 @@ def peers() -> None:
 
 
 def _coins(wei: str) -> str:
-    return f"{Decimal(int(wei, 16)) / WEI:f}"
+    return f"{Decimal(int(wei, 16)) / COIN:f}"
 
 
 def ask(url: str, *calls: tuple[Any, ...]) -> list[Any]:

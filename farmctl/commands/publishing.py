@@ -16,7 +16,7 @@ from rich.table import Table
 
 from farmctl.client import ApiClient
 from farmctl.commands import find_group
-from farmctl.commands.models import CARD
+from farmctl.commands.models import CARD, parse_hex, read_model
 from farmctl.config import Config, load
 from farmctl.errors import BadRequest, NotFound, Refused, Unavailable
 from farmctl.files import read_file
@@ -27,18 +27,25 @@ from farmctl.publishing.notices import give_notice
 from farmctl.publishing.publication import Publication, Published
 from node.chains import find_chain
 from node.errors import NodeError
+from node.issuance import COIN
 from node.key import load_key
 from node.models.card import attach_card, read_card
 from node.models.errors import StorageError
 from node.models.metadata import describe_input, describe_model
-from node.models.notices import LabelledSet, Located, Notice, Offered, Replaces, Withdrawn
+from node.models.notices import (
+    ADDRESS_BYTES,
+    LabelledSet,
+    Located,
+    Notice,
+    Offered,
+    Replaces,
+    Withdrawn,
+)
 from node.models.storage import DATA, PARAMETERS, SYMBOL
 from node.spec.cvm import CvmError
 from node.spec.meta import InputMeta, ModelMeta
 
-COIN = 10**18
 POLL_SECONDS = 0.5
-ADDRESS_DIGITS = 40
 
 Folder = Annotated[Path, typer.Argument(help="Folder with symbol and params.")]
 Address = Annotated[str, typer.Argument(help="The model's address, 0x….")]
@@ -52,7 +59,7 @@ Gas = Annotated[int, typer.Option(min=0, max=20_000, help="The author's share of
 def quote(folder: Folder, comment: Comment = "", gas: Gas = 0, key: Key = None) -> None:
     """Show what publishing a model costs, and how long it takes at least."""
     with _author(load(), key) as author:
-        meta, _ = _read_model(folder, author, gas, comment)
+        meta, _, _ = _read_model(folder, author, gas, comment)
         _print_quote(author, meta)
 
 
@@ -68,14 +75,17 @@ def publish(
     Broken off, the same command goes on and pays for nothing twice.
     """
     config = load()
+    replaced = _address(replaces) if replaces else None
     with _author(config, key) as author:
-        meta, files = _read_model(folder, author, gas, comment)
+        meta, files, card = _read_model(folder, author, gas, comment)
         _print_quote(author, meta)
-        _keep_card(config, folder, comment)
+        if card is not None:
+            _keep(config, {DATA: card})
         published = _publish(config, author, meta, files)
-        if replaces:
-            give_notice(author, published.address, Replaces(_address(replaces)))
-            give_notice(author, replaces, Withdrawn(_address(published.address)))
+        if replaced is not None:
+            successor = _address(published.address)
+            give_notice(author, successor, Replaces(replaced))
+            give_notice(author, replaced, Withdrawn(successor))
     typer.echo(f"{published.address} is published, infohash {published.infohash}")
 
 
@@ -111,12 +121,13 @@ def add_tests(
 ) -> None:
     """Publish a test set for a model of yours: inputs and the labels expected."""
     config = load()
+    model = _address(address)
     with _author(config, key) as author:
         contents = [read_file(path) for path in (inputs, labels)]
         metas = [_describe_input(content, comment) for content in contents]
         for meta, content in zip(metas, contents, strict=True):
             _publish(config, author, meta, {DATA: content})
-        give_notice(author, address, LabelledSet(metas[0].hash, metas[1].hash, comment))
+        give_notice(author, model, LabelledSet(metas[0].hash, metas[1].hash, comment))
     typer.echo(f"published; `farmctl model evaluate {address}` runs it")
 
 
@@ -220,7 +231,7 @@ def _keep(config: Config, files: dict[str, bytes]) -> str:
 
 def _say(address: str, notice: Notice, key: Path | None) -> None:
     with _author(load(), key) as author:
-        standing = give_notice(author, _hex(_address(address)), notice)
+        standing = give_notice(author, _address(address), notice)
     state = "withdrawn" if standing["withdrawn"] else "offered"
     typer.echo(f"{address} is {state}; said on the chain by 0x{author.address.hex()}")
 
@@ -247,14 +258,16 @@ def _coins(wei: int) -> str:
 
 def _read_model(
     folder: Path, author: Author, gas: int, comment: str
-) -> tuple[ModelMeta, dict[str, bytes]]:
-    files = {name: read_file(folder / name) for name in (SYMBOL, PARAMETERS)}
+) -> tuple[ModelMeta, dict[str, bytes], bytes | None]:
+    """Metadata and files; and the card, where it is too long to stand in the metadata."""
+    symbol, parameters = read_model(folder)
+    card = None
     try:
         if (folder / CARD).exists():
-            comment, _ = attach_card(comment, read_card(read_file(folder / CARD)))
+            comment, card = attach_card(comment, read_card(read_file(folder / CARD)))
         meta = describe_model(
-            files[SYMBOL],
-            files[PARAMETERS],
+            symbol,
+            parameters,
             author=author.address,
             gas=gas,
             comment=comment,
@@ -262,15 +275,7 @@ def _read_model(
         )
     except (CvmError, StorageError) as error:
         raise BadRequest(f"{folder}: {error}") from error
-    return meta, files
-
-
-def _keep_card(config: Config, folder: Path, comment: str) -> None:
-    """A card that does not fit into the metadata goes to the storage, which the comment names."""
-    if (folder / CARD).exists():
-        _, content = attach_card(comment, read_card(read_file(folder / CARD)))
-        if content is not None:
-            _keep(config, {DATA: content})
+    return meta, {SYMBOL: symbol, PARAMETERS: parameters}, card
 
 
 def _describe_input(content: bytes, comment: str) -> InputMeta:
@@ -281,17 +286,7 @@ def _describe_input(content: bytes, comment: str) -> InputMeta:
 
 
 def _address(text: str) -> bytes:
-    try:
-        address = bytes.fromhex(text.removeprefix("0x"))
-    except ValueError:
-        address = b""
-    if len(address) * 2 != ADDRESS_DIGITS:
-        raise BadRequest(f"{text!r} is no address; it has 0x and {ADDRESS_DIGITS} hex digits")
-    return address
-
-
-def _hex(address: bytes) -> str:
-    return "0x" + address.hex()
+    return parse_hex(text, ADDRESS_BYTES)
 
 
 def _bar() -> Progress:

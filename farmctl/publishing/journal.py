@@ -26,10 +26,7 @@ class Journal:
             "creation": self.creation.encode().hex() if self.creation else "",
             "uploads": [each.encode().hex() for each in self.uploads],
         }
-        try:
-            write_atomic(self.path, json.dumps(document, indent=1).encode(), 0o600)
-        except OSError as error:
-            raise StoreError(f"cannot write {self.path}: {error.strerror}") from error
+        write_atomic(self.path, json.dumps(document, indent=1).encode(), 0o600)
 
 
 def open_journal(path: Path) -> Journal:

@@ -11,9 +11,11 @@ from node.models.notices import Notice, encode_notice
 from node.spec.gas import intrinsic_gas
 
 
-def give_notice(author: Author, address: str, notice: Notice) -> dict[str, Any]:
-    """Returns the model as it stands afterwards, when the notice is in a block. Raises `Refused`
-    where the account is not the model's author, `BadRequest` where it is no notice."""
+def give_notice(author: Author, model: bytes, notice: Notice) -> dict[str, Any]:
+    """Returns the model (by address) as it stands afterwards, when the notice is in a block.
+    Raises `Refused` where the account is not the model's author, `BadRequest` where it is no
+    notice."""
+    address = "0x" + model.hex()
     found = author.call("ctxc_getModel", address)
     if found["kind"] != "model":
         raise Refused(f"{address} is an input; only a model has an author")
@@ -26,7 +28,7 @@ def give_notice(author: Author, address: str, notice: Notice) -> dict[str, Any]:
     except MalformedModel as error:
         raise BadRequest(str(error)) from error
     gas = intrinsic_gas(data, creates=False, uploads=False, istanbul=False)  # never too little
-    transaction = author.sign(bytes.fromhex(address[2:]), gas, data)
+    transaction = author.sign(model, gas, data)
     author.send(transaction)
     author.await_receipt(transaction)
     standing: dict[str, Any] = author.call("ctxc_getModel", address)

@@ -177,25 +177,25 @@ async def test_withdrawal_update_and_what_else_an_author_says(tmp_path: Path) ->
         new = await made.walk(lambda: walk(made, dense("new"), open_journal(tmp_path / "2")))
         old_address, new_address = (bytes.fromhex(m.address[2:]) for m in (old, new))
 
-        def say(address: str, notice: Notice) -> dict[str, Any]:
+        def say(address: bytes, notice: Notice) -> dict[str, Any]:
             return give_notice(author, address, notice)
 
-        claimed = await made.walk(lambda: say(new.address, Replaces(old_address)))
+        claimed = await made.walk(lambda: say(new_address, Replaces(old_address)))
         assert claimed["replaces"] == ""  # until the old one names it too
-        gone = await made.walk(lambda: say(old.address, Withdrawn(new_address)))
+        gone = await made.walk(lambda: say(old_address, Withdrawn(new_address)))
         assert (gone["withdrawn"], gone["successor"]) == (True, new.address)
         assert (gone["ripe"], gone["upload"]) == (True, "0x0")  # contracts are served as before
         assert (await rpc("ctxc_getModel", new.address))["replaces"] == old.address
         assert [m["address"] for m in await rpc("ctxc_models")] == [new.address]
         assert len(await rpc("ctxc_models", True)) == 2
         tests = LabelledSet(b"i" * 20, b"l" * 20, "digits")
-        await made.walk(lambda: say(new.address, tests))
-        shown = await made.walk(lambda: say(new.address, Located("bafy" + "a" * 52)))
+        await made.walk(lambda: say(new_address, tests))
+        shown = await made.walk(lambda: say(new_address, Located("bafy" + "a" * 52)))
         assert shown["testSets"] == [
             {"inputs": (b"i" * 20).hex(), "labels": (b"l" * 20).hex(), "comment": "digits"}
         ]
         assert shown["cid"] == "bafy" + "a" * 52
-        back = await made.walk(lambda: say(old.address, Offered()))
+        back = await made.walk(lambda: say(old_address, Offered()))
         assert (back["withdrawn"], back["successor"]) == (False, "")
 
 
@@ -205,7 +205,7 @@ async def test_nobody_else_speaks_for_a_model(tmp_path: Path) -> None:
         address = bytes.fromhex(model.address[2:])
         stranger = Author(made.running.url, POOR_KEY, 0.02)
         with pytest.raises(Refused, match="only its author"):
-            await made.walk(lambda: give_notice(stranger, model.address, Withdrawn()))
+            await made.walk(lambda: give_notice(stranger, address, Withdrawn()))
 
         def force() -> None:
             """The stranger's notice in a block all the same."""
