@@ -13,10 +13,10 @@ import httpx
 import pydantic_core
 
 from node.light.errors import FeedLies, FeedLost, FeedUseless, NoMethod
+from node.peers.json_blocks import parse_header
 from node.peers.settings import PeerSection
 from node.rpc.errors import InvalidParams, MethodNotFound, Overloaded
 from node.rpc.forms import hexbytes, parse_bytes, parse_hash, parse_quantity, quantity
-from node.spec.rlp import RlpError
 from node.spec.types import Block, Header, Receipt
 
 SECONDS = 8.0
@@ -86,7 +86,7 @@ class Feed:
     def header(self, block_hash: bytes) -> Header:
         """The header of that hash."""
         told = self._object(self.call("eth_getBlockByHash", hexbytes(block_hash), False))
-        header = _read(lambda: read_header(told))
+        header = _read(lambda: _read_header(told))
         if header.hash() != block_hash:
             raise FeedLies(f"{self.name} gives another header than the one asked for")
         return header
@@ -113,7 +113,7 @@ class Feed:
     def _headers_of_blocks(self, first: int, count: int) -> list[Header]:
         numbers = range(first, first + min(count, BATCH))
         found = self._batch("eth_getBlockByNumber", [[quantity(n), False] for n in numbers])
-        return _read(lambda: [read_header(self._object(told)) for told in _until_none(found)])
+        return _read(lambda: [_read_header(self._object(told)) for told in _until_none(found)])
 
     def prove(self, address: bytes, slots: Sequence[int], block_hash: bytes) -> AccountProof:
         where = {"blockHash": hexbytes(block_hash)}
@@ -216,7 +216,7 @@ def _read(read: Callable[[], T]) -> T:
     """Raises `FeedLies` where an answer has not the form of one."""
     try:
         return read()
-    except (InvalidParams, RlpError, TypeError, KeyError, ValueError, OverflowError) as error:
+    except (InvalidParams, TypeError, KeyError, ValueError, AttributeError, OverflowError) as error:
         raise FeedLies(f"an answer that is none: {str(error)[:200]}") from error
 
 
@@ -249,35 +249,8 @@ def _read_proof(told: Json, slots: int) -> AccountProof:
     )
 
 
-def read_header(told: Json) -> Header:
-    """Of a block as the JSON-RPC shows it. Raises ValueError where its hash is not its own."""
-    number = {name: parse_quantity(told[name], name) for name in _QUANTITIES}
-    header = Header(
-        parent_hash=parse_hash(told["parentHash"]),
-        uncles_hash=parse_hash(told["sha3Uncles"]),
-        coinbase=parse_bytes(told["miner"], 20),
-        state_root=parse_hash(told["stateRoot"]),
-        transactions_root=parse_hash(told["transactionsRoot"]),
-        receipts_root=parse_hash(told["receiptsRoot"]),
-        bloom=parse_bytes(told["logsBloom"], 256),
-        difficulty=number["difficulty"],
-        number=number["number"],
-        gas_limit=number["gasLimit"],
-        gas_used=number["gasUsed"],
-        timestamp=number["timestamp"],
-        extra=parse_bytes(told["extraData"]),
-        mix_hash=parse_hash(told["mixHash"]),
-        nonce=parse_bytes(told["nonce"], 8),
-        solution=tuple(told["solution"]),
-        quota=number["quota"],
-        quota_used=number["quotaUsed"],
-        supply=number["supply"],
-    )
+def _read_header(told: Json) -> Header:
+    header = parse_header(told)
     if header.hash() != parse_hash(told["hash"]):
         raise ValueError("a header whose hash is another")
     return Header.decode(header.encode())
-
-
-_QUANTITIES = (
-    *("difficulty", "number", "gasLimit", "gasUsed", "timestamp", "quota", "quotaUsed", "supply"),
-)

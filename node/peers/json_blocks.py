@@ -14,10 +14,36 @@ T = TypeVar("T")
 def read_header(found: Any) -> Header:
     """From a block object. Raises `FeedUseless` where fields are missing or add up to another
     hash than it says."""
-    header, is_whole = _checked(_compare, found)
-    if not is_whole:
+    header, block_hash = _checked(lambda f: (parse_header(f), _bytes(f["hash"])), found)
+    if header.hash() != block_hash:
         raise FeedUseless(f"its JSON of block {header.number} is not the whole header")
-    return header
+    return _checked(Header.decode, header.encode())
+
+
+def parse_header(found: Any) -> Header:
+    """From a block object; neither hash nor lengths are checked. Raises what reading JSON of another
+    form does: KeyError, TypeError, ValueError, AttributeError or OverflowError."""
+    return Header(
+        parent_hash=_bytes(found["parentHash"]),
+        uncles_hash=_bytes(found["sha3Uncles"]),
+        coinbase=_bytes(found["miner"]),
+        state_root=_bytes(found["stateRoot"]),
+        transactions_root=_bytes(found["transactionsRoot"]),
+        receipts_root=_bytes(found["receiptsRoot"]),
+        bloom=_bytes(found["logsBloom"]),
+        difficulty=_number(found["difficulty"]),
+        number=_number(found["number"]),
+        gas_limit=_number(found["gasLimit"]),
+        gas_used=_number(found["gasUsed"]),
+        timestamp=_number(found["timestamp"]),
+        extra=_bytes(found["extraData"]),
+        mix_hash=_bytes(found["mixHash"]),
+        nonce=_bytes(found["nonce"]),
+        solution=tuple(int(edge) for edge in found["solution"]),
+        quota=_number(found["quota"]),
+        quota_used=_number(found["quotaUsed"]),
+        supply=_number(found["supply"]),
+    )
 
 
 def read_block(header: Header, found: Any, uncles: list[Any]) -> Block:
@@ -46,41 +72,12 @@ def _checked(read: Callable[[Any], T], found: Any) -> T:
         raise FeedMisbehaves("its answer is not what an Ethereum-style node says") from error
 
 
-def _compare(found: Any) -> tuple[Header, bool]:
-    header = _header(found)
-    return header, header.hash() == _bytes(found["hash"])
-
-
 def _number(value: str) -> int:
     return int(value, 16)
 
 
 def _bytes(value: str) -> bytes:
     return bytes.fromhex(value.removeprefix("0x"))
-
-
-def _header(found: dict[str, Any]) -> Header:
-    return Header(
-        parent_hash=_bytes(found["parentHash"]),
-        uncles_hash=_bytes(found["sha3Uncles"]),
-        coinbase=_bytes(found["miner"]),
-        state_root=_bytes(found["stateRoot"]),
-        transactions_root=_bytes(found["transactionsRoot"]),
-        receipts_root=_bytes(found["receiptsRoot"]),
-        bloom=_bytes(found["logsBloom"]),
-        difficulty=_number(found["difficulty"]),
-        number=_number(found["number"]),
-        gas_limit=_number(found["gasLimit"]),
-        gas_used=_number(found["gasUsed"]),
-        timestamp=_number(found["timestamp"]),
-        extra=_bytes(found["extraData"]),
-        mix_hash=_bytes(found["mixHash"]),
-        nonce=_bytes(found["nonce"]),
-        solution=tuple(int(edge) for edge in found["solution"]),
-        quota=_number(found["quota"]),
-        quota_used=_number(found["quotaUsed"]),
-        supply=_number(found["supply"]),
-    )
 
 
 def _transaction(found: dict[str, Any]) -> Transaction:
