@@ -15,7 +15,7 @@ from farmctl.errors import ConfigError
 from farmctl.node_process import NodeProcess
 from farmctl.pools.settings import PoolSection
 from node.chains.grin import CUCKATOO31
-from node.stratum.relay import jobs as jobs_module
+from node.stratum import book
 from node.stratum.settings import StratumSettings
 from tests.farmctl.pools.grin_node import GrinNode, running_node
 from tests.farmctl.pools.grin_rig import SECONDS, GrinMiner, Rig, node_of, rig, work_of
@@ -88,7 +88,7 @@ async def test_refusals_are_told_apart() -> None:
 async def test_new_jobs_reach_every_miner_and_old_ones_go_stale(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(jobs_module, "GRACE_SECONDS", 0.0)
+    monkeypatch.setattr(book, "GRACE_SECONDS", 0.0)
     async with rig() as made:
         miners = [await made.connect("alice"), await made.connect("bob")]
         old = await miners[0].job()

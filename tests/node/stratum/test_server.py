@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from node.errors import NodeError
-from node.stratum import connection, jobs
+from node.stratum import book, connection
 from tests.node.stratum.miner import (
     ALICE,
     BOB,
@@ -89,7 +89,7 @@ async def test_a_good_share_is_a_block_and_everyone_gets_the_next_job(tmp_path: 
 async def test_shares_of_the_last_block_are_stale_after_a_while(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(jobs, "GRACE_SECONDS", 0.0)
+    monkeypatch.setattr(book, "GRACE_SECONDS", 0.0)
     async with running_pool(tmp_path) as pool:
         miner = await connect(pool.ports[0])
         job = await miner.log_in()
