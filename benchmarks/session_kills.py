@@ -170,13 +170,11 @@ def stands(folder: Path) -> Iterator[Watched]:
     sys.path.insert(0, str(ROOT / "tests" / "support"))
     import sticks
 
-    program = folder / "firmware"
-    make = ["make", "-C", str(sticks.FIRMWARE), "host", f"OUT={program}"]
-    subprocess.run(make, check=True, capture_output=True)
+    program = sticks.build("host", folder / "firmware")
     build_library()
     temporary, mark = folder / "tmp", uuid.uuid4().hex
     temporary.mkdir()
-    with sticks.plugged(program / "stick", "KILLS") as stick, _variables() as variables:
+    with sticks.plugged(program, "KILLS") as stick, _variables() as variables:
         variables |= {CPU_VARIABLE: "1", COUNT_VARIABLE: "1", PORTS_VARIABLE: stick.port}
         variables |= {"TMPDIR": str(temporary), "POCL_CACHE_DIR": str(temporary / POCL_CACHE)}
         variables[MARK] = mark

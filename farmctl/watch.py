@@ -51,8 +51,11 @@ class Watched:
         """Take in devices that came, and let those go that are gone."""
         self.families = self._survey.look()
         there = {d.info.id: d for family in self.families for d in family.devices}
-        for device_id in self._samplers.keys() - there.keys():
-            self._samplers.pop(device_id)[1].stop()
+        for device_id, (device, sampler) in list(self._samplers.items()):
+            found = there.get(device_id)
+            if found is None or found.info.hardware_id != device.info.hardware_id:
+                del self._samplers[device_id]
+                sampler.stop()
         for device_id, device in there.items():
             if device_id not in self._samplers:
                 self._samplers[device_id] = device, Sampler(device, SECONDS)

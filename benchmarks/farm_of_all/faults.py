@@ -182,7 +182,7 @@ FAULTS = (
     Fault("a power limit that reverts", "cuda:6", set_gpu(6, reverts_power=1, limit_mw=700_000),
           left_alone("cuda:6"), "set_again → set_again → left_alone", set_gpu(6, reverts_power=0),
           seconds=120, is_long=True),
-    Fault("a wrong cycle", "cuda:5", spoil(address_of(4 + 1), "wrong"),
+    Fault("a wrong cycle", "cuda:5", spoil(address_of(5), "wrong"),
           event("cuda:5", "wrong_answer"), "restart_session", spoil(address_of(5), "")),
     Fault("wrong cycles without end", "cuda:7", spoil(address_of(7), "wrong"), climbs("cuda:7"),
           " → ".join(CLIMB), spoil(address_of(7), ""), stays_out=True, seconds=240, is_long=True),

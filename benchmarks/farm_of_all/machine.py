@@ -5,7 +5,6 @@ from __future__ import annotations
 import ctypes
 import os
 import shutil
-import subprocess
 import sys
 import threading
 import tty
@@ -105,11 +104,9 @@ def everything(folder: Path) -> Iterator[Everything]:
     made = Everything(folder, _add_gpus(folder))
     for number in range(INSTINCTS):
         _add_instinct(folder, number)
-    make = ["make", "-C", str(sticks.FIRMWARE), "host", f"OUT={folder / 'firmware'}"]
-    subprocess.run(make, check=True, capture_output=True)
+    program = sticks.build("host", folder / "firmware")
     with ExitStack() as plugged:
         for number in range(STICKS):
-            program = folder / "firmware/stick"
             stick = plugged.enter_context(sticks.plugged(program, f"STICK{number}"))
             made.sticks.append(Relay(stick.port, folder / f"ttyACM{number}"))
         yield made

@@ -54,7 +54,7 @@ class RocmDevice(Controlled):
 
     def snapshot(self) -> Telemetry:
         """Raises `DeviceLost` when the GPU has gone."""
-        otherwise = "not among amdgpu's sysfs files"
+        otherwise = "; ".join(filter(None, ("not among amdgpu's sysfs files", smi.why_not())))
         readers = sysfs.readers(self._gpu)
         for field, reader in smi.readers(self.info.parent).items():
             readers[field] = _either(readers[field], reader) if field in readers else reader

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -59,8 +59,8 @@ class Stick:
     location: str
     """Where it is plugged in, e.g. ``1-4.2``."""
     serial_number: str
-    port: str
-    """Its serial port, empty where it has none."""
+    port: str = field(compare=False)
+    """Its serial port, empty where it has none; plugged in again it may get another."""
 
 
 class StickDevice(Controlled):
@@ -72,12 +72,13 @@ class StickDevice(Controlled):
 
     def snapshot(self) -> Telemetry:
         """Raises `DeviceLost` when the stick is unplugged."""
-        if self._stick not in self._driver.list_sticks():
+        stick = self._find()
+        if stick is None:
             raise DeviceLost(f"{self.info.model} was unplugged from {self._stick.location}")
         if not self._speaks:
             return read_telemetry(self.info.id, {}, "this stick tells no readings")
         try:
-            vitals = self._vitals_file.read() or self._ask_vitals()
+            vitals = self._vitals_file.read() or _ask_vitals(stick)
         except DeviceBusy:
             otherwise = "a session holds the stick, and has asked it nothing of late"
             return read_telemetry(self.info.id, {}, otherwise)
@@ -90,9 +91,10 @@ class StickDevice(Controlled):
         return read_telemetry(self.info.id, readers, "a stick has no such sensor")
 
     def health(self) -> Health:
-        if self._stick not in self._driver.list_sticks():
+        stick = self._find()
+        if stick is None:
             return Health(HealthStatus.LOST, ("unplugged",), "unplugged")
-        port = self._stick.port
+        port = stick.port
         if port and not os.access(port, os.R_OK | os.W_OK):
             reason = f"{port} may not be opened; add this user to the group that owns it"
             return Health(HealthStatus.DEGRADED, ("no_permission",), reason)
@@ -133,12 +135,9 @@ class StickDevice(Controlled):
     def _speaks(self) -> bool:
         return bool(self.info.capabilities)
 
-    def _ask_vitals(self) -> Vitals:
-        """Raises `DeviceBusy` where a session holds the port and has told nothing of late."""
-        if self._stick.product.chip:
-            return read_vitals(self._stick.port)
-        with StickLink(self._stick.port) as link:
-            return link.vitals()
+    def _find(self) -> Stick | None:
+        """The stick as it is plugged in now; None where it is not."""
+        return next((s for s in self._driver.list_sticks() if s == self._stick), None)
 
 
 class Driver:
@@ -241,6 +240,14 @@ def _ask(stick: Stick) -> Hello | int:
         return chain.chips
     with StickLink(stick.port) as link:
         return link.hello()
+
+
+def _ask_vitals(stick: Stick) -> Vitals:
+    """Raises `DeviceBusy` where a session holds the port and has told nothing of late."""
+    if stick.product.chip:
+        return read_vitals(stick.port)
+    with StickLink(stick.port) as link:
+        return link.vitals()
 
 
 def _describe(index: int, stick: Stick, heard: Hello | int | str) -> DeviceInfo:

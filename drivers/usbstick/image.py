@@ -4,7 +4,7 @@ the weights as bytes (docs/usb-stick-protocol.md, "Model image")."""
 from __future__ import annotations
 
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -149,13 +149,11 @@ class _Builder:
 class _Arena:
     """Where each value lies: first fit, a place being free again after its last reader."""
 
-    def __init__(self, program: Program, steps: Sequence[Step], root: object) -> None:
-        assert callable(root)
-        find = root
+    def __init__(self, program: Program, steps: Sequence[Step], root: Callable[[int], int]) -> None:
+        """``root`` tells of a value where it lies, if it is another's alias."""
         self.place: dict[int, int] = {0: 0}
-        self.words = 0
-        last = {find(v): n for n, step in enumerate(steps) for v in step.inputs}
-        last |= {find(head): len(steps) for head in program.heads}
+        last = {root(v): n for n, step in enumerate(steps) for v in step.inputs}
+        last |= {root(head): len(steps) for head in program.heads}
         busy = {0: _words(program.shapes[0])}
         self.words = busy[0]
         for number, step in enumerate(steps):

@@ -34,7 +34,6 @@ MOVIDIUS = (
     "OpenVINO 2022.3 or older with its MYRIAD plugin; the stick computes in 16-bit floats, which "
     "no two devices round alike, so it could train and serve but never verify"
 )
-HAILO = "HailoRT with its kernel driver, and Hailo's own compiler, whose rounding is not the CVM's"
 OTHER_CHIP = "the serial protocol of its chips (BM1387, BM1397); only the BM1384's is here"
 DETECT_ONLY, FIRMWARE, SHA256D = "detect only", "farmctl firmware", "sha256d"
 #: A serial port that a person has named.

@@ -14,7 +14,6 @@ from cobs import cobs
 from drivers.errors import DriverError
 
 PROTOCOL_VERSION = 1
-MODEL_ID_BYTES = 32
 MAX_FRAME_BYTES = 64 * 1024
 _HEADER = struct.Struct("<BBH")
 _CHECKSUM = struct.Struct("<I")

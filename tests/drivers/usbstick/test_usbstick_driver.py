@@ -10,10 +10,13 @@ import pytest
 import pyudev
 from serial.tools import list_ports
 from serial.tools.list_ports_common import ListPortInfo
+from sticks import firmware, plugged
 
 from drivers.base import HealthStatus, ProbeStatus
 from drivers.errors import DeviceLost
 from drivers.usbstick.driver import Driver
+
+__all__ = ["firmware"]
 
 
 def port(device: str, vendor: int, product: int, name: str, location: str) -> ListPortInfo:
@@ -63,6 +66,21 @@ def test_unplugged_stick_is_lost(ports: list[ListPortInfo], tmp_path: Path) -> N
     assert stick.health().status is HealthStatus.LOST
     with pytest.raises(DeviceLost, match="unplugged"):
         stick.snapshot()
+
+
+def test_plugged_in_again_it_may_have_another_port(
+    ports: list[ListPortInfo], firmware: Path, tmp_path: Path
+) -> None:
+    """The kernel gives it the next name while a session still holds the one before."""
+    driver = Driver(tmp_path)
+    with plugged(firmware) as before, plugged(firmware, centidegrees=3000) as after:
+        ports.append(port(before.port, 0x2E8A, 0x000A, "farmctl stick", "1-1"))
+        (stick,) = driver.discover()
+        before.unplug()
+        ports[0].device = after.port
+        assert stick.health().status is HealthStatus.OK
+        assert stick.snapshot().values["temperature_celsius"] == 30
+        assert driver.discover()[0].info.hardware_id == stick.info.hardware_id
 
 
 def test_stick_on_a_real_pty(ports: list[ListPortInfo], tmp_path: Path) -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import ctypes
 import json
 import time
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from fake_nvml import Machine
+from nvml_fixtures import library, machine
 from typer.testing import CliRunner
 
 from drivers import registry
@@ -17,6 +20,8 @@ from drivers.fpga.pynq_boards import Board
 from farmctl import watch
 from farmctl.cli import build_app
 from farmctl.commands import doctor
+
+__all__ = ["library", "machine"]
 
 RUNNER = CliRunner()
 
@@ -63,6 +68,24 @@ def test_watching_shows_readings_until_it_is_ended(monkeypatch: pytest.MonkeyPat
     answer = RUNNER.invoke(build_app(), ["doctor", "--watch", "--json"])
     first = json.loads(answer.stdout.splitlines()[0])
     assert any(line["device"] == "cpu:0" for line in first)
+
+
+def test_a_gpu_that_moved_up_is_watched_as_what_it_is(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(registry, "families", lambda: ["cuda"])
+    watched = watch.Watched()
+    try:
+        watched.look()
+        models = [line["model"] for line in watched.lines()]
+        first, second = (ctypes.byref(machine.gpus[n]) for n in (0, 1))
+        ctypes.memmove(first, second, ctypes.sizeof(machine.gpus[0]))
+        machine.count = 1
+        watched.look()
+        (line,) = watched.lines()
+        assert (line["device"], line["model"]) == ("cuda:0", models[1])
+    finally:
+        watched.stop()
 
 
 def test_an_fpga_is_shown_with_its_design() -> None:
