@@ -11,7 +11,7 @@ import ipaddress
 import os
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, get_type_hints
@@ -42,12 +42,11 @@ PREFIX = "FARMCTL_"
 MINIMUM_STATES = 128
 #: ``FARMCTL_`` variables that are no settings.
 RESERVED = frozenset(
-    f"FARMCTL_{name}"
+    PREFIX + name
     for name in (
-        *("HOME", "VECTORS", "ETHEREUM_TESTS", "KUBO_URL", "DRIVERS", "PYNQ_PYTHON", "OPENCL_CPU"),
-        *("STICK_PORTS", "API"),
-        *("FPGA_OVERLAY", "FPGA_AOCX", "FPGA_SIMULATION", "FPGA_FAULTS"),
-    )
+        "HOME VECTORS ETHEREUM_TESTS KUBO_URL DRIVERS PYNQ_PYTHON OPENCL_CPU STICK_PORTS API "
+        "FPGA_OVERLAY FPGA_AOCX FPGA_SIMULATION FPGA_FAULTS"
+    ).split()
 )
 _NAME = re.compile(r"^[a-z0-9][a-z0-9-]{0,62}$")
 
@@ -271,15 +270,10 @@ def _check(config: Config) -> None:
         ("stratum", config.stratum),
         ("synapse", config.synapse),
     ):
-        try:
-            settings.check()
-        except ValueError as error:
-            raise ConfigError(f"[{name}] {error}") from error
+        _check_by(settings.check, f"[{name}]")
     for number, pool in enumerate(config.pools, 1):
-        try:
-            pool.check()
-        except ValueError as error:
-            raise ConfigError(f"[[pools]] number {number}: {error}") from error
+        _check_by(pool.check, f"[[pools]] number {number}:")
+    _check_by(config.peer_settings.check, "[[peers]]")
     if config.node.cache_policy not in tuple(Policy) or config.node.cache_bytes < 0:
         names = ", ".join(Policy)
         raise ConfigError(f"[node] cache_policy is one of {names}, cache_bytes at least 0")
@@ -287,14 +281,17 @@ def _check(config: Config) -> None:
         raise ConfigError(f"[node] mode is one of {', '.join(NODE_MODES)}")
     if config.node.peer_admission not in PEER_ADMISSIONS:
         raise ConfigError(f"[node] peer_admission is one of {', '.join(PEER_ADMISSIONS)}")
-    try:
-        config.peer_settings.check()
-    except ValueError as error:
-        raise ConfigError(f"[[peers]] {error}") from error
     if not 0 <= config.node.cross_check_ratio <= 1:
         raise ConfigError("[node] cross_check_ratio must be between 0 and 1")
     if 0 != config.node.keep_states < MINIMUM_STATES:
         raise ConfigError(f"[node] keep_states must be 0 (all) or at least {MINIMUM_STATES}")
+
+
+def _check_by(check: Callable[[], None], where: str) -> None:
+    try:
+        check()
+    except ValueError as error:
+        raise ConfigError(f"{where} {error}") from error
 
 
 def with_ports(config: Config, bus: int, node: int, api: int) -> Config:

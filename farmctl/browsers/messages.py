@@ -55,8 +55,6 @@ class Searched(Form):
     kind: Literal["searched"] = "searched"
     id: Number
     graphs: int = Field(ge=0, le=GRAPHS_LIMIT)
-    seconds: float = Field(ge=0, le=86_400)
-    """That it computed for, without its rests."""
 
 
 class Inferred(Form):
@@ -64,7 +62,6 @@ class Inferred(Form):
     id: Number
     output: bytes
     """Each head's int32 tensor, little-endian, one after another."""
-    seconds: float = Field(ge=0, le=86_400)
 
 
 class Failed(Form):

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
+from typing import Literal
 
 from drivers.base import Capability
 from drivers.errors import DeviceLost, DriverError, WrongAnswer
@@ -207,17 +208,20 @@ class BrowserPost:
         if not self.broken.done():
             self.broken.set_result(reason)
 
-    def _ack(self, wanted: AssignmentMessage, state: str, detail: str) -> None:
+    def _ack(
+        self, wanted: AssignmentMessage, state: Literal["running", "failed"], detail: str
+    ) -> None:
         key = (self._plan_number, wanted.workload, state)
         if key == self._acked:
             return
         self._acked = key
-        ack = {
-            "device": self.browser.id,
-            "plan_number": self._plan_number,
-            "workload": wanted.workload,
-            "state": state,
-            "seconds": time.monotonic() - self._received,
-            "detail": detail,
-        }
-        self._tell(DeviceAck.model_validate(ack))
+        self._tell(
+            DeviceAck(
+                device=self.browser.id,
+                plan_number=self._plan_number,
+                workload=wanted.workload,
+                state=state,
+                seconds=time.monotonic() - self._received,
+                detail=detail,
+            )
+        )

@@ -169,8 +169,7 @@ class BrowserRig:
                     await self._publish_inventory()
             except BusError as error:
                 log.info("not reported: %s", error)
-            for post in self.posts:
-                await post.browser.send(post.standing())
+            await asyncio.gather(*(post.browser.send(post.standing()) for post in self.posts))
             await asyncio.sleep(TICK_SECONDS)
 
     async def _publish_readings(self) -> None:

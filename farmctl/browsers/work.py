@@ -81,7 +81,7 @@ class Mining:
                 tasks.create_task(self._settle())
                 tasks.create_task(self._mine())
         except* DriverError as errors:
-            raise first_of(errors) from None
+            raise errors.exceptions[0] from None
 
     async def _settle(self) -> None:
         while True:
@@ -147,8 +147,3 @@ class Mining:
             each = max((now - self._last) / graphs, 1e-3)
             self._batch = max(1, min(4 * self._batch, int(SEARCH_SECONDS / each)))
         self._last = now
-
-
-def first_of(group: BaseExceptionGroup[DriverError]) -> Exception:
-    found = group.exceptions[0]
-    return first_of(found) if isinstance(found, BaseExceptionGroup) else found

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, Page, sync_playwright
 
 from tests.support.ports import free_port
 
@@ -80,6 +80,21 @@ def farm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningFarm]:
         except subprocess.TimeoutExpired:
             process.kill()
             raise
+
+
+@pytest.fixture
+def page(browser: Browser, farm: RunningFarm) -> Iterator[Page]:
+    """A signed-in page on which no script may fail."""
+    context = browser.new_context(viewport={"width": 1440, "height": 900})
+    context.add_cookies(
+        [{"name": name, "value": value, "url": farm.url} for name, value in farm.cookies]
+    )
+    page = context.new_page()
+    failures: list[str] = []
+    page.on("pageerror", lambda error: failures.append(str(error)))
+    yield page
+    context.close()
+    assert failures == []
 
 
 def _wait_for_device(url: str, home: Path, process: subprocess.Popen[bytes]) -> RunningFarm:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
@@ -13,27 +12,12 @@ from .conftest import RunningFarm
 
 DEVICE = "/devices/rig-a/cpu:0"
 PAGES = ("/", "/rigs", "/rigs/rig-a", "/devices", DEVICE, "/jobs", "/models", "/blocks", "/plans")
-PAGES += ("/market", "/events", "/events?view=audit")
+PAGES += ("/market", "/events", "/events?view=audit", "/lend")
 WAIT_MS = 30_000
 #: A block of a few seconds takes long on a machine that is busy with other things.
 BLOCK_MS = 60_000
 #: PyTorch starts in a sandbox, on a CPU that mines beside it.
 JOB_MS = 180_000
-
-
-@pytest.fixture
-def page(browser: Browser, farm: RunningFarm) -> Iterator[Page]:
-    """A signed-in page on which no script may fail."""
-    context = browser.new_context(viewport={"width": 1440, "height": 900})
-    context.add_cookies(
-        [{"name": name, "value": value, "url": farm.url} for name, value in farm.cookies]
-    )
-    page = context.new_page()
-    failures: list[str] = []
-    page.on("pageerror", lambda error: failures.append(str(error)))
-    yield page
-    context.close()
-    assert failures == []
 
 
 def test_a_token_signs_in_and_a_wrong_one_is_refused(browser: Browser, farm: RunningFarm) -> None:

@@ -3,30 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 
-import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Page, expect
 
 from .conftest import RunningFarm
 
 WAIT_MS = 30_000
 #: The farm's own processor mines beside it.
 SHARE_MS = 120_000
-
-
-@pytest.fixture
-def page(browser: Browser, farm: RunningFarm) -> Iterator[Page]:
-    context = browser.new_context(viewport={"width": 390, "height": 844})
-    context.add_cookies(
-        [{"name": name, "value": value, "url": farm.url} for name, value in farm.cookies]
-    )
-    page = context.new_page()
-    failures: list[str] = []
-    page.on("pageerror", lambda error: failures.append(str(error)))
-    yield page
-    context.close()
-    assert failures == []
 
 
 def browsers(farm: RunningFarm) -> list[dict[str, object]]:
@@ -36,6 +20,7 @@ def browsers(farm: RunningFarm) -> list[dict[str, object]]:
 
 
 def test_a_browser_is_tested_mines_a_share_and_leaves(page: Page, farm: RunningFarm) -> None:
+    page.set_viewport_size({"width": 390, "height": 844})
     page.goto(farm.url + "/lend")
     expect(page.locator("[data-lend=off]")).to_be_visible(timeout=WAIT_MS)
     assert browsers(farm) == []

@@ -60,13 +60,13 @@ class StandIn:
         assert len(search["keys"]) == selftest.CUCKOO_GRAPHS
         answer = selftest.CUCKOO_ANSWER
         await self.say("found", id=search["id"], graph=answer.nonce, edges=answer.edges)
-        await self.say("searched", id=search["id"], graphs=selftest.CUCKOO_GRAPHS, seconds=0.1)
+        await self.say("searched", id=search["id"], graphs=selftest.CUCKOO_GRAPHS)
         await self.answer(await self.hear("infer"), selftest.INFER_ANSWER)
 
     async def answer(self, asked: dict[str, Any], words: tuple[int, ...]) -> None:
         output = b"".join(word.to_bytes(4, "little", signed=True) for word in words)
         text = urlsafe_b64encode(output).decode()
-        await self.say("inferred", id=asked["id"], output=text, seconds=0.1)
+        await self.say("inferred", id=asked["id"], output=text)
 
 
 @asynccontextmanager
@@ -79,6 +79,17 @@ async def connected(
         url, additional_headers=headers, origin=Origin(origin) if origin else None
     ) as socket:
         yield StandIn(socket)
+
+
+@asynccontextmanager
+async def mining(farm: Farm) -> AsyncIterator[StandIn]:
+    """One that has passed its tests and is to mine."""
+    await farm.bus.serve("node.work", Message, easy_work)
+    async with connected(farm) as browser:
+        await browser.greet()
+        await browser.pass_tests()
+        await plan_mining(farm)
+        yield browser
 
 
 async def test_known_answers_make_it_a_proved_device(farm: Farm) -> None:
@@ -94,7 +105,7 @@ async def test_a_wrong_known_answer_is_refused_with_its_reason(farm: Farm) -> No
     async with connected(farm) as browser:
         await browser.greet()
         search = await browser.hear("search")
-        await browser.say("searched", id=search["id"], graphs=selftest.CUCKOO_GRAPHS, seconds=0.1)
+        await browser.say("searched", id=search["id"], graphs=selftest.CUCKOO_GRAPHS)
         wrong = (selftest.INFER_ANSWER[0] + 1, *selftest.INFER_ANSWER[1:])
         await browser.answer(await browser.hear("infer"), wrong)
         standing = await browser.hear("standing")
@@ -113,11 +124,7 @@ async def test_a_wrong_cycle_ends_the_loan_and_nothing_is_sent(farm: Farm) -> No
         return SubmissionReply(outcome="accepted")
 
     await farm.bus.serve("node.submit", Submission, judge)
-    await farm.bus.serve("node.work", Message, easy_work)
-    async with connected(farm) as browser:
-        await browser.greet()
-        await browser.pass_tests()
-        await plan_mining(farm)
+    async with mining(farm) as browser:
         search = await browser.hear("search")
         await browser.say("found", id=search["id"], graph=0, edges=list(range(42)))
         refused = await browser.hear("refused")
@@ -133,11 +140,7 @@ async def test_a_right_cycle_is_verified_and_sent(farm: Farm) -> None:
         return SubmissionReply(outcome="accepted")
 
     await farm.bus.serve("node.submit", Submission, judge)
-    await farm.bus.serve("node.work", Message, easy_work)
-    async with connected(farm) as browser:
-        await browser.greet()
-        await browser.pass_tests()
-        await plan_mining(farm)
+    async with mining(farm) as browser:
         solver = Solver(16, 1 << 28)
         while submitted.empty():
             search = await browser.hear("search")
@@ -145,7 +148,7 @@ async def test_a_right_cycle_is_verified_and_sent(farm: Farm) -> None:
                 for edges in solve(solver, keys):
                     await browser.say("found", id=search["id"], graph=number, edges=edges)
             graphs = len(search["keys"])
-            await browser.say("searched", id=search["id"], graphs=graphs, seconds=0.1)
+            await browser.say("searched", id=search["id"], graphs=graphs)
             await asyncio.sleep(0.2)  # The farm verifies in a thread of its own.
         sent = submitted.get_nowait()
         assert sent.worker == f"{LENT_RIG}/{farm.browsers.posts[0].browser.id}"
@@ -167,7 +170,7 @@ async def test_a_browser_that_leaves_is_no_device_any_more(farm: Farm) -> None:
 async def test_what_does_not_fit_ends_the_connection(farm: Farm, kind: str) -> None:
     async with connected(farm) as browser:
         if kind == "early answer":
-            await browser.say("searched", id=1, graphs=1, seconds=0)
+            await browser.say("searched", id=1, graphs=1)
         else:
             await browser.greet()
             search = await browser.hear("search")
@@ -240,11 +243,7 @@ def solve(solver: Solver, keys: str) -> list[list[int]]:
 
 
 async def test_what_the_last_browser_did_wrong_is_still_told(farm: Farm) -> None:
-    await farm.bus.serve("node.work", Message, easy_work)
-    async with connected(farm) as browser:
-        await browser.greet()
-        await browser.pass_tests()
-        await plan_mining(farm)
+    async with mining(farm) as browser:
         search = await browser.hear("search")
         await browser.say("found", id=search["id"], graph=0, edges=list(range(42)))
         await browser.hear("refused")

@@ -105,7 +105,7 @@ function count(graphs: number): void {
 }
 
 /** Graphs a second over the last seconds. */
-export function measureRate(): void {
+function measureRate(): void {
   const since = Date.now() - 1000 * RATE_SECONDS;
   searched = searched.filter((one) => one.at >= since);
   lending.graphsPerSecond = searched.reduce((sum, one) => sum + one.graphs, 0) / RATE_SECONDS;

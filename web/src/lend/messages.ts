@@ -39,8 +39,8 @@ export type FromFarm = Work | Standing | Refused;
 /** What the browser answers. */
 export type Finding =
   | { kind: "found"; id: number; graph: number; edges: number[] }
-  | { kind: "searched"; id: number; graphs: number; seconds: number }
-  | { kind: "inferred"; id: number; output: string; seconds: number }
+  | { kind: "searched"; id: number; graphs: number }
+  | { kind: "inferred"; id: number; output: string }
   | { kind: "failed"; id: number; detail: string };
 export type FromBrowser =
   | Finding

@@ -14,7 +14,7 @@ let search: (Search & { next: number }) | null = null;
 let load = 50;
 let paused = false;
 let waiting: Infer[] = [];
-let tally = { graphs: 0, seconds: 0, since: 0 };
+let tally = { graphs: 0, since: 0 };
 
 const tell = (message: FromWorker) => postMessage(message);
 const sleep = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
@@ -30,9 +30,8 @@ onmessage = ({ data }: MessageEvent<ToWorker>) => {
 };
 
 function report(): void {
-  const { graphs, seconds } = tally;
-  if (search && graphs) tell({ kind: "searched", id: search.id, graphs, seconds });
-  tally = { graphs: 0, seconds: 0, since: performance.now() };
+  if (search && tally.graphs) tell({ kind: "searched", id: search.id, graphs: tally.graphs });
+  tally = { graphs: 0, since: performance.now() };
 }
 
 /** Time that `work` took, in milliseconds; a core that failed is started anew. */
@@ -58,12 +57,10 @@ function solveNext(): Promise<number> {
   });
 }
 
-async function answer(request: Infer): Promise<number> {
-  const began = performance.now();
+function answer(request: Infer): Promise<number> {
   return measure(request.id, (core) => {
     const output = core.run(request, fromBase64(request.input));
-    const seconds = (performance.now() - began) / 1000;
-    tell({ kind: "inferred", id: request.id, output: toBase64(output), seconds });
+    tell({ kind: "inferred", id: request.id, output: toBase64(output) });
   });
 }
 
@@ -75,7 +72,6 @@ async function step(): Promise<number> {
   if (search !== present) return took; // It failed.
   present.next += 1;
   tally.graphs += 1;
-  tally.seconds += took / 1000;
   const done = present.next >= present.keys.length;
   if (done || performance.now() - tally.since >= 1000 * TELL_SECONDS) report();
   if (done) search = null;
