@@ -165,3 +165,15 @@ class Event:
     text: str
     level: str = "info"
     """info, warning or error."""
+
+
+class FaultStep(StrEnum):
+    """What a rig does about a device's faults, the gentlest first."""
+
+    RESTART_SESSION = "restart_session"
+    RESTART_RUNNER = "restart_runner"
+    LOWER_POWER = "lower_power"
+    QUARANTINE = "quarantine"
+
+
+QUARANTINE_SECONDS = 900.0

@@ -6,8 +6,14 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from farmctl.agent.faults import QUARANTINE_SECONDS, Step
-from farmctl.domain import DeviceKey, Event, Workload, device_key
+from farmctl.domain import (
+    QUARANTINE_SECONDS,
+    DeviceKey,
+    Event,
+    FaultStep,
+    Workload,
+    device_key,
+)
 from farmctl.market import settlement
 from farmctl.messages import (
     INFER_MISMATCH,
@@ -126,7 +132,7 @@ class Reports:
         text = f"{fault.code}: {fault.step}. {fault.detail}".strip()
         wrong = fault.code == INFER_MISMATCH
         now, known = self.clock(), inventory.find_device(tx, key) is not None
-        if known and (wrong or fault.step == Step.QUARANTINE):
+        if known and (wrong or fault.step == FaultStep.QUARANTINE):
             until = None if wrong else now + QUARANTINE_SECONDS
             policy.quarantine(tx, key, fault.detail or fault.code, now, until)
         level = "error" if wrong or fault.code in GRAVE else "warning"

@@ -4,14 +4,8 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass, field
-from enum import StrEnum
 
-
-class Step(StrEnum):
-    RESTART_SESSION = "restart_session"
-    RESTART_RUNNER = "restart_runner"
-    LOWER_POWER = "lower_power"
-    QUARANTINE = "quarantine"
+from farmctl.domain import QUARANTINE_SECONDS, FaultStep
 
 
 def fault_code(error: Exception) -> str:
@@ -21,7 +15,7 @@ def fault_code(error: Exception) -> str:
 
 
 #: Faults within the window that each step answers, in order; then the device is quarantined.
-BUDGET = ((Step.RESTART_SESSION, 2), (Step.RESTART_RUNNER, 1), (Step.LOWER_POWER, 1))
+BUDGET = ((FaultStep.RESTART_SESSION, 2), (FaultStep.RESTART_RUNNER, 1), (FaultStep.LOWER_POWER, 1))
 WINDOW_SECONDS = 600.0
 #: Power of a device whose faults restarts did not end, and how long without a fault gives it back.
 LOWERED_POWER_RATIO = 0.8
@@ -29,7 +23,6 @@ CLEAN_SECONDS = 1800.0
 #: So many quarantines in a day, and the device is beyond what the agent can mend without a reboot.
 HOPELESS_QUARANTINES = 3
 DAY_SECONDS = 86_400.0
-QUARANTINE_SECONDS = 900.0
 BACKOFF_SECONDS = (0.2, 0.5, 1.0, 2.0, 5.0)
 #: A runner that lived this long did not fail by starting.
 STEADY_SECONDS = 10.0
@@ -45,7 +38,7 @@ class Ladder:
     power_ratio: float = 1.0
     """Share of its power that the device may have."""
 
-    def climb(self, now: float, can_lower: bool = True) -> Step:
+    def climb(self, now: float, can_lower: bool = True) -> FaultStep:
         """``can_lower``: whether the device has a power limit."""
         self._faults.append(now)
         recent = sum(1 for at in self._faults if at > now - WINDOW_SECONDS)
@@ -55,12 +48,12 @@ class Ladder:
             recent -= count
         self._quarantines.append(now)
         self.quarantined_until = now + QUARANTINE_SECONDS
-        return Step.QUARANTINE
+        return FaultStep.QUARANTINE
 
-    def _step(self, step: Step, can_lower: bool) -> Step:
-        if step is Step.LOWER_POWER:
+    def _step(self, step: FaultStep, can_lower: bool) -> FaultStep:
+        if step is FaultStep.LOWER_POWER:
             if not can_lower:
-                return Step.RESTART_RUNNER
+                return FaultStep.RESTART_RUNNER
             self.power_ratio = LOWERED_POWER_RATIO
         return step
 

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Mapping
 from drivers.base import Capability, Device, Health, HealthStatus
 from drivers.errors import DriverError
 from farmctl.agent.child import RunnerChild
-from farmctl.agent.faults import Ladder, Step
+from farmctl.agent.faults import Ladder
 from farmctl.agent.hardware import prove
 from farmctl.agent.lines import Assign, Happened, Rates, Report, State
 from farmctl.agent.parts import RigParts
@@ -18,7 +18,7 @@ from farmctl.agent.rate import with_energy
 from farmctl.agent.sampler import Sampler, describe
 from farmctl.agent.settings import Keeper
 from farmctl.agent.threads import call_with_deadline
-from farmctl.domain import Priority, Workload
+from farmctl.domain import FaultStep, Priority, Workload
 from farmctl.errors import StoreError
 from farmctl.messages import (
     AssignmentMessage,
@@ -243,12 +243,12 @@ class Post:
         # Whatever comes next, the device rests until it has proved itself again.
         rest = idle_assignment(self.info.id, f"tested again after {code}")
         self._child.assign(Assign(plan_number=self._plan_number, assignment=rest))
-        if step is Step.QUARANTINE:
+        if step is FaultStep.QUARANTINE:
             self._mend(self._sit_out())
             return
-        if step is Step.LOWER_POWER:
+        if step is FaultStep.LOWER_POWER:
             self._keeper.lower(self._ladder.power_ratio)
-        if step in (Step.RESTART_RUNNER, Step.LOWER_POWER):
+        if step in (FaultStep.RESTART_RUNNER, FaultStep.LOWER_POWER):
             self._child.restart()
         self._mend(self._prove_missing())
 
@@ -285,7 +285,7 @@ class Post:
         self._workload, self._job_id, self._rates = Workload.IDLE, None, {}
         self.changed = True
         self._acked = None
-        self._tell_fault("runner_died", Step.RESTART_RUNNER, f"exit status {status}")
+        self._tell_fault("runner_died", FaultStep.RESTART_RUNNER, f"exit status {status}")
 
     def _tell_fault(self, code: str, step: str, detail: str) -> None:
         self._tell(FaultEvent(device=self.info.id, code=code, step=str(step), detail=detail))

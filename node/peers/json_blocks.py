@@ -21,8 +21,8 @@ def read_header(found: Any) -> Header:
 
 
 def parse_header(found: Any) -> Header:
-    """From a block object; neither hash nor lengths are checked. Raises what reading JSON of another
-    form does: KeyError, TypeError, ValueError, AttributeError or OverflowError."""
+    """From a block object; neither hash nor lengths are checked. Raises what reading JSON of
+    another form does: KeyError, TypeError, ValueError, AttributeError or OverflowError."""
     return Header(
         parent_hash=_bytes(found["parentHash"]),
         uncles_hash=_bytes(found["sha3Uncles"]),

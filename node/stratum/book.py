@@ -47,7 +47,8 @@ class Book(Generic[J]):
         self._count += 1
         return self._count
 
-    def _make_current(self, job: J) -> None:
+    def make_current(self, job: J) -> None:
+        """Jobs at other heights end with the grace; those that have ended are let go."""
         now = self._clock()
         for old in self._jobs:
             if old.height != job.height and old.ends is None:

@@ -79,7 +79,7 @@ class JobBook(Book[Template]):
     def add(self, block: Block) -> Template:
         """Make a block the current work."""
         template = Template(self._next_number(), block)
-        self._make_current(template)
+        self.make_current(template)
         return template
 
     def judge(

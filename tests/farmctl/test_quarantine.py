@@ -6,9 +6,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from farmctl.agent.faults import QUARANTINE_SECONDS
 from farmctl.config import Config
-from farmctl.domain import Priority, Workload
+from farmctl.domain import QUARANTINE_SECONDS, Priority, Workload
 from farmctl.errors import Refused
 from farmctl.farm import Farm
 from farmctl.messages import INFER_MISMATCH, AssignmentMessage, FaultEvent, RigPlan

@@ -1,1 +1,1 @@
-"""Integer inference for every family: a program fused into layers, and kernels that compute them."""
+"""Integer inference for every family: a program fused into layers, and what computes them."""

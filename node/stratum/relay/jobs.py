@@ -71,7 +71,7 @@ class RelayBook(Book[RelayJob]):
     def add(self, coin: Coin, header: bytes, target: int, height: int) -> RelayJob:
         """Make a job the current one."""
         job = RelayJob(self._next_number(), coin, header, target, height)
-        self._make_current(job)
+        self.make_current(job)
         return job
 
     def judge(self, difficulty_of: Callable[[int], int], solution: Solution) -> RelayShare:

@@ -6,23 +6,22 @@ from farmctl.agent.faults import (
     CLEAN_SECONDS,
     DAY_SECONDS,
     LOWERED_POWER_RATIO,
-    QUARANTINE_SECONDS,
     WINDOW_SECONDS,
     Backoff,
     Ladder,
-    Step,
 )
+from farmctl.domain import QUARANTINE_SECONDS, FaultStep
 
 
 def test_the_gentlest_step_comes_first() -> None:
     ladder = Ladder()
     steps = [ladder.climb(float(second)) for second in range(5)]
     assert steps == [
-        Step.RESTART_SESSION,
-        Step.RESTART_SESSION,
-        Step.RESTART_RUNNER,
-        Step.LOWER_POWER,
-        Step.QUARANTINE,
+        FaultStep.RESTART_SESSION,
+        FaultStep.RESTART_SESSION,
+        FaultStep.RESTART_RUNNER,
+        FaultStep.LOWER_POWER,
+        FaultStep.QUARANTINE,
     ]
     assert ladder.is_quarantined(5.0)
     assert not ladder.is_quarantined(4.0 + QUARANTINE_SECONDS)
@@ -31,7 +30,7 @@ def test_the_gentlest_step_comes_first() -> None:
 def test_a_device_without_a_power_limit_is_started_anew_instead() -> None:
     ladder = Ladder()
     steps = [ladder.climb(float(second), can_lower=False) for second in range(5)]
-    assert steps[3:] == [Step.RESTART_RUNNER, Step.QUARANTINE]
+    assert steps[3:] == [FaultStep.RESTART_RUNNER, FaultStep.QUARANTINE]
     assert ladder.power_ratio == 1.0
 
 
@@ -60,7 +59,7 @@ def test_a_device_that_quarantine_does_not_mend_is_hopeless() -> None:
 def test_rare_faults_never_lead_to_quarantine() -> None:
     ladder = Ladder()
     for number in range(50):
-        assert ladder.climb(number * WINDOW_SECONDS) is Step.RESTART_SESSION
+        assert ladder.climb(number * WINDOW_SECONDS) is FaultStep.RESTART_SESSION
 
 
 def test_a_released_device_has_its_budget_again() -> None:
@@ -69,7 +68,7 @@ def test_a_released_device_has_its_budget_again() -> None:
         ladder.climb(float(second))
     ladder.release()
     assert not ladder.is_quarantined(6.0)
-    assert ladder.climb(6.0) is Step.RESTART_SESSION
+    assert ladder.climb(6.0) is FaultStep.RESTART_SESSION
 
 
 def test_restarts_wait_longer_until_one_lives() -> None:

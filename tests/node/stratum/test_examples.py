@@ -48,7 +48,8 @@ def session(examples: Any) -> Session:
     template.told = bytes.fromhex(case["submits"][0][1][2:])
     template.height = 0x685DDC
     difficulty = 2**256 // int(case["target"], 16)
-    book = JobBook(chain, verify_cycle, templates=[template])
+    book = JobBook(chain, verify_cycle)
+    book.make_current(template)
     settings = StratumSettings(minimum_difficulty=difficulty)
     return Pool(settings, book, lambda *_: None, lambda *_: None).open_session("10.0.0.1", False)
 
