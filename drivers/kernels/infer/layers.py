@@ -172,7 +172,8 @@ class Concatenate:
 
 @dataclass(frozen=True)
 class Convert:
-    """The same values in the target's form."""
+    """The same values in the target's form, and in its shape: as WORDS the elements keep their
+    row-major order, (n, c, h, w) for BYTES. So flattening costs nothing of its own."""
 
     source: int
     target: int

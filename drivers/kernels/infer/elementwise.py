@@ -1,0 +1,192 @@
+"""Which steps of a program treat each element for itself, and what they do to it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from drivers.errors import BadArgument
+from drivers.kernels.infer.intervals import HIGHEST, Interval, Wide
+from drivers.kernels.infer.primitives import Chain, Clip, Map, Multiply, Offset, Shift
+from drivers.program import Program, Step
+
+#: Ranges up to this size are bounded by trying every value.
+_TRIED = 1 << 16
+
+
+@dataclass(frozen=True)
+class Elementwise:
+    """A step that does ``chain`` to each element of ``source``."""
+
+    source: int
+    chain: Chain
+
+
+def read_elementwise(program: Program, step: Step) -> Elementwise | None:
+    """None for a step that does more than one constant function an element."""
+    if reader := _UNARY.get(step.op):
+        return Elementwise(step.inputs[0], reader(step))
+    if with_constant := _WITH_CONSTANT.get(step.op):
+        return with_constant(program, step)
+    return None
+
+
+def number(step: Step, name: str, default: int | None = None) -> int:
+    """An attribute that is one number. Raises `BadArgument` for any other."""
+    value = step.attributes.get(name, default)
+    if isinstance(value, int):
+        return int(value)
+    raise BadArgument(f"{step.op} needs the number {name}, not {value!r}")
+
+
+def half_of(shift: int) -> int:
+    """What makes a shift round half up."""
+    return 1 << (shift - 1) if shift > 0 else 0
+
+
+def requantise(pre_shift: int, multiplier: Wide, shift: int, low: int, high: int) -> Chain:
+    """``clip(((x >> pre_shift) · m + 2^(shift−1)) >> shift, low, high)``."""
+    return (
+        Shift(0, pre_shift),
+        Multiply(multiplier),
+        Shift(half_of(shift), shift),
+        Clip(low, high),
+    )
+
+
+def _symmetric(precision: int) -> Clip:
+    bound = int(2 ** (precision - 1)) - 1
+    return Clip(-bound, bound)
+
+
+def _read_right_shift(step: Step) -> Chain:
+    """With the official kernel's three ways around it (cortex-protocol §5)."""
+    precision, bits = number(step, "precision"), number(step, "shift_bit")
+    if precision == 1:
+        return (Clip(0, 0),)
+    if bits >= 31:
+        return (Shift(0, 31),)
+    shift = Shift(half_of(bits), bits)
+    return (shift,) if precision + bits >= 32 else (shift, _symmetric(precision))
+
+
+def _count_bits(x: Wide) -> Wide:
+    bits: Wide = np.frexp(np.abs(x).astype(np.float64))[1].astype(np.int64)
+    return np.maximum(bits, 1)
+
+
+def _bound_magnitude(x: Interval) -> Interval:
+    low = 0 if x.lowest <= 0 <= x.highest else min(abs(x.lowest), abs(x.highest))
+    return Interval.of(low, max(abs(x.lowest), abs(x.highest)))
+
+
+_ABSOLUTE = Map(np.abs, _bound_magnitude)
+_PRECISION = Map(_count_bits, lambda x: Interval.of(1, 32))
+
+_UNARY: dict[str, Callable[[Step], Chain]] = {
+    "relu": lambda step: (Clip(low=0),),
+    "clip": lambda step: (Clip(number(step, "a_min"), number(step, "a_max")),),
+    "cvm_clip": lambda step: (_symmetric(number(step, "precision")),),
+    "cvm_right_shift": _read_right_shift,
+    "negative": lambda step: (Multiply(np.array([-1], np.int64)),),
+    "abs": lambda step: (_ABSOLUTE,),
+    "cvm_precision": lambda step: (_PRECISION,),
+}
+
+
+def per_channel(program: Program, constant: int, axis: int = 1) -> Wide | None:
+    """A constant as one number, or one a channel of the values it meets; None where it varies
+    along another axis. ``axis`` is that of the channels counted in its own shape."""
+    values = program.parameters[constant].astype(np.int64)
+    if values.size == 1:
+        return values.reshape(1)
+    if 0 <= axis < values.ndim and values.shape[axis] == values.size:
+        return values.reshape(-1)
+    return None
+
+
+def _constant_operand(program: Program, step: Step) -> tuple[int, int, bool] | None:
+    """Variable, constant, and whether the variable stands first."""
+    first, second = step.inputs
+    if second in program.parameters and first not in program.parameters:
+        return first, second, True
+    if first in program.parameters and second not in program.parameters:
+        return second, first, False
+    return None
+
+
+def _read_binary(program: Program, step: Step) -> Elementwise | None:
+    operands = _constant_operand(program, step)
+    if operands is None:
+        return None
+    variable, constant, in_order = operands
+    shape = program.shapes[step.outputs[0]]
+    if program.shapes[variable] != shape:
+        return None
+    axis = 1 - (len(shape) - program.parameters[constant].ndim)
+    values = per_channel(program, constant, axis)
+    if values is None:
+        return None
+    chain = _combine(step.op, values, in_order)
+    return None if chain is None else Elementwise(variable, chain)
+
+
+def _combine(op: str, values: Wide, in_order: bool) -> Chain | None:
+    kind = op.removeprefix("broadcast_").removeprefix("elemwise_")
+    if kind == "add":
+        return (Offset(values),)
+    if kind == "sub":
+        return (Offset(-values),) if in_order else (Multiply(-np.ones_like(values)), Offset(values))
+    if kind == "mul":
+        return (Multiply(values),)
+    if kind == "max" and values.size == 1:
+        return (Clip(low=int(values[0])),)
+    return None
+
+
+def _read_table(program: Program, step: Step) -> Elementwise | None:
+    """``cvm_lut`` clamps the index to the table."""
+    source, constant = step.inputs
+    if constant not in program.parameters or source in program.parameters:
+        return None
+    return Elementwise(source, (map_through(program.parameters[constant].astype(np.int64), 0),))
+
+
+def map_through(table: Wide, first: int) -> Map:
+    """x becomes ``table[x − first]``, the index clamped."""
+    table = table.reshape(-1)
+
+    def look_up(x: Wide) -> Wide:
+        found: Wide = table[np.clip(x - first, 0, table.size - 1)]
+        return found
+
+    def bound(x: Interval) -> Interval:
+        taken = table
+        if x.highest - x.lowest < _TRIED:
+            taken = look_up(np.arange(x.lowest, x.highest + 1))
+        return Interval.of(int(taken.min()), int(taken.max()))
+
+    return Map(look_up, bound)
+
+
+def _read_requantise(program: Program, step: Step) -> Elementwise | None:
+    source, constant = step.inputs
+    if constant not in program.parameters or source in program.parameters:
+        return None
+    axis = number(step, "axis", 1) % len(program.shapes[source])
+    multiplier = program.parameters[constant].astype(np.int64).reshape(-1)
+    if axis != 1 and multiplier.size != 1:
+        return None
+    shift, high = number(step, "shift"), number(step, "high", HIGHEST)
+    chain = requantise(number(step, "pre_shift", 0), multiplier, shift, number(step, "low"), high)
+    return Elementwise(source, chain)
+
+
+_WITH_CONSTANT: dict[str, Callable[[Program, Step], Elementwise | None]] = {
+    **dict.fromkeys(("broadcast_add", "broadcast_sub", "broadcast_mul"), _read_binary),
+    **dict.fromkeys(("broadcast_max", "elemwise_add", "elemwise_sub"), _read_binary),
+    "cvm_lut": _read_table,
+    "requantise": _read_requantise,
+}

@@ -1,0 +1,53 @@
+"""Windows of convolutions and pools, read from a program's steps."""
+
+from __future__ import annotations
+
+from math import prod
+
+from drivers.errors import BadArgument
+from drivers.kernels.infer.layers import Pair, Window
+from drivers.program import Step
+
+Shape = tuple[int, ...]
+Margins = tuple[int, int, int, int]
+
+
+def numbers_of(step: Step, name: str, default: int) -> tuple[int, ...]:
+    value = step.attributes.get(name, default)
+    return value if isinstance(value, tuple) else (int(value),)
+
+
+def pair_of(step: Step, name: str, default: int) -> Pair:
+    """(rows, columns); one number stands for both. Raises `BadArgument` for more than two."""
+    found = numbers_of(step, name, default)
+    if len(found) not in (1, 2):
+        raise BadArgument(f"{step.op}: {name} must be one or two numbers, not {found}")
+    return found[0], found[-1]
+
+
+def padding_of(step: Step) -> Margins:
+    """(top, left, bottom, right), from one, two or all four. Raises `BadArgument`."""
+    found = numbers_of(step, "padding", 0)
+    if len(found) == 4:
+        return found[0], found[1], found[2], found[3]
+    rows, columns = pair_of(step, "padding", 0)
+    return rows, columns, rows, columns
+
+
+def window_of(step: Step, size: Pair) -> Window:
+    return Window(size, pair_of(step, "strides", 1), padding_of(step), pair_of(step, "dilation", 1))
+
+
+def as_planes(shape: Shape) -> Shape:
+    """(n, c) as (n, c, 1, 1); four dimensions stay."""
+    return (*shape, 1, 1) if len(shape) == 2 else shape
+
+
+def same_planes(one: Shape, other: Shape) -> bool:
+    """Whether the same bytes serve for both shapes."""
+    return as_planes(one) == as_planes(other)
+
+
+def is_flat(shape: Shape) -> bool:
+    """One pixel an image: channels innermost or outermost are the same."""
+    return prod(shape[2:]) == 1
