@@ -153,6 +153,52 @@ FARMCPU_API farmcpu_status farmcpu_program_run(farmcpu_program *program, const i
                                                size_t input_words, int32_t *output,
                                                size_t output_words);
 
+/* ---- Single layers of inference (infer_kernels.hpp), for tests and for measuring --------- */
+
+#define FARMCPU_METHODS 5
+typedef struct farmcpu_team farmcpu_team;
+
+/* Instruction set that layers are packed for: "avx512vnni", "avx512", "avx2" or "baseline"; the
+ * environment's FARMCPU_ISA forces one. Changing it: nothing may be running. */
+FARMCPU_API const char *farmcpu_infer_isa(void);
+FARMCPU_API farmcpu_status farmcpu_infer_use_isa(const char *name);
+
+/* Multiply and add bytes in registers alone, in that set; returns how many products. */
+FARMCPU_API uint64_t farmcpu_floor_multiply(uint64_t steps);
+
+/* NULL without memory or threads. */
+FARMCPU_API farmcpu_team *farmcpu_team_create(uint32_t threads);
+FARMCPU_API void farmcpu_team_free(farmcpu_team *team);
+
+/* `layer`, `parameters`, `buffers`, `from`, `to`, `residual` and `rescale` are the structs of
+ * infer_kernels.hpp, and each function is the one of that name there. */
+FARMCPU_API size_t farmcpu_convolution_methods(const void *layer, const void *parameters,
+                                               uint32_t methods[FARMCPU_METHODS]);
+FARMCPU_API size_t farmcpu_convolution_packed_bytes(const void *layer, uint32_t method);
+FARMCPU_API size_t farmcpu_convolution_scratch_bytes(const void *layer, uint32_t method,
+                                                     uint32_t threads);
+FARMCPU_API void farmcpu_convolution_pack(const void *layer, uint32_t method,
+                                          const void *parameters, uint8_t *packed);
+FARMCPU_API farmcpu_status farmcpu_convolve(const void *layer, const uint8_t *packed,
+                                            const void *buffers, farmcpu_team *team);
+FARMCPU_API void farmcpu_pool(const void *layer, const int32_t *multiplier,
+                              const int32_t *offset, const uint8_t *source, void *target,
+                              farmcpu_team *team);
+FARMCPU_API void farmcpu_add(const void *from, const void *to, const void *residual,
+                             const uint8_t *source, const uint8_t *other, uint8_t *target,
+                             farmcpu_team *team);
+FARMCPU_API void farmcpu_scale(const void *from, const void *to, const void *rescale,
+                               const int32_t *multiplier, const int32_t *offset,
+                               const uint8_t *source, uint8_t *target, farmcpu_team *team);
+FARMCPU_API void farmcpu_look_up(const void *from, const void *to, const uint8_t *table,
+                                 const uint8_t *source, uint8_t *target, farmcpu_team *team);
+FARMCPU_API void farmcpu_copy(const void *from, const void *to, const uint8_t *source,
+                              uint8_t *target, farmcpu_team *team);
+FARMCPU_API void farmcpu_to_bytes(const void *to, const int32_t *source, uint8_t *target,
+                                  farmcpu_team *team);
+FARMCPU_API void farmcpu_to_words(const void *from, const uint8_t *source, int32_t *target,
+                                  farmcpu_team *team);
+
 #ifdef __cplusplus
 }
 #endif

@@ -1,0 +1,280 @@
+"""Single layers of the CPU's inference kernels: for tests and for measuring.
+
+Structures mirror ``native/infer_kernels.hpp``, where each field is explained.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from ctypes import byref, c_char_p, c_int32, c_size_t, c_uint32, c_uint64, c_void_p
+from enum import IntEnum
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from drivers.cpu import library
+from drivers.cpu.library import Status
+from drivers.errors import BadArgument, DriverError, NotSupported
+
+Bytes = NDArray[np.uint8]
+Words = NDArray[np.int32]
+SLACK_BYTES = 64
+ALIGNMENT = 64
+METHODS = 5
+
+
+class Method(IntEnum):
+    """``Method``."""
+
+    PLAIN = 0
+    DIRECT = 1
+    DEPTHWISE = 2
+    GROUPED = 3
+    WINOGRAD = 4
+
+
+def _fields(kind: Any, names: str) -> list[tuple[str, Any]]:
+    return [(name, kind) for name in names.split()]
+
+
+class Image(ctypes.Structure):
+    """A BYTES tensor."""
+
+    _fields_ = (
+        *_fields(c_uint32, "batch height width channels pixel_stride"),
+        ("zero", c_int32),
+    )
+
+    def empty(self) -> Bytes:
+        """(batch, height, width, pixel_stride), aligned, with the slack that readers need."""
+        shape = (self.batch, self.height, self.width, self.pixel_stride)
+        return aligned(int(np.prod(shape)))[: int(np.prod(shape))].reshape(shape)
+
+
+class Window(ctypes.Structure):
+    """How a kernel moves."""
+
+    _fields_ = tuple(
+        _fields(
+            c_uint32,
+            "rows columns row_stride column_stride top left bottom right "
+            "row_dilation column_dilation",
+        )
+    )
+
+
+class Rescale(ctypes.Structure):
+    """``layers.Rescale`` but for its arrays."""
+
+    _fields_ = tuple(_fields(c_int32, "pre_half pre_shift pre_low pre_high shift low high"))
+
+
+class Residual(ctypes.Structure):
+    """``layers.Residual`` but for its tensor."""
+
+    _fields_ = (
+        *_fields(c_int32, "own theirs half shift low high"),
+        ("pixel_stride", c_uint32),
+        ("zero", c_int32),
+    )
+
+
+class Convolution(ctypes.Structure):
+    """A convolution's form."""
+
+    _fields_ = (
+        ("source", Image),
+        ("target", Image),
+        ("window", Window),
+        *_fields(c_uint32, "groups rescaled has_residual"),
+        ("rescale", Rescale),
+        ("residual", Residual),
+        *_fields(c_int32, "source_low source_high"),
+    )
+
+
+class Pool(ctypes.Structure):
+    """A pool's form."""
+
+    _fields_ = (
+        ("source", Image),
+        ("target", Image),
+        ("window", Window),
+        *_fields(c_uint32, "largest rescaled"),
+        ("rescale", Rescale),
+    )
+
+
+class _Parameters(ctypes.Structure):
+    _fields_ = tuple(_fields(c_void_p, "weight bias multiplier offset"))
+
+
+class _Buffers(ctypes.Structure):
+    _fields_ = tuple(_fields(c_void_p, "source other target scratch"))
+
+
+def isa() -> str:
+    """The instruction set that layers are packed for."""
+    name: bytes = _entry("farmcpu_infer_isa", c_char_p)()
+    return name.decode()
+
+
+def use_isa(name: str) -> None:
+    """Pack for another. Raises `NotSupported` for one that the processor lacks."""
+    if _entry("farmcpu_infer_use_isa", c_int32, c_char_p)(name.encode()) != Status.OK:
+        raise NotSupported(f"this processor has no {name}; its best is {isa()}")
+
+
+def multiply_registers(steps: int) -> int:
+    """Products of bytes made in registers alone: the processor's limit."""
+    return int(_entry("farmcpu_floor_multiply", c_uint64, c_uint64)(steps))
+
+
+def aligned(count: int) -> Bytes:
+    """Zeros, aligned, with the slack that readers need."""
+    memory = np.zeros(count + SLACK_BYTES + ALIGNMENT, np.uint8)
+    start = -memory.ctypes.data % ALIGNMENT
+    return memory[start : start + count + SLACK_BYTES]
+
+
+class Team:
+    """Threads of their own; closed by `with`."""
+
+    def __init__(self, threads: int) -> None:
+        self.threads = threads
+        self.handle = _entry("farmcpu_team_create", c_void_p, c_uint32)(threads)
+        if not self.handle:
+            raise DriverError(f"{threads} threads cannot be started; ask for fewer")
+
+    def __enter__(self) -> Team:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        _entry("farmcpu_team_free", None, c_void_p)(self.handle)
+
+
+class PackedConvolution:
+    """A convolution with its weights, ready to run by one method."""
+
+    def __init__(
+        self,
+        form: Convolution,
+        weight: NDArray[np.int8],
+        bias: Words,
+        multiplier: Words | None,
+        offset: Words | None,
+        method: Method | None = None,
+    ) -> None:
+        """``method`` is the first of `methods` by default. Raises `BadArgument` for one that is
+        not exact for this layer."""
+        self.form = form
+        self._arrays = (weight, bias, multiplier, offset)
+        parameters = _Parameters(*map(_address, self._arrays))
+        found = (c_uint32 * METHODS)()
+        count = _entry("farmcpu_convolution_methods", c_size_t, c_void_p, c_void_p, c_void_p)(
+            byref(form), byref(parameters), found
+        )
+        self.methods = [Method(m) for m in found[:count]]
+        self.method = self.methods[0] if method is None else method
+        if self.method not in self.methods:
+            raise BadArgument(f"{self.method.name} is not for this layer; {self.methods} are")
+        size = _entry("farmcpu_convolution_packed_bytes", c_size_t, c_void_p, c_uint32)
+        self.packed = aligned(size(byref(form), self.method))
+        _entry("farmcpu_convolution_pack", None, c_void_p, c_uint32, c_void_p, c_void_p)(
+            byref(form), self.method, byref(parameters), _address(self.packed)
+        )
+
+    def scratch(self, threads: int) -> Bytes:
+        size = _entry("farmcpu_convolution_scratch_bytes", c_size_t, c_void_p, c_uint32, c_uint32)
+        return aligned(size(byref(self.form), self.method, threads))
+
+    def run(
+        self, source: Bytes, other: Bytes | None, target: Bytes | Words, scratch: Bytes, team: Team
+    ) -> None:
+        """Raises `BadArgument` if the packed bytes are not of this layer's form."""
+        buffers = _Buffers(*map(_address, (source, other, target, scratch)))
+        run = _entry("farmcpu_convolve", c_int32, c_void_p, c_void_p, c_void_p, c_void_p)
+        if run(byref(self.form), _address(self.packed), byref(buffers), team.handle) != Status.OK:
+            raise BadArgument("the packed layer is of another form or instruction set")
+
+
+def pool(
+    form: Pool,
+    multiplier: Words | None,
+    offset: Words | None,
+    source: Bytes,
+    target: Bytes | Words,
+    team: Team,
+) -> None:
+    _call("farmcpu_pool", (form,), (multiplier, offset, source, target), team)
+
+
+def add(
+    from_: Image,
+    to: Image,
+    residual: Residual,
+    source: Bytes,
+    other: Bytes,
+    target: Bytes,
+    team: Team,
+) -> None:
+    _call("farmcpu_add", (from_, to, residual), (source, other, target), team)
+
+
+def scale(
+    from_: Image,
+    to: Image,
+    rescale: Rescale,
+    multiplier: Words,
+    offset: Words,
+    source: Bytes,
+    target: Bytes,
+    team: Team,
+) -> None:
+    _call("farmcpu_scale", (from_, to, rescale), (multiplier, offset, source, target), team)
+
+
+def look_up(
+    from_: Image, to: Image, table: Bytes, source: Bytes, target: Bytes, team: Team
+) -> None:
+    _call("farmcpu_look_up", (from_, to), (table, source, target), team)
+
+
+def copy(from_: Image, to: Image, source: Bytes, target: Bytes, team: Team) -> None:
+    _call("farmcpu_copy", (from_, to), (source, target), team)
+
+
+def to_bytes(to: Image, source: Words, target: Bytes, team: Team) -> None:
+    _call("farmcpu_to_bytes", (to,), (source, target), team)
+
+
+def to_words(from_: Image, source: Bytes, target: Words, team: Team) -> None:
+    _call("farmcpu_to_words", (from_,), (source, target), team)
+
+
+def _call(
+    name: str,
+    forms: tuple[ctypes.Structure, ...],
+    arrays: tuple[Bytes | Words | None, ...],
+    team: Team,
+) -> None:
+    count = len(forms) + len(arrays) + 1
+    arguments = (*map(byref, forms), *map(_address, arrays), team.handle)
+    _entry(name, None, *[c_void_p] * count)(*arguments)
+
+
+def _entry(name: str, answer: Any, *arguments: Any) -> Any:
+    function = getattr(library.load(), name)
+    function.restype, function.argtypes = answer, arguments
+    return function
+
+
+def _address(array: NDArray[Any] | None) -> int | None:
+    return None if array is None else int(array.ctypes.data)
