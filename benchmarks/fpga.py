@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.fpga_resources import Use, estimate_watts, synthesise, version
-from benchmarks.infer import convolutional_net
+from benchmarks.infer.small import convolutional_net
 from drivers.errors import DriverMissing
 from drivers.fpga.board import Place
 from drivers.fpga.core_engine import CoreEngine

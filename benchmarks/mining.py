@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.families.clocked.driver import NOTE
-from benchmarks.infer import convolutional_net
+from benchmarks.infer.small import convolutional_net
 from drivers.base import Capability, CuckooJob
 from drivers.cpu.cuckoo import Solver
 from drivers.cpu.driver import default_memory_limit_bytes

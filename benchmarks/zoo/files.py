@@ -46,8 +46,7 @@ def samples(net: Net) -> NDArray[np.float32]:
     """Images to calibrate on, (n, channels, height, width)."""
     from benchmarks.zoo.weights import random_images
 
-    images: NDArray[np.float32] = random_images(net.shape, SAMPLES, SAMPLE_SEED).numpy()
-    return images
+    return random_images(net.shape, SAMPLES, SAMPLE_SEED)
 
 
 def keep(path: Path, make: Callable[[Path], None]) -> Path:
@@ -96,7 +95,7 @@ def _export(net: Net, path: Path) -> None:
     fill(module, net.shape)
     torch.onnx.export(
         module,
-        (random_images(net.shape, 2, SEED),),
+        (torch.from_numpy(random_images(net.shape, 2, SEED)),),
         path,
         input_names=["image"],
         output_names=["scores"],

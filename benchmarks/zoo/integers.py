@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 from enum import StrEnum
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from benchmarks.zoo.catalogue import Net
 from benchmarks.zoo.files import converted_folder, keep, onnx_file, samples
@@ -39,10 +41,19 @@ def read_program(net: Net, form: Form, batch: int = 1) -> Program:
 def _convert(net: Net, batch: int, folder: Path) -> None:
     model = parse_onnx(onnx_file(net).read_bytes())
     network = read_network(model)
-    images = samples(net)
-    limits = find_limits(FloatModel(model, network), images)
-    scale = float(np.abs(images).max()) / INT8_LIMIT
-    found = quantise(network, limits, scale, scaling=Scaling.MULTIPLIER, batch=batch)
+    limits = find_limits(FloatModel(model, network), samples(net))
+    found = quantise(network, limits, _input_scale(net), scaling=Scaling.SHIFT, batch=batch)
     folder.mkdir()
     (folder / "symbol").write_bytes(found.symbol)
     (folder / "params").write_bytes(found.parameters)
+
+
+def quantise_images(net: Net, images: NDArray[np.float32]) -> NDArray[np.int32]:
+    """The models' input that stands for images: int8 in int32."""
+    steps = np.rint(images / _input_scale(net))
+    return np.clip(steps, -INT8_LIMIT, INT8_LIMIT).astype("<i4")
+
+
+@functools.cache
+def _input_scale(net: Net) -> float:
+    return float(np.abs(samples(net)).max()) / INT8_LIMIT

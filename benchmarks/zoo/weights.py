@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
-from torch import Tensor, nn
+from numpy.typing import NDArray
+from torch import nn
 
 SEED = 20260
 #: Images that batch normalisation takes its statistics from.
@@ -28,20 +30,22 @@ def fill(net: nn.Module, shape: tuple[int, ...]) -> None:
     net.train()
     if normalisations:
         with torch.no_grad():
-            net(random_images(shape, IMAGES, SEED))
+            net(torch.from_numpy(random_images(shape, IMAGES, SEED)))
     for each in normalisations:
         _shake(each)
     net.eval()
 
 
-def random_images(shape: tuple[int, ...], count: int, seed: int) -> Tensor:
-    """Smooth noise in about ±1, as an image with its mean taken off."""
-    generator = torch.Generator().manual_seed(seed)
-    coarse = torch.randn(
-        (count, shape[0], shape[1] // 8 + 1, shape[2] // 8 + 1), generator=generator
-    )
-    smooth = nn.functional.interpolate(coarse, size=shape[1:], mode="bilinear")
-    return (smooth + 0.2 * torch.randn((count, *shape), generator=generator)).clamp(-2, 2) / 2
+def random_images(shape: tuple[int, ...], count: int, seed: int) -> NDArray[np.float32]:
+    """Coarse noise with fine noise on it, as an image with its mean taken off: (count, *shape)
+    within ±1, the same to the bit wherever it is made."""
+    generator = np.random.default_rng(seed)
+    channels, *sides = shape
+    coarse = generator.standard_normal((count, channels, *(side // 8 + 1 for side in sides)))
+    image = coarse.repeat(8, 2).repeat(8, 3)[:, :, : sides[0], : sides[1]]
+    image = image + 0.2 * generator.standard_normal((count, *shape))
+    found: NDArray[np.float32] = np.clip(image / 2, -1, 1).astype(np.float32)
+    return found
 
 
 def _shake(normalisation: nn.BatchNorm2d) -> None:

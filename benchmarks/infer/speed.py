@@ -1,0 +1,60 @@
+"""How long each engine takes for each net, by threads and batch; and whether ours is exact."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.infer.engines import Engine, Runner
+from benchmarks.infer.engines.base import Images
+from benchmarks.infer.reference import EXACT_ENGINES, expected_scores
+from benchmarks.infer.timing import take_turns
+from benchmarks.zoo.catalogue import Net
+from benchmarks.zoo.weights import random_images
+
+IMAGE_SEED = 99
+
+
+@dataclass(frozen=True)
+class Setting:
+    threads: int
+    batch: int
+
+
+def measure_net(
+    net: Net, engines: Sequence[Engine], setting: Setting, budget_seconds: float
+) -> Iterator[dict[str, Any]]:
+    """A row for each engine; an engine that differs from the reference must not be timed."""
+    images: Images = random_images(net.shape, setting.batch, IMAGE_SEED)
+    with ExitStack() as stack:
+        runners: dict[str, Runner] = {}
+        for engine in engines:
+            if not engine.refuses(net, setting.batch):
+                engine.prepare(net, setting.batch)
+                runners[engine.name] = engine.load(net, images, setting.threads)
+                stack.callback(runners[engine.name].close)
+        exact = check(net, images, runners)
+        times = take_turns({name: each.run for name, each in runners.items()}, budget_seconds)
+    for name, found in times.items():
+        each = {k: v / setting.batch if k != "rounds" else v for k, v in asdict(found).items()}
+        yield {"net": net.name, **asdict(setting), "engine": name, **each, "exact": exact.get(name)}
+
+
+def check(net: Net, images: Images, runners: dict[str, Runner]) -> dict[str, bool]:
+    """Whether the engines of the integer model answer as the reference does, by name.
+
+    Raises:
+        RuntimeError: ours does not.
+    """
+    found = {}
+    for name in runners.keys() & EXACT_ENGINES.keys():
+        expected: NDArray[np.int32] = expected_scores(net, EXACT_ENGINES[name], images)
+        found[name] = bool(np.array_equal(runners[name].run(), expected))
+    if not found.get("farmctl", True):
+        raise RuntimeError(f"{net.name}: our engine differs from the reference")
+    return found

@@ -1,0 +1,78 @@
+"""The figures that the engine must show, against what was measured."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from benchmarks.infer.engines import INT8_PEERS
+
+Row = dict[str, Any]
+
+#: Times as fast as the best int8 peer.
+AGAINST_BEST: Mapping[str, float] = {
+    "vgg16": 1.4,
+    "vgg19": 1.4,
+    "squeezenet": 1.25,
+    "inception-v3": 1.1,
+    "inception-bn": 1.1,
+    "resnext-101": 1.1,
+    "caffenet": 1.1,
+    "resnet-50": 1.07,
+    "resnet-152": 1.02,
+    "nin": 1.02,
+}
+AGAINST_CVM_RUNTIME = 7.0
+TWO_THREADS = 1.8
+
+
+def rate_speed(rows: Iterable[Row]) -> list[Row]:
+    """One line a target: least CPU time of one thread, least wall time of two."""
+    found = {(r["net"], r["threads"], r["batch"], r["engine"]): r for r in rows}
+    settings = sorted({key[:3] for key in found})
+    lines = [line for setting in settings for line in _rate_setting(found, *setting)]
+    return lines + list(_rate_threads(found))
+
+
+def rate(target: str, ours: float, peer: str, theirs: float, at_least: float | None) -> Row:
+    """How many times as fast as the peer; ``at_least`` None is shown, not judged."""
+    ratio = theirs / ours
+    met = None if at_least is None else ratio >= at_least
+    return {
+        "target": target,
+        "ours_ms": ours,
+        "peer": peer,
+        "peer_ms": theirs,
+        "ratio": ratio,
+        "at_least": at_least,
+        "met": met,
+    }
+
+
+def cost(row: Row) -> float:
+    milliseconds: float = row["cpu_ms_least" if row["threads"] == 1 else "wall_ms_least"]
+    return milliseconds
+
+
+def _rate_setting(
+    found: Mapping[tuple[Any, ...], Row], net: str, threads: int, batch: int
+) -> Iterator[Row]:
+    rows = {engine: row for (*key, engine), row in found.items() if key == [net, threads, batch]}
+    if "farmctl" not in rows:
+        return
+    ours, label = cost(rows["farmctl"]), f"{net}, {threads} threads, batch {batch}"
+    if peers := [name for name in INT8_PEERS if name in rows]:
+        best = min(peers, key=lambda name: cost(rows[name]))
+        yield rate(label, ours, best, cost(rows[best]), AGAINST_BEST.get(net))
+    if "cvm-runtime" in rows:
+        yield rate(label, ours, "cvm-runtime", cost(rows["cvm-runtime"]), AGAINST_CVM_RUNTIME)
+
+
+def _rate_threads(found: Mapping[tuple[Any, ...], Row]) -> Iterator[Row]:
+    """Two threads against one, by the wall's clock."""
+    for (net, threads, batch, engine), two in found.items():
+        one = found.get((net, 1, batch, engine))
+        if threads == 2 and engine == "farmctl" and one:
+            least = TWO_THREADS if (net, batch) == ("resnet-152", 1) else None
+            label, took = f"{net}, two threads for one, batch {batch}", two["wall_ms_least"]
+            yield rate(label, took, "itself", one["wall_ms_least"], least)
