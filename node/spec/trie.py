@@ -149,7 +149,8 @@ class Trie:
             encoded = rlp.encode(self._form(node))
             if not proof or len(encoded) >= 32:
                 proof.append(encoded)
-            if not node.children or not path.startswith(node.path) or path == node.path:
+            ends = path == node.path and len(node.children) != 1
+            if ends or not node.children or not path.startswith(node.path):
                 break
             path = path[len(node.path) :]
             branch = len(node.children) == 16

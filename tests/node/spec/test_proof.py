@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from node.spec.crypto import EMPTY_ROOT
@@ -19,6 +19,7 @@ RICH, POOR, NOBODY = b"\x01" * 20, b"\x02" * 20, b"\x03" * 20
 
 @settings(max_examples=60, deadline=None)
 @given(st.dictionaries(KEYS, VALUES, max_size=12), KEYS, st.booleans())
+@example({b"?": b"0", b"?00": b"1" * 10}, b"0", False)  # a value in the branch of an extension
 def test_a_proof_shows_a_value_or_its_absence(
     entries: dict[bytes, bytes], key: bytes, secure: bool
 ) -> None:
