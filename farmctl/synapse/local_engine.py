@@ -57,6 +57,10 @@ class LocalEngine:
         with self._turn:
             self._drop()
 
+    def slots(self) -> int:
+        """One computes, while another is made ready."""
+        return 2
+
     def run(self, model: str, data: bytes) -> Answer:
         if model in self._only_reference:
             return self._reference.run(model, data)

@@ -133,7 +133,11 @@ class Inference:
 
     def find(self, model: bytes, data: bytes) -> bytes | None:
         """The result, if it is known."""
-        return self._results.find((model, keccak(data)))
+        return self.recall(model, keccak(data))
+
+    def recall(self, model: bytes, data_hash: bytes) -> bytes | None:
+        """The result, if it is known, by the Keccak-256 of the contract's input."""
+        return self._results.find((model, data_hash))
 
     def prepare(self, model: bytes, data: bytes, urgency: Urgency) -> Future[Answer]:
         """Have a result computed and kept; cancel what is not wanted any more. Raises

@@ -7,15 +7,15 @@ of the node's own inference becomes a fault.
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import logging
 from collections.abc import Callable
 from functools import partial
 
-from node.models.cache import Cache, CacheCounts
-from node.models.eviction import Policy
+from node.inference import Inference, Urgency
+from node.models.cache import Cache
 from node.spec.chain import Chain
-from node.spec.vm.context import Infer, InferLogicError, InferRuntimeError, KernelFault
+from node.spec.crypto import keccak
+from node.spec.vm.context import InferLogicError, InferRuntimeError, KernelFault
 from node.spec.vm.infer import fixed_result, name_content
 from node.synapse.fetching import ContentMissing, Fetcher
 from node.synapse.figures import Figures, Outcome, Source
@@ -33,37 +33,41 @@ from node.synapse.messages import (
 from node.synapse.networks import find_rules
 from node.synapse.settings import SynapseSettings
 
-#: Ranks: prices are cheap, and a block's execution begins with them.
-GAS_RANK, FIRST_RANK, USUAL_RANK = range(3)
-#: What a kept result takes beside its bytes.
-OVERHEAD_BYTES = 300
+#: Of remembered prices and names of inputs.
+MEMORY_BYTES = 16 * 1024**2
+ENTRY_BYTES = 256
 
 log = logging.getLogger(__name__)
 
 Answer = tuple[Reply, Outcome]
+#: The inference for models of the extension form, or for the official form alone.
+Inferences = Callable[[bool], Inference]
 
 
 class Desk:
-    """``infer`` computes and is called from threads; ``fetcher`` finds contents."""
+    """``inferences`` compute and are called from threads; ``fetcher`` finds contents."""
 
     def __init__(
-        self, infer: Infer, fetcher: Fetcher, settings: SynapseSettings, figures: Figures
+        self,
+        inferences: Inferences,
+        fetcher: Fetcher,
+        settings: SynapseSettings,
+        figures: Figures,
     ) -> None:
-        self._infer = infer
+        self._inferences = inferences
         self._fetcher = fetcher
         self._settings = settings
         self._figures = figures
         self._lanes = Lanes(settings.threads)
-        self._kept: Cache[Reply] = Cache(settings.cache_bytes, Policy.LRU)
+        self._prices: Cache[int] = Cache(MEMORY_BYTES)
+        self._names: Cache[bytes] = Cache(MEMORY_BYTES)
+        """Keccak-256 of an input's bytes by its infohash, which names them for good."""
         self._running: dict[bytes, asyncio.Task[Answer]] = {}
 
     @property
     def running(self) -> int:
-        """Inferences that are worked on or wait."""
+        """Requests that are worked on or wait; equal ones are one."""
         return len(self._running)
-
-    def cache_counts(self) -> CacheCounts:
-        return self._kept.counts()
 
     def close(self) -> None:
         for task in self._running.values():
@@ -77,24 +81,32 @@ class Desk:
         if fixed is not None:
             self._figures.count_source(Source.FIXED)
             return Reply(fixed), Outcome.OK
-        key = _key(chain, model, work)
-        known = self._kept.get(key)
+        asked = _Asked(work, model, self._inferences(chain.vm.extended_models), chain)
+        known = self._recall(asked)
         if known is not None:
             self._figures.count_source(Source.CACHE)
             return known, Outcome.OK
-        rank = FIRST_RANK if goes_first else USUAL_RANK
-        return await self._join(key, model, work, rank)
+        return await self._join(asked, Urgency.BLOCK if goes_first else Urgency.BUILD)
 
-    async def _join(self, key: bytes, model: bytes, work: Work, rank: int) -> Answer:
+    def _recall(self, asked: _Asked) -> Reply | None:
+        work = asked.work
+        if isinstance(work, GasWork):
+            price = self._prices.get(asked.key)
+            return None if price is None else count_reply(price)
+        name = asked.data_hash or self._names.get(work.input)
+        result = None if name is None else asked.inference.recall(asked.model, name)
+        return None if result is None else Reply(result)
+
+    async def _join(self, asked: _Asked, urgency: Urgency) -> Answer:
         """Wait, until the deadline, for who computes this already, or for whom begins to."""
-        task = self._running.get(key)
+        task = self._running.get(asked.key)
         if task is None:
             if len(self._running) >= self._settings.max_waiting:
-                return outage(f"{len(self._running)} inferences are waiting"), Outcome.BUSY
+                return outage(f"{len(self._running)} requests are waiting"), Outcome.BUSY
             self._figures.count_source(Source.COMPUTED)
-            task = asyncio.create_task(self._work(key, model, work, rank))
-            self._running[key] = task
-            task.add_done_callback(lambda _: self._running.pop(key, None))
+            task = asyncio.create_task(self._work(asked, urgency))
+            self._running[asked.key] = task
+            task.add_done_callback(lambda _: self._running.pop(asked.key, None))
         else:
             self._figures.count_source(Source.JOINED)
         seconds = self._settings.deadline_seconds
@@ -105,13 +117,11 @@ class Desk:
             return outage("the service stops"), Outcome.UNAVAILABLE
         return task.result()
 
-    async def _work(self, key: bytes, model: bytes, work: Work, rank: int) -> Answer:
+    async def _work(self, asked: _Asked, urgency: Urgency) -> Answer:
         try:
-            reply = await self._compute(model, work, rank)
+            return await self._compute(asked, urgency), Outcome.OK
         except InferLogicError as error:
-            log.info(
-                "model %s is at fault: %s", model.hex(), error, extra={"action": "logic_error"}
-            )
+            log.info("at fault: %s: %s", asked.model.hex(), error, extra={"action": "logic_error"})
             return logic_fault(), Outcome.LOGIC_ERROR
         except (InferRuntimeError, ContentMissing) as error:
             if not isinstance(error, ContentMissing | KernelFault):
@@ -120,26 +130,39 @@ class Desk:
         except Exception as error:  # the top of a task: whoever waits must be answered
             log.exception("an inference failed", extra={"action": "infer_failed"})
             return outage(f"internal: {type(error).__name__}"), Outcome.UNAVAILABLE
-        self._kept.put(key, reply, len(reply.data) + OVERHEAD_BYTES)
-        return reply, Outcome.OK
 
-    async def _compute(self, model: bytes, work: Work, rank: int) -> Reply:
+    async def _compute(self, asked: _Asked, urgency: Urgency) -> Reply:
+        work, model = asked.work, asked.model
         await self._fetcher.ensure(model)
         if isinstance(work, HashWork):
             await self._fetcher.ensure(work.input)
         if isinstance(work, GasWork):
-            count = partial(self._infer.operations, model, work.model_size)
-            return count_reply(await self._lanes.run(GAS_RANK, count))
-        return Reply(await self._lanes.run(rank, self._prepare(model, work)))
+            # First of all: prices are cheap, and a block's execution begins with them.
+            count = partial(asked.inference.operations, model, work.model_size)
+            price = await self._lanes.run(-1, count)
+            self._prices.put(asked.key, price, ENTRY_BYTES)
+            return count_reply(price)
+        return Reply(await self._lanes.run(urgency, partial(self._run, asked, work, urgency)))
 
-    def _prepare(self, model: bytes, work: HashWork | ContentWork) -> Callable[[], bytes]:
-        def run() -> bytes:
-            if isinstance(work, ContentWork):
-                return self._infer.run(model, work.input, work.model_size)
-            data = self._infer.input_data(work.input, work.input_size)
-            return self._infer.run(model, data, work.model_size)
+    def _run(self, asked: _Asked, work: HashWork | ContentWork, urgency: Urgency) -> bytes:
+        """In a thread."""
+        data = work.input
+        if isinstance(work, HashWork):
+            data = asked.inference.input_data(work.input, work.input_size)
+            self._names.put(work.input, keccak(data), ENTRY_BYTES)
+        return asked.inference.run(asked.model, data, work.model_size, urgency)
 
-        return run
+
+class _Asked:
+    """A request with what its network makes of it."""
+
+    def __init__(self, work: Work, model: bytes, inference: Inference, chain: Chain) -> None:
+        self.work, self.model, self.inference = work, model, inference
+        self.data_hash = keccak(work.input) if isinstance(work, ContentWork) else None
+        source = b"" if isinstance(work, GasWork) else self.data_hash or work.input
+        kind = b"extended" if chain.vm.extended_models else b"official"
+        self.key = b"/".join((kind, model, source))
+        """Of all that the answer depends on."""
 
 
 def _find_fixed(chain: Chain, model: bytes, work: Work) -> bytes | None:
@@ -147,13 +170,3 @@ def _find_fixed(chain: Chain, model: bytes, work: Work) -> bytes | None:
         return None
     name = work.input.hex() if isinstance(work, HashWork) else name_content(work.input)
     return fixed_result(chain, model, name)
-
-
-def _key(chain: Chain, model: bytes, work: Work) -> bytes:
-    """Of all that a result depends on; an infohash names its content for good."""
-    if isinstance(work, GasWork):
-        return b"%d/%b" % (chain.chain_id, model)
-    if isinstance(work, HashWork):
-        return b"%d/%b/%b" % (chain.chain_id, model, work.input)
-    content = hashlib.blake2b(work.input, digest_size=32).digest()
-    return b"%d/%b/content/%b" % (chain.chain_id, model, content)

@@ -11,9 +11,8 @@ import uvicorn
 
 from node.models.cache import CacheCounts
 from node.serving import GuestServer, open_port
-from node.spec.vm.context import Infer
 from node.synapse.connection import Doorkeeper
-from node.synapse.desk import Desk
+from node.synapse.desk import Desk, Inferences
 from node.synapse.door import Door
 from node.synapse.fetching import Contents, Fetcher
 from node.synapse.figures import Figures
@@ -25,13 +24,13 @@ BACKLOG = 2048
 
 
 class SynapseService:
-    """``infer`` and ``contents`` belong to each other; ``models`` tells of the cache of loaded
-    models, ``engine`` names who computes. Port 0 takes a free one. Raises `NodeError` where the
-    port is taken."""
+    """``inferences`` read from ``contents``; ``models`` tells of the cache of loaded models,
+    ``engine`` names who computes. Port 0 takes a free one. Raises `NodeError` where the port is
+    taken."""
 
     def __init__(
         self,
-        infer: Infer,
+        inferences: Inferences,
         contents: Contents,
         settings: SynapseSettings,
         engine: str,
@@ -39,8 +38,8 @@ class SynapseService:
     ) -> None:
         self.figures = Figures()
         self.fetcher = Fetcher(contents, self.figures)
-        self._engine, self._models = engine, models
-        self._desk = Desk(infer, self.fetcher, settings, self.figures)
+        self._engine, self._inferences, self._models = engine, inferences, models
+        self._desk = Desk(inferences, self.fetcher, settings, self.figures)
         self._keeper = Doorkeeper(
             settings.max_connections, settings.max_connections_per_caller, settings.receive_seconds
         )
@@ -77,7 +76,8 @@ class SynapseService:
 
     def describe(self) -> dict[str, Any]:
         """How it does, for people; the gauges of the metrics follow."""
-        kept, models = self._desk.cache_counts(), self._models()
+        known, models = self._inferences(False).counts(), self._models()
+        kept = known.results
         gauges = {
             "connections": (self._keeper.connections, "Open now."),
             "connections_refused": (self._keeper.refused, "One too many."),

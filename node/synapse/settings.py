@@ -67,8 +67,8 @@ class SynapseSettings:
     """Of one address."""
     requests_per_second: int = 0
     """Of one address; further ones wait their turn. 0: any number."""
-    threads: int = 4
-    """Requests worked on at the same time."""
+    threads: int = 16
+    """Requests worked on at the same time; those that wait for a content take none."""
     cache_bytes: int = 256 * MIB
     """Most that kept results may take."""
     cross_check_ratio: float = 0.0

@@ -64,12 +64,19 @@ def running(
 ) -> Iterator[Running]:
     storage = CombinedStorage(DirectoryStorage(root), sources, wait_seconds=0.1)
     loader = GraphLoader(storage)
-    inference = Inference(loader, engine(loader))
+    plain = Inference(loader, engine(loader))
+    wide = GraphLoader(storage, extended=True)
+    extended = Inference(wide, engine(wide))
     settings = replace(settings, **changes)  # type: ignore[arg-type]
-    service = SynapseService(inference, storage, settings, "a test's", loader.cache.counts)
+    service = SynapseService(
+        lambda form: extended if form else plain,
+        *(storage, settings, "a test's", loader.cache.counts),
+    )
     began = Running(service, storage)
     try:
         yield began
     finally:
         began.stop()
+        plain.close()
+        extended.close()
         storage.close()
