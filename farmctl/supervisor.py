@@ -24,6 +24,7 @@ from farmctl import bus_server
 from farmctl.child import Child, Spec
 from farmctl.config import Config, with_ports
 from farmctl.errors import Conflict, StoreError
+from node.synapse.settings import split_endpoint
 
 PROBE_SECONDS = 2.0
 FARM_TOML = """\
@@ -74,6 +75,8 @@ def specs(config: Config) -> list[Spec]:
         Spec("controller", (*itself, "controller"), lambda: controller_answers(config)),
         Spec("agent", (*itself, "agent"), lambda: rig_is_seen(config, began), 90.0),
     ]
+    if config.synapse.listen:
+        parts.append(Spec("synapse", (*itself, "node", "synapse"), lambda: synapse_answers(config)))
     if not config.bus.url:
         command = (str(bus_server.find_server()), "-c", str(bus_server.prepare(config)))
         address = (config.bus.host, config.bus.port)
@@ -106,6 +109,10 @@ async def controller_answers(config: Config) -> bool:
             return (await client.get(f"{config.api_url}/healthz")).status_code == 200
         except httpx.HTTPError:
             return False
+
+
+async def synapse_answers(config: Config) -> bool:
+    return await port_answers(*split_endpoint(config.synapse.listen))
 
 
 async def rig_is_seen(config: Config, since: float) -> bool:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
+from contextlib import ExitStack, asynccontextmanager, closing, contextmanager, suppress
 from dataclasses import dataclass
 from typing import cast
 
+from drivers.base import Capability
 from drivers.errors import DriverError
+from drivers.worker import open_session
 from farmctl.bus import Bus
 from farmctl.bus_engine import BusEngine
 from farmctl.config import Config
@@ -28,6 +30,9 @@ from node.synapse.fetching import Contents
 
 RECONNECT_SECONDS = 1.0
 
+Make = Callable[[GraphLoader], InferEngine]
+"""An engine for the models of a loader."""
+
 
 @dataclass(frozen=True)
 class Backing:
@@ -35,8 +40,7 @@ class Backing:
     """Who computes."""
     storage: Storage
     contents: Contents
-    make: Callable[[GraphLoader], InferEngine]
-    """An engine for the models of a loader over the storage."""
+    make: Make
     bus: Callable[[], Bus | None] = lambda: None
     """The farm's, once it is connected."""
 
@@ -45,13 +49,11 @@ class Backing:
 async def open_backing(config: Config) -> AsyncIterator[Backing]:
     """Raises `FarmError` where the home is in use or there is no engine."""
     kind = config.synapse.engine
-    if kind == "auto":
-        kind = "farm" if await farm_answers(config) else "cpu"
-    if kind == "farm":
-        async with _open_farm(config) as backing:
+    if kind == "farm" or await farm_answers(config):
+        async with _open_farm(config, "farm" if kind == "auto" else kind) as backing:
             yield backing
     else:
-        with _open_alone(config, kind) as backing:
+        with _open_alone(config, "cpu" if kind == "auto" else kind) as backing:
             yield backing
 
 
@@ -61,27 +63,25 @@ async def farm_answers(config: Config) -> bool:
 
 
 @asynccontextmanager
-async def _open_farm(config: Config) -> AsyncIterator[Backing]:
-    """The farm's devices compute; its node has the models."""
-    engine, storage = BusEngine(config.node.infer_timeout_seconds), BusStorage()
+async def _open_farm(config: Config, kind: str) -> AsyncIterator[Backing]:
+    """The farm's node has the models; its devices compute, unless this machine shall."""
+    asked, storage = BusEngine(config.node.infer_timeout_seconds), BusStorage()
     connected: list[Bus] = []
 
     async def join() -> None:
         """However long it takes; the connection then mends itself."""
         bus = await _connect(config)
         connected.append(bus)
-        engine.join(bus)
+        asked.join(bus)
         storage.join(bus)
+
+    def find_bus() -> Bus | None:
+        return connected[0] if connected else None
 
     joining = asyncio.create_task(join())
     try:
-        yield Backing(
-            "farm",
-            cast(Storage, storage),
-            storage,
-            lambda _: engine,
-            lambda: connected[0] if connected else None,
-        )
+        with _engines(config, kind, lambda _: asked) as (name, make):
+            yield Backing(name, cast(Storage, storage), storage, make, find_bus)
     finally:
         joining.cancel()
         with suppress(asyncio.CancelledError):
@@ -101,21 +101,31 @@ async def _connect(config: Config) -> NatsBus:
 @contextmanager
 def _open_alone(config: Config, kind: str) -> Iterator[Backing]:
     """This machine computes, without a farm around it; no node may run in the same home."""
-    with ExitStack() as open_parts:
-        open_parts.enter_context(held(config.home / "node"))
-        storage = _open_storage(config)
-        open_parts.callback(storage.close)
-        if kind == "reference":
-            yield Backing("the CVM's reference", storage, storage, ReferenceEngine)
-            return
+    with (
+        held(config.home / "node"),
+        closing(_open_storage(config)) as storage,
+        _engines(config, kind, ReferenceEngine) as (name, make),
+    ):
+        yield Backing(name, storage, storage, make)
+
+
+@contextmanager
+def _engines(config: Config, kind: str, farm: Make) -> Iterator[tuple[str, Make]]:
+    """The name of who computes, and what makes engines, which end with the context."""
+    with ExitStack() as made:
 
         def make(loader: GraphLoader) -> InferEngine:
             engine = LocalEngine(loader, config.node.cache_bytes)
-            open_parts.callback(engine.close)
+            made.callback(engine.close)
             return engine
 
-        _try(storage)
-        yield Backing("cpu:0 of this machine", storage, storage, make)
+        if kind == "cpu":
+            _try_processor()
+            yield "cpu:0 of this machine", make
+        elif kind == "reference":
+            yield "the CVM's reference", ReferenceEngine
+        else:
+            yield "the farm's devices", farm
 
 
 def _open_storage(config: Config) -> CombinedStorage:
@@ -125,12 +135,9 @@ def _open_storage(config: Config) -> CombinedStorage:
         raise FarmError(str(error)) from error
 
 
-def _try(storage: Storage) -> None:
-    """Raises `Unavailable` where the processor cannot be opened at all."""
-    engine = LocalEngine(GraphLoader(storage), 0)
+def _try_processor() -> None:
+    """Raises `Unavailable` where it cannot be opened at all."""
     try:
-        engine.start()
+        open_session("cpu", "cpu:0", Capability.INFER).close()
     except DriverError as error:
         raise Unavailable(f"the processor does not compute: {error}") from error
-    finally:
-        engine.close()

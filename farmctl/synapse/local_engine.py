@@ -48,11 +48,6 @@ class LocalEngine:
     def worker_pid(self) -> int | None:
         return self._session.pid if self._session is not None else None
 
-    def start(self) -> None:
-        """Open the device. Raises `DriverError`."""
-        with self._turn:
-            self._open()
-
     def close(self) -> None:
         with self._turn:
             self._drop()

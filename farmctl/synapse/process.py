@@ -35,7 +35,7 @@ class Forms:
 
     def __init__(self, config: Config, backing: Backing, report: Report) -> None:
         self._config, self._backing, self._report = config, backing, report
-        self._made: dict[bool, tuple[GraphLoader, Inference]] = {}
+        self._made: dict[bool, tuple[GraphLoader, Inference]] = {False: self._make(False)}
 
     def __call__(self, extended: bool) -> Inference:
         if extended not in self._made:
@@ -100,6 +100,8 @@ class SynapseProcess:
         try:
             service = self._make_service(forms, backing)
             await service.start()
+            if self._config.synapse.follow:
+                service.follow(self._config.home / "synapse.json")
             self.service = service
             where = f"port {service.port}, computed by {backing.name}"
             log.info("remote inference on %s", where, extra={"action": "synapse_started"})

@@ -43,6 +43,9 @@ class Fetcher:
         self._clock = clock
         self._failed: OrderedDict[bytes, tuple[float, str]] = OrderedDict()
 
+    def holds(self, infohash: bytes) -> bool:
+        return self._contents.contains(infohash)
+
     async def ensure(self, infohash: bytes, limit_bytes: int = CONTENT_BYTES_LIMIT) -> None:
         """Return when it is here. Raises `ContentMissing`."""
         if self._contents.contains(infohash):

@@ -5,17 +5,21 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import uvicorn
 
 from node.models.cache import CacheCounts
+from node.peers.rpc_caller import RpcCaller
 from node.serving import GuestServer, open_port
 from node.synapse.connection import Doorkeeper
 from node.synapse.desk import Desk, Inferences
 from node.synapse.door import Door
 from node.synapse.fetching import Contents, Fetcher
 from node.synapse.figures import Figures
+from node.synapse.following import ASK_SECONDS, FollowCounts, Follower
+from node.synapse.journal import Journal
 from node.synapse.settings import SynapseSettings, split_endpoint
 
 #: Longer than a Go client keeps an idle connection: it is the one to close it.
@@ -60,6 +64,9 @@ class SynapseService:
             )
         )
         self._serving: asyncio.Task[None] | None = None
+        self._follower: Follower | None = None
+        self._following: asyncio.Task[None] | None = None
+        self._settings = settings
 
     async def start(self) -> None:
         """Return when it answers."""
@@ -67,8 +74,25 @@ class SynapseService:
         while not self._server.started:
             await asyncio.sleep(0.005)
 
+    def follow(self, journal: Path) -> None:
+        """Fetch ahead what the blocks of the configured node create; the journal keeps how far."""
+        settings = self._settings
+        self._rpc = RpcCaller(settings.follow, ASK_SECONDS)
+        self._follower = Follower(
+            self._rpc,
+            self.fetcher,
+            Journal(journal),
+            settings.follow_from,
+            settings.prefetch_bytes,
+        )
+        self._following = asyncio.create_task(self._follower.run())
+
     async def stop(self) -> None:
         self._server.should_exit = True
+        if self._following is not None:
+            self._following.cancel()
+            await asyncio.gather(self._following, return_exceptions=True)
+            await self._rpc.close()
         self._desk.close()
         if self._serving is not None:
             await self._serving
@@ -88,6 +112,8 @@ class SynapseService:
             "resident_models": (models.entries, "Models loaded."),
             "resident_bytes": (models.used_bytes, "Of loaded models."),
         }
+        if self._follower is not None:
+            gauges |= _describe(self._follower.counts())
         for name, (value, about) in gauges.items():
             self.figures.show(name, about, value)
         return {
@@ -97,3 +123,13 @@ class SynapseService:
             "requests": self.figures.totals(),
             **{name: value for name, (value, _) in gauges.items()},
         }
+
+
+def _describe(counts: FollowCounts) -> dict[str, tuple[int, str]]:
+    return {
+        "following": (int(counts.is_following), "Whether the followed node answers."),
+        "follow_block": (counts.block, "The next block to be read of the followed node."),
+        "follow_wanted": (counts.wanted, "Contents that are still to be fetched ahead."),
+        "prefetched_bytes": (counts.prefetched_bytes, "Fetched ahead in all."),
+        "over_budget": (counts.over_budget, "Contents that the budget had no room for."),
+    }
