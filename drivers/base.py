@@ -252,6 +252,9 @@ class VerifySession(Session, Protocol):
 
 
 class InferSession(Session, Protocol):
+    """A session may have ``run_many(model_id, inputs) -> list[bytes]``, where it computes several
+    inputs faster together, as streams of a GPU do; else they are run one after another."""
+
     def load(self, model_id: str, program: Program) -> None:
         """Make a model resident. Loading the same id again changes nothing."""
         ...

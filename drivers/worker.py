@@ -115,6 +115,10 @@ class WorkerSession:
     def run(self, model_id: str, data: bytes) -> bytes:
         return cast(bytes, self._call("run", model_id, data))
 
+    def run_many(self, model_id: str, inputs: Sequence[bytes]) -> list[bytes]:
+        """`run` of each input, in one call of the worker."""
+        return cast(list[bytes], self._call("run_many", model_id, list(inputs)))
+
     def gradient(self, x: NDArray[np.int32], w: NDArray[np.int32]) -> NDArray[np.int32]:
         return cast(NDArray[np.int32], self._call("gradient", x, w))
 

@@ -54,6 +54,8 @@ class Worker:
                 return Kind.SUCCEEDED, None
             if method in SEARCHES:
                 return Kind.SUCCEEDED, self._search(number, method, *arguments)
+            if method == "run_many":
+                return Kind.SUCCEEDED, self._run_many(*arguments)
             return Kind.SUCCEEDED, self._method(method)(*arguments)
         except DriverError as error:
             return Kind.FAILED, error
@@ -67,6 +69,13 @@ class Worker:
             raise BadArgument("the session is open already")
         device = registry.find_device(family, device_id)
         self._session = device.open(capability, **options)
+
+    def _run_many(self, model_id: str, inputs: list[bytes]) -> list[bytes]:
+        """One after another, unless the session knows how to overlap them."""
+        if many := getattr(self._session, "run_many", None):
+            return list(many(model_id, inputs))
+        run = self._method("run")
+        return [run(model_id, data) for data in inputs]
 
     def _search(
         self, number: int, method: str, job: CuckooJob | HashJob, first_nonce: int, count: int

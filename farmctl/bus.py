@@ -56,8 +56,10 @@ class Bus(Protocol):
         form: type[M],
         handler: Callable[[M], Awaitable[Message]],
         queue: str = "",
+        at_once: int = 1,
     ) -> Subscription:
-        """Answer requests; with ``queue`` only one of the group's members gets each."""
+        """Answer requests; with ``queue`` only one of the group's members gets each. So many are
+        handed over at once; others wait for those to be answered."""
         ...
 
     async def put(self, bucket: str, key: str, message: Message) -> None:

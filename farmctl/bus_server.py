@@ -176,13 +176,16 @@ def _rig_user(rig: str, key: str) -> str:
     """A rig may speak for itself alone, read its own plan and its own answers alone, and answer
     what it was asked."""
     publish = [
-        *(f"{subject}.{rig}" for subject in ("inventory", "reading", "event")),
+        *(f"{subject}.{rig}" for subject in ("inventory", "reading", "event", "infer.worker")),
         *("node.work", "node.submit", "node.model", "artifact.put", "artifact.get"),
         f"$JS.API.DIRECT.GET.KV_plans.$KV.plans.{rig}",
         "$JS.API.STREAM.INFO.KV_plans",
         "$JS.API.STREAM.INFO.EVENT",
     ]
-    subscribe = [f"{inbox(key)}.>", "infer.run", "node.work.new", f"$KV.plans.{rig}"]
+    subscribe = [
+        *(f"{inbox(key)}.>", "infer.run", f"infer.run.{rig}.>"),
+        *("node.work.new", f"$KV.plans.{rig}"),
+    ]
     allow = (", ".join(f'"{one}"' for one in subjects) for subjects in (publish, subscribe))
     form = (
         '{{ nkey: "{}", permissions: {{ publish: [{}], subscribe: [{}], allow_responses: true }} }}'

@@ -30,7 +30,6 @@ from farmctl.sections import (
     StoreSection,
 )
 from node.light.settings import LightSettings
-from node.models.eviction import Policy
 from node.models.storage.settings import StorageSettings
 from node.peers.settings import PeerSection, PeerSettings
 from node.rpc.settings import RpcSettings
@@ -38,8 +37,6 @@ from node.stratum.settings import StratumSettings
 from node.synapse.settings import SynapseSettings
 
 PREFIX = "FARMCTL_"
-#: The node's own accounts look back so far at most.
-MINIMUM_STATES = 128
 #: ``FARMCTL_`` variables that are no settings.
 RESERVED = frozenset(
     PREFIX + name
@@ -130,8 +127,6 @@ SECTIONS: dict[str, type[Any]] = {
     "stratum": StratumSettings,
     "synapse": SynapseSettings,
 }
-NODE_MODES = ("full", "light")
-PEER_ADMISSIONS = ("known", "anyone")
 #: Sections that may come several times, as ``[[name]]``; the environment does not reach these.
 LISTS: dict[str, type[Any]] = {"pools": PoolSection, "peers": PeerSection}
 
@@ -265,6 +260,8 @@ def _check(config: Config) -> None:
         if not 0 < section.port < 65536:
             raise ConfigError(f"port {section.port} is out of range 1 … 65535")
     for name, settings in (
+        ("rig", config.rig),
+        ("node", config.node),
         ("light", config.light),
         ("rpc", config.rpc),
         ("storage", config.storage),
@@ -275,17 +272,6 @@ def _check(config: Config) -> None:
     for number, pool in enumerate(config.pools, 1):
         _check_by(pool.check, f"[[pools]] number {number}:")
     _check_by(config.peer_settings.check, "[[peers]]")
-    if config.node.cache_policy not in tuple(Policy) or config.node.cache_bytes < 0:
-        names = ", ".join(Policy)
-        raise ConfigError(f"[node] cache_policy is one of {names}, cache_bytes at least 0")
-    if config.node.mode not in NODE_MODES:
-        raise ConfigError(f"[node] mode is one of {', '.join(NODE_MODES)}")
-    if config.node.peer_admission not in PEER_ADMISSIONS:
-        raise ConfigError(f"[node] peer_admission is one of {', '.join(PEER_ADMISSIONS)}")
-    if not 0 <= config.node.cross_check_ratio <= 1:
-        raise ConfigError("[node] cross_check_ratio must be between 0 and 1")
-    if 0 != config.node.keep_states < MINIMUM_STATES:
-        raise ConfigError(f"[node] keep_states must be 0 (all) or at least {MINIMUM_STATES}")
 
 
 def _check_by(check: Callable[[], None], where: str) -> None:

@@ -144,13 +144,17 @@ class MemoryBus:
         form: type[M],
         handler: Callable[[M], Awaitable[Message]],
         queue: str = "",
+        at_once: int = 1,
     ) -> Subscription:
+        places = asyncio.Semaphore(at_once)
+
         async def deliver(actual: str, payload: bytes) -> bytes | None:
             message = self._parse(form, actual, payload)
             if message is None:
                 raise BusError(f"malformed request on {actual}")
             try:
-                return (await handler(message)).model_dump_json().encode()
+                async with places:
+                    return (await handler(message)).model_dump_json().encode()
             except Exception as error:
                 log.exception("request on %s failed", actual)
                 raise BusError(f"{subject}: {error}") from error

@@ -33,7 +33,14 @@ ERROR_HEADER = "Farm-Error"
 class _Served(Listening):
     """Requests that were delivered are still answered: nobody else would."""
 
+    answering: set[asyncio.Task[None]]
+
     async def stop(self) -> None:
+        await self._drain()
+        if self.answering:
+            await asyncio.wait(self.answering, timeout=DRAIN_SECONDS)
+
+    async def _drain(self) -> None:
         with contextlib.suppress(*FAILURES, TimeoutError):
             drained: Awaitable[None] = self.subscription.drain()  # type: ignore[no-untyped-call]
             await asyncio.wait_for(drained, DRAIN_SECONDS)
@@ -97,23 +104,38 @@ class NatsBus(JetStream):
         form: type[M],
         handler: Callable[[M], Awaitable[Message]],
         queue: str = "",
+        at_once: int = 1,
     ) -> Subscription:
+        places, answering = asyncio.Semaphore(at_once), set[asyncio.Task[None]]()
+
+        def settle(done: asyncio.Task[None]) -> None:
+            answering.discard(done)
+            places.release()
+
         async def receive(raw: Msg) -> None:
+            await places.acquire()
+            task = asyncio.create_task(answer(raw))
+            answering.add(task)
+            task.add_done_callback(settle)
+
+        async def answer(raw: Msg) -> None:
             message = self._parse(form, raw)
             if message is None:
                 await _answer_error(raw, "malformed request")
                 return
             try:
-                answer = await handler(message)
+                said = await handler(message)
             except Exception as error:
                 log.exception("request on %s failed", subject)
                 await _answer_error(raw, str(error))
                 return
             with contextlib.suppress(*FAILURES):
-                await raw.respond(answer.model_dump_json().encode())
+                await raw.respond(said.model_dump_json().encode())
 
         with bus_errors(subject):
-            return _Served(await self._client.subscribe(subject, queue=queue, cb=receive))
+            each = receive if at_once > 1 else answer
+            subscription = await self._client.subscribe(subject, queue=queue, cb=each)
+            return _Served(subscription, answering)
 
 
 async def _answer_error(raw: Msg, text: str) -> None:

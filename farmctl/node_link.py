@@ -119,6 +119,11 @@ class NodeLink:
         event = RigEvent(id=uuid.uuid4().hex, rig=rig, at=time.time(), body=fault)
         self._spawn(self._append(self._bus, event))
 
+    def distrust(self, device: str) -> None:
+        """Take back what a wrong device alone stands for (from any thread)."""
+        if isinstance(self._service, NodeService):
+            self._service.node.inference.distrust(device)
+
     async def run(self) -> None:
         """Publish the node's status each second, for ever."""
         while True:

@@ -197,8 +197,15 @@ class NodeProcess:
         )
 
     def _checked_engine(self, loader: GraphLoader) -> CrossCheckedEngine:
-        ratio = self._config.node.cross_check_ratio
-        return CrossCheckedEngine(self._engine, ReferenceEngine(loader), ratio, self._report)
+        node = self._config.node
+        return CrossCheckedEngine(
+            self._engine,
+            ReferenceEngine(loader),
+            node.cross_check_ratio,
+            self._report,
+            self._engine,
+            node.class_check_ratio,
+        )
 
     def _find_pools(self) -> Pools | None:
         """The outside pools that devices mine at, where any are configured."""
@@ -252,9 +259,12 @@ class NodeProcess:
             await asyncio.sleep(RECONNECT_SECONDS)
 
     def _report(self, model: str, device: str, what: str) -> None:
-        """Called from the threads that execute blocks."""
+        """Called from the threads that ask the engine: whoever was wrong is asked no more, and
+        what it said before is taken back."""
+        self._engine.board.bar(device)
         if self._loop is not None and self.link is not None:
             self._loop.call_soon_threadsafe(self.link.report_engine, model, device, what)
+            self.link.distrust(device)
 
 
 def find_interpreter(config: Config) -> Interpret:

@@ -6,6 +6,24 @@ import re
 import socket
 from dataclasses import dataclass, field
 
+from node.models.eviction import Policy
+
+#: Of a device's models, four bytes a parameter: the eight of the whitepaper, twice.
+INFER_BYTES = 4 * 1024**3
+
+
+NODE_MODES = ("full", "light")
+PEER_ADMISSIONS = ("known", "anyone")
+#: The node's own accounts look back so far at most.
+MINIMUM_STATES = 128
+
+
+def _check_policy(name: str, policy: str, size_bytes: int) -> None:
+    if policy not in tuple(Policy):
+        raise ValueError(f"{name}_policy is one of {', '.join(Policy)}")
+    if size_bytes < 0:
+        raise ValueError(f"{name}_bytes is at least 0")
+
 
 def _this_rig() -> str:
     name = re.sub(r"[^a-z0-9]+", "-", socket.gethostname().split(".")[0].lower()).strip("-")
@@ -38,6 +56,14 @@ class RigSection:
     the rig is never rebooted."""
     reboots_per_day: int = 2
     """At most."""
+    infer_bytes: int = INFER_BYTES
+    """Most that models may take on each device that answers INFER, at four bytes a parameter."""
+    infer_policy: str = "gdsf"
+    """Which model makes way there: `lru`, `fifo`, `lfu`, `gdsf` or `s3-fifo`."""
+
+    def check(self) -> None:
+        """Raises `ValueError`."""
+        _check_policy("infer", self.infer_policy, self.infer_bytes)
 
 
 @dataclass(frozen=True)
@@ -67,6 +93,9 @@ class NodeSection:
     """Of the JSON-RPC."""
     cross_check_ratio: float = 1.0
     """Share of INFER results computed again by the CVM reference."""
+    class_check_ratio: float = 0.1
+    """Share of those that the reference does not check which a device of another family or
+    product computes as well; where they differ, the reference decides."""
     infer_timeout_seconds: float = 10.0
     """After this a worker is taken not to answer."""
     keep_states: int = 8192
@@ -82,6 +111,19 @@ class NodeSection:
     """``host:port`` at which other farms' nodes may connect, over TLS; empty: none may."""
     peer_admission: str = "known"
     """Who may connect there: `known`, the fingerprints in ``[[peers]]`` alone, or `anyone`."""
+
+    def check(self) -> None:
+        """Raises `ValueError`."""
+        _check_policy("cache", self.cache_policy, self.cache_bytes)
+        if self.mode not in NODE_MODES:
+            raise ValueError(f"mode is one of {', '.join(NODE_MODES)}")
+        if self.peer_admission not in PEER_ADMISSIONS:
+            raise ValueError(f"peer_admission is one of {', '.join(PEER_ADMISSIONS)}")
+        for ratio in ("cross_check_ratio", "class_check_ratio"):
+            if not 0 <= getattr(self, ratio) <= 1:
+                raise ValueError(f"{ratio} must be between 0 and 1")
+        if 0 != self.keep_states < MINIMUM_STATES:
+            raise ValueError(f"keep_states must be 0 (all) or at least {MINIMUM_STATES}")
 
 
 @dataclass(frozen=True)

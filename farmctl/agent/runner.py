@@ -26,6 +26,7 @@ from farmctl.domain import Workload
 from farmctl.errors import FarmError, Refused
 from farmctl.messages import AssignmentMessage, FaultEvent, JobProgress, ShareEvent
 from farmctl.workloads.base import Activity, Pausable, Place, create_activity
+from node.models.eviction import Policy
 
 log = logging.getLogger(__name__)
 DRAIN_SECONDS = 30.0
@@ -64,6 +65,8 @@ class Runner:
             folder=config.home / "rig",
             link=link,
             emit=self._emit,
+            infer_bytes=config.rig.infer_bytes,
+            infer_policy=Policy(config.rig.infer_policy),
         )
         self._wanted: Assign | None = None
         self._news = asyncio.Event()

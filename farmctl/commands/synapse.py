@@ -74,4 +74,4 @@ def with_synapse(config: Config, **given: Any) -> Config:
 
 
 def register(app: typer.Typer) -> None:
-    find_group(app, "node", "The embedded full node.").command("synapse")(serve)
+    find_group(app, "node").command("synapse")(serve)

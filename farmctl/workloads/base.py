@@ -17,6 +17,8 @@ from farmctl.agent.link import BusLink
 from farmctl.domain import Workload, device_key
 from farmctl.errors import Refused
 from farmctl.messages import AssignmentMessage, FaultEvent, JobProgress, ShareEvent
+from farmctl.sections import INFER_BYTES
+from node.models.eviction import Policy
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,10 @@ class Place:
     """The rig's own folder."""
     link: BusLink
     emit: Callable[[ShareEvent | JobProgress | FaultEvent], None]
+    infer_bytes: int = INFER_BYTES
+    """Most that models of INFER may take on the device."""
+    infer_policy: Policy = Policy.GDSF
+    """Which of them makes way."""
 
     @property
     def device(self) -> str:

@@ -9,30 +9,41 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections import OrderedDict
+from collections import deque
 from collections.abc import Mapping
 
 from drivers.base import Capability
-from drivers.errors import BadArgument, DriverError, NotSupported
+from drivers.errors import BadArgument, DriverError, NotSupported, OutOfMemory
 from drivers.worker import WorkerSession, open_session
 from farmctl.agent.models import ModelFiles
 from farmctl.agent.rate import Rate
-from farmctl.bus import Bus
+from farmctl.bus import Bus, Subscription
 from farmctl.errors import BusError, NotFound, StoreError
+from farmctl.inference.forms import Arrived, decode_request, read_model
+from farmctl.inference.messages import (
+    MODELS_LIMIT,
+    QUEUE,
+    SHARED_SUBJECT,
+    WorkerStatus,
+    worker_subject,
+)
+from farmctl.inference.residency import Residency
+from farmctl.inference.waiting import BATCH_LIMIT, Requests, Waiting
 from farmctl.messages import AssignmentMessage, InferReply, InferRequest
 from farmctl.workloads.base import Activity, Place
-from node.lowering import encode_heads, lower
-from node.spec.cvm import CvmError, Graph, load
-from node.spec.cvm.execution import decode_input
+from node.lowering import encode_heads
+from node.spec.cvm import CvmError, Graph
 
 log = logging.getLogger(__name__)
-SUBJECT = "infer.run"
-QUEUE = "infer"
-#: Models kept on the device; the longest unused is unloaded.
-RESIDENT_LIMIT = 16
 #: Requests waiting for the device; further ones are answered ``unavailable`` at once.
 WAITING_LIMIT = 64
 SESSION_DEADLINE_SECONDS = 30.0
+#: Models that are fetched and read at once, while others are computed.
+ARRIVING_LIMIT = 2
+STATUS_SECONDS = 1.0
+RECENT = 1024
+#: What cannot be computed now, or not here, without a fault of the device.
+OUTAGES = (NotSupported, BadArgument, OutOfMemory, NotFound, BusError, StoreError)
 
 
 class Infer:
@@ -40,16 +51,24 @@ class Infer:
         self._place = place
         self._files = ModelFiles(place.folder / "models")
         self._session: WorkerSession | None = None
-        self._graphs: OrderedDict[str, Graph] = OrderedDict()
+        self._resident = Residency(place.infer_bytes, place.infer_policy)
+        self._requests = Requests(WAITING_LIMIT)
+        self._arriving: dict[str, asyncio.Task[Arrived]] = {}
+        self._news = asyncio.Event()
+        """A request or a model came."""
+        self._changed = asyncio.Event()
+        """Models came onto the device or left it."""
         self._turn = asyncio.Lock()
-        self._waiting = 0
         self._leaves = False
         """What still waits is answered ``unavailable``, so that another device is asked."""
         self._done = Rate()
+        self._times: deque[float] = deque(maxlen=RECENT)
+        self._answered = self._batches = 0
+        self._load_seconds = 1.0
         self._fault: asyncio.Future[None] | None = None
 
     async def start(self) -> None:
-        self._graphs.clear()
+        self._resident.clear()
         self._session = await asyncio.to_thread(
             open_session,
             self._place.family,
@@ -62,16 +81,30 @@ class Infer:
         self._fault = asyncio.get_running_loop().create_future()
         self._leaves = False
         bus = await self._place.link.wait()
-
-        async def answer(request: InferRequest) -> InferReply:
-            return await self._answer(bus, request)
-
-        serving = await bus.serve(SUBJECT, InferRequest, answer, QUEUE)
+        tasks = [asyncio.create_task(self._work(bus)), asyncio.create_task(self._announce(bus))]
+        own, both = worker_subject(self._place.device), 2 * WAITING_LIMIT
+        serving = [
+            await bus.serve(SHARED_SUBJECT, InferRequest, self._answer, QUEUE, both),
+            await bus.serve(own, InferRequest, self._answer, "", both),
+        ]
         try:
-            await self._fault
+            ended, _ = await asyncio.wait(
+                {self._fault, *tasks}, return_when=asyncio.FIRST_COMPLETED
+            )
+            for each in ended:
+                each.result()
         finally:
-            self._leaves = True
-            await serving.stop()
+            await self._leave(bus, serving)
+            for task in (*tasks, *self._arriving.values()):
+                task.cancel()
+            self._arriving.clear()
+
+    async def _leave(self, bus: Bus, serving: list[Subscription]) -> None:
+        """Requests that have come are still answered: another device is to be asked."""
+        self._leaves = True
+        self._news.set()
+        await self._tell(bus)
+        await asyncio.gather(*(each.stop() for each in serving))
 
     async def stop(self) -> None:
         async with self._turn:
@@ -82,55 +115,163 @@ class Infer:
     def rates(self) -> Mapping[str, float]:
         return {"infers_per_second": self._done.per_second()}
 
-    async def _answer(self, bus: Bus, request: InferRequest) -> InferReply:
-        if self._waiting >= WAITING_LIMIT:
-            return self._unavailable(f"{WAITING_LIMIT} requests are waiting already")
-        self._waiting += 1
-        try:
-            async with self._turn:
-                return await self._infer(bus, request)
-        finally:
-            self._waiting -= 1
+    def status(self) -> WorkerStatus:
+        times = sorted(self._times)
+        return WorkerStatus(
+            device=self._place.device,
+            is_leaving=self._leaves,
+            models=tuple(self._resident)[:MODELS_LIMIT],
+            waiting=self._requests.held,
+            limit=WAITING_LIMIT,
+            slots=BATCH_LIMIT // 4,
+            load_seconds=self._load_seconds,
+            residency=self._resident.counts(),
+            requests=self._answered,
+            batches=self._batches,
+            p50_milliseconds=times[len(times) // 2] * 1000 if times else None,
+            p99_milliseconds=times[len(times) * 99 // 100] * 1000 if times else None,
+        )
 
-    async def _infer(self, bus: Bus, request: InferRequest) -> InferReply:
-        """One request, with the device to itself."""
-        if self._leaves or self._session is None or time.time() > request.deadline:
-            return self._unavailable("too late: the device left or the deadline passed")
-        began = time.monotonic()
+    async def _answer(self, request: InferRequest) -> InferReply:
+        if time.time() > request.deadline:
+            return self._unavailable("too late: the deadline has passed")
+        if self._requests.is_full:
+            return self._unavailable(f"{self._requests.held} requests are waiting already")
+        return await self._requests.put(request, self._news.set)
+
+    async def _announce(self, bus: Bus) -> None:
+        while True:
+            self._changed.clear()
+            await self._tell(bus)
+            try:
+                async with asyncio.timeout(STATUS_SECONDS):
+                    await self._changed.wait()
+            except TimeoutError:
+                continue
+
+    async def _tell(self, bus: Bus) -> None:
         try:
-            graph = await self._load(bus, self._session, request.model)
-            values = decode_input(graph, request.input).astype("<i4").tobytes()
-            answer = await asyncio.to_thread(self._session.run, request.model, values)
+            await bus.publish(f"infer.worker.{self._place.rig}", self.status())
+        except BusError as error:
+            log.debug("not told: %s", error)
+
+    async def _work(self, bus: Bus) -> None:
+        while True:
+            await self._news.wait()
+            self._news.clear()
+            while (model := self._next(bus)) is not None:
+                async with self._turn:
+                    await self._serve(model, self._requests.take(model))
+
+    def _next(self, bus: Bus) -> str | None:
+        """The model that can be served now; others are sent for."""
+        for model in self._requests.models():
+            if self._leaves or model in self._resident:
+                return model
+            arriving = self._arriving.get(model)
+            if arriving is not None and arriving.done():
+                return model
+            if arriving is None and len(self._arriving) < ARRIVING_LIMIT:
+                task = asyncio.create_task(self._fetch(bus, model))
+                task.add_done_callback(lambda _: self._news.set())
+                self._arriving[model] = task
+        return None
+
+    async def _fetch(self, bus: Bus, model: str) -> Arrived:
+        symbol, parameters = await self._files.get(bus, model)
+        return await asyncio.to_thread(read_model, symbol, parameters)
+
+    async def _serve(self, model: str, batch: list[Waiting]) -> None:
+        """Requests for one model, with the device to themselves."""
+        session, wanted = self._session, [each for each in batch if not each.is_late()]
+        if wanted and not self._leaves and session is not None:
+            replies = await self._infer(session, model, wanted)
+            for each, reply in zip(wanted, replies, strict=True):
+                _reply(each, reply)
+        for each in batch:
+            _reply(each, self._unavailable("too late: the device left or the deadline passed"))
+
+    async def _infer(
+        self, session: WorkerSession, model: str, batch: list[Waiting]
+    ) -> list[InferReply]:
+        was_resident = model in self._resident
+        try:
+            if not was_resident:
+                await self._load(session, model)
+        except CvmError as error:
+            return [self._model_fault(error)] * len(batch)
+        except OUTAGES as error:
+            return [self._unavailable(str(error))] * len(batch)
+        except DriverError as error:
+            self._break(error)
+            return [self._unavailable(str(error))] * len(batch)
+        self._resident.use(model, len(batch), was_resident)
+        return await self._compute(session, model, batch)
+
+    async def _compute(
+        self, session: WorkerSession, model: str, batch: list[Waiting]
+    ) -> list[InferReply]:
+        graph, began = self._resident.graph(model), time.monotonic()
+        given = [decode_request(graph, each.request.input) for each in batch]
+        right = [each for each in given if isinstance(each, bytes)]
+        answers: list[bytes] = []
+        try:
+            if right:
+                answers = await asyncio.to_thread(session.run_many, model, right)
+        except OUTAGES as error:
+            return [self._unavailable(str(error))] * len(batch)
+        except DriverError as error:
+            self._break(error)
+            return [self._unavailable(str(error))] * len(batch)
+        self._count(batch, len(answers), time.monotonic() - began)
+        milliseconds = (time.monotonic() - began) * 1000 / max(1, len(answers))
+        left = iter(answers)
+        return [
+            self._model_fault(each)
+            if isinstance(each, CvmError)
+            else self._result(graph, next(left), milliseconds)
+            for each in given
+        ]
+
+    async def _load(self, session: WorkerSession, model: str) -> None:
+        """Bring a model that has arrived onto the device."""
+        began = time.monotonic()
+        graph, program = await self._arriving.pop(model)
+        await self._unload(session, self._resident.make_room(program.parameter_bytes))
+        while True:
+            try:
+                await asyncio.to_thread(session.load, model, program)
+                break
+            except OutOfMemory:
+                if not self._resident:
+                    raise
+                await self._unload(session, [self._resident.evict()])
+        self._resident.add(model, graph, program.parameter_bytes)
+        self._load_seconds += 0.3 * (time.monotonic() - began - self._load_seconds)
+        self._changed.set()
+
+    async def _unload(self, session: WorkerSession, models: list[str]) -> None:
+        for model in models:
+            await asyncio.to_thread(session.unload, model)
+
+    def _count(self, batch: list[Waiting], results: int, seconds: float) -> None:
+        now = time.monotonic()
+        self._times.extend(now - each.came for each in batch)
+        self._answered += results
+        self._batches += 1
+        self._done.add(results, seconds)
+
+    def _result(self, graph: Graph, answer: bytes, milliseconds: float) -> InferReply:
+        try:
             output = encode_heads(graph, answer)
         except CvmError as error:
             return self._model_fault(error)
-        except (NotSupported, BadArgument, NotFound, BusError, StoreError) as error:
+        except ValueError as error:  # the device answered another length
+            self._break(DriverError(str(error)))
             return self._unavailable(str(error))
-        except DriverError as error:
-            self._break(error)
-            return self._unavailable(str(error))
-        seconds = time.monotonic() - began
-        self._done.add(1, seconds)
         return InferReply(
-            status="ok",
-            output=output,
-            device=self._place.device,
-            milliseconds=seconds * 1000,
+            status="ok", output=output, device=self._place.device, milliseconds=milliseconds
         )
-
-    async def _load(self, bus: Bus, session: WorkerSession, model: str) -> Graph:
-        """The model's graph, resident on the device."""
-        graph = self._graphs.get(model)
-        if graph is None:
-            symbol, parameters = await self._files.get(bus, model)
-            graph = await asyncio.to_thread(load, symbol, parameters, extended=True)
-            await asyncio.to_thread(session.load, model, lower(graph))
-            self._graphs[model] = graph
-        self._graphs.move_to_end(model)
-        while len(self._graphs) > RESIDENT_LIMIT:
-            oldest, _ = self._graphs.popitem(last=False)
-            await asyncio.to_thread(session.unload, oldest)
-        return graph
 
     def _model_fault(self, error: CvmError) -> InferReply:
         """Only what consensus itself calls a logic error is one."""
@@ -144,6 +285,12 @@ class Infer:
     def _break(self, error: DriverError) -> None:
         if self._fault is not None and not self._fault.done():
             self._fault.set_exception(error)
+
+
+def _reply(waiting: Waiting, reply: InferReply) -> None:
+    """Unless it is answered already, or gone."""
+    if not waiting.reply.done():
+        waiting.reply.set_result(reply)
 
 
 def create(place: Place, assignment: AssignmentMessage) -> Activity:

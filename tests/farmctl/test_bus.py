@@ -149,6 +149,45 @@ async def test_request_is_answered_by_one_of_a_queue(bus: Bus) -> None:
     assert len(answered) == 8
 
 
+async def test_requests_are_handed_over_several_at_once(bus: Bus) -> None:
+    here, most = 0, 0
+    full = asyncio.Event()
+
+    async def answer(request: ModelRequest) -> ModelReply:
+        nonlocal here, most
+        here, most = here + 1, max(most, here + 1)
+        if here == 3:
+            full.set()
+        await asyncio.wait_for(full.wait(), 10)
+        await asyncio.sleep(0.01)
+        here -= 1
+        return ModelReply(found=True)
+
+    serving = await bus.serve("node.model", ModelRequest, answer, at_once=3)
+    asked = [bus.request("node.model", ANY_REQUEST, ModelReply) for _ in range(9)]
+    assert all(reply.found for reply in await asyncio.gather(*asked))
+    assert most == 3
+    await serving.stop()
+
+
+async def test_what_was_handed_over_is_answered_by_one_who_leaves(bus: Bus) -> None:
+    came, leave = asyncio.Event(), asyncio.Event()
+
+    async def answer(request: ModelRequest) -> ModelReply:
+        came.set()
+        await leave.wait()
+        return ModelReply(found=True)
+
+    serving = await bus.serve("node.model", ModelRequest, answer, at_once=2)
+    asked = asyncio.create_task(bus.request("node.model", ANY_REQUEST, ModelReply))
+    await came.wait()
+    stopping = asyncio.create_task(serving.stop())
+    await asyncio.sleep(0.01)
+    leave.set()
+    assert (await asked).found
+    await stopping
+
+
 async def test_request_nobody_serves_is_an_error_at_once(bus: Bus) -> None:
     with pytest.raises(BusError, match="nobody serves"):
         await bus.request("node.model", ANY_REQUEST, ModelReply, timeout_seconds=30)
@@ -260,6 +299,10 @@ async def test_stranger_is_refused(bus_process, tmp_path) -> None:  # type: igno
         await nats_bus.connect(url, stranger, "stranger", timeout_seconds=0.5)
 
 
+async def give(_: ModelRequest) -> ModelReply:
+    return ModelReply(found=True)
+
+
 async def test_rig_may_speak_for_itself_alone(config: Config, bus_process, tmp_path) -> None:  # type: ignore[no-untyped-def]
     seed, public = bus_server.create_seed()
     seed_path = tmp_path / "rig-b.seed"
@@ -281,6 +324,12 @@ async def test_rig_may_speak_for_itself_alone(config: Config, bus_process, tmp_p
             assert await rig.get("plans", "rig-b", RigPlan) == plan(4)
             with pytest.raises(BusError):
                 await rig.get("plans", "rig-a", RigPlan)
+            for name in ("rig-a", "rig-b"):
+                await rig.serve(f"infer.run.{name}.cpu:0", ModelRequest, give)
+            await rig.get("plans", "rig-b", RigPlan)  # the server has heard of both by then
+            assert (await farm.request("infer.run.rig-b.cpu:0", ANY_REQUEST, ModelReply)).found
+            with pytest.raises(BusError, match="nobody serves"):
+                await farm.request("infer.run.rig-a.cpu:0", ANY_REQUEST, ModelReply)
     assert inbox.got == [plan(2)]
 
 

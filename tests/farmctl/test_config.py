@@ -56,6 +56,10 @@ def test_a_switch_in_the_environment(tmp_path: Path) -> None:
         ('[storage]\ntorrent_peers = ["nowhere"]', {}, "nowhere"),
         ("", {"FARMCTL_STORAGE_TORRENT": "1"}, "true or false"),
         ("[node]\ncross_check_ratio = 2", {}, "cross_check_ratio"),
+        ("[node]\nclass_check_ratio = -0.1", {}, "class_check_ratio"),
+        ('[node]\ncache_policy = "best"', {}, "cache_policy is one of lru"),
+        ('[rig]\ninfer_policy = "best"', {}, "infer_policy is one of lru"),
+        ("[rig]\ninfer_bytes = -1", {}, "infer_bytes"),
         ("[node]\nkeep_states = 5", {}, "keep_states must be 0 .all. or at least 128"),
     ],
 )

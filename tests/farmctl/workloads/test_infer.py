@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import time
 from collections.abc import AsyncIterator
 
 import numpy as np
 import pytest
 
-from drivers.errors import DeviceLost
+from drivers.errors import DeviceLost, OutOfMemory
+from drivers.worker import WorkerSession
 from farmctl.agent.models import ModelFiles
 from farmctl.domain import Priority, Workload
+from farmctl.inference.messages import SHARED_SUBJECT, WorkerStatus, worker_subject
 from farmctl.memory_bus import MemoryBus
 from farmctl.messages import (
     AssignmentMessage,
@@ -23,11 +26,13 @@ from farmctl.messages import (
 )
 from farmctl.workloads import infer
 from farmctl.workloads.base import Place
+from node.models.eviction import Policy
 from node.models.torrent import describe_folder
 from node.spec.cvm import load, run
 from tests.farmctl.rig_bench import until
 from tests.node.workshop import dense_model
 
+DEVICE = "rig-a/cpu:0"
 SYMBOL, PARAMS = dense_model()
 MODEL = describe_folder({"symbol": SYMBOL, "params": PARAMS}).infohash.hex()
 BAD = b'{"nodes": 1}'
@@ -68,7 +73,7 @@ async def worker(place: Place, bus: MemoryBus, models: ModelServer) -> AsyncIter
     assert isinstance(made, infer.Infer)
     await made.start()
     running = asyncio.create_task(made.run())
-    await until(lambda: any(one.pattern == infer.SUBJECT for one in bus.listeners))
+    await until(lambda: any(one.pattern == SHARED_SUBJECT for one in bus.listeners))
     yield made
     await made.stop()
     running.cancel()
@@ -78,7 +83,7 @@ async def worker(place: Place, bus: MemoryBus, models: ModelServer) -> AsyncIter
 
 async def ask(bus: MemoryBus, model: str, data: bytes, seconds: float = 20.0) -> InferReply:
     request = InferRequest(model=model, input=data, deadline=time.time() + seconds)
-    return await bus.request(infer.SUBJECT, request, InferReply, max(seconds, 5.0))
+    return await bus.request(SHARED_SUBJECT, request, InferReply, max(seconds, 5.0))
 
 
 async def test_answers_equal_the_reference(
@@ -127,7 +132,7 @@ async def test_a_lost_worker_is_an_outage_and_a_fault_of_the_device(
     made = infer.Infer(place)
     await made.start()
     running = asyncio.create_task(made.run())
-    await until(lambda: any(one.pattern == infer.SUBJECT for one in bus.listeners))
+    await until(lambda: any(one.pattern == SHARED_SUBJECT for one in bus.listeners))
     data = bytes(load(SYMBOL, PARAMS).input_bytes)
     assert (await ask(bus, MODEL, data)).status == "ok"
     assert made._session is not None
@@ -161,3 +166,124 @@ async def test_models_are_bounded_in_bytes(
     await files.get(bus, MODEL)
     await files.get(bus, BAD_MODEL)
     assert [one.name for one in folder.iterdir()] == [BAD_MODEL]
+
+
+class Heard:
+    """What a worker tells of itself."""
+
+    def __init__(self) -> None:
+        self.statuses: list[WorkerStatus] = []
+
+    async def take(self, _: str, status: WorkerStatus) -> None:
+        self.statuses.append(status)
+
+
+async def test_requests_for_one_model_are_served_together(
+    place: Place, bus: MemoryBus, models: ModelServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    heard = Heard()
+    await bus.subscribe("infer.worker.*", WorkerStatus, heard.take)
+    batches: list[int] = []
+    run_many = WorkerSession.run_many
+
+    def counted(session: WorkerSession, model: str, inputs: list[bytes]) -> list[bytes]:
+        batches.append(len(inputs))
+        return run_many(session, model, inputs)
+
+    monkeypatch.setattr(WorkerSession, "run_many", counted)
+    async with serving(place, bus) as made:
+        graph = load(SYMBOL, PARAMS)
+        inputs = [bytes([n, 1, 2, 3, 4, 5]) for n in range(40)]
+        replies = await asyncio.gather(*(ask(bus, MODEL, each) for each in inputs))
+        assert [each.output for each in replies] == [run(graph, each) for each in inputs]
+        assert sum(batches) == 40 and max(batches) == infer.BATCH_LIMIT
+        wrong = await asyncio.gather(ask(bus, MODEL, b"x"), ask(bus, MODEL, inputs[0]))
+        assert [each.status for each in wrong] == ["logic_error", "ok"]
+        status = made.status()
+        assert (status.requests, status.waiting, status.models) == (41, 0, (MODEL,))
+        assert (status.residency.hits, status.residency.misses) == (41, 1)
+        assert status.p99_milliseconds is not None
+        await until(lambda: any(each.models for each in heard.statuses))
+    assert heard.statuses[-1].is_leaving
+    assert heard.statuses[0].device == DEVICE
+
+
+async def test_one_too_many_is_turned_away_at_once(
+    worker: infer.Infer, bus: MemoryBus, models: ModelServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with worker._turn:  # the device is taken
+        data = bytes(load(SYMBOL, PARAMS).input_bytes)
+        asked = [asyncio.create_task(ask(bus, MODEL, data)) for _ in range(infer.WAITING_LIMIT)]
+        await until(lambda: worker.status().waiting == infer.WAITING_LIMIT)
+        refused = await ask(bus, MODEL, data)
+        assert refused.status == "unavailable" and "waiting already" in refused.detail
+    assert {each.status for each in await asyncio.gather(*asked)} == {"ok"}
+
+
+async def test_a_device_can_be_asked_itself(worker: infer.Infer, bus: MemoryBus) -> None:
+    request = InferRequest(model=MODEL, input=bytes(6), deadline=time.time() + 20)
+    reply = await bus.request(worker_subject(DEVICE), request, InferReply, 20)
+    assert (reply.status, reply.device) == ("ok", DEVICE)
+
+
+async def test_models_make_way_within_the_bytes(place: Place, bus: MemoryBus) -> None:
+    server = ModelServer()
+    await bus.serve("node.model", ModelRequest, server.give)
+    names = [add_copy(server, number) for number in range(3)]
+    size = 4 * 18  # of the layer's weights
+    small = dataclasses.replace(place, infer_bytes=2 * size, infer_policy=Policy.LRU)
+    async with serving(small, bus) as made:
+        for turn in (0, 1, 0, 2, 0):
+            assert (await ask(bus, names[turn], bytes(6))).status == "ok"
+        status = made.status()
+        assert set(status.models) == {names[0], names[2]}
+        counts = status.residency
+        assert (counts.hits, counts.misses, counts.evictions) == (2, 3, 1)
+        assert counts.used_bytes == 2 * size
+
+
+async def test_a_device_without_room_makes_some(
+    place: Place, bus: MemoryBus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The books may think that there is room where the device has none."""
+    server = ModelServer()
+    await bus.serve("node.model", ModelRequest, server.give)
+    first, second = add_copy(server, 0), add_copy(server, 1)
+    real = WorkerSession.load
+    held: set[str] = set()
+
+    def tight(session: WorkerSession, model: str, program: object) -> None:
+        if held - {model}:
+            held.clear()
+            raise OutOfMemory("no room")
+        held.add(model)
+        real(session, model, program)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(WorkerSession, "load", tight)
+    async with serving(place, bus) as made:
+        assert (await ask(bus, first, bytes(6))).status == "ok"
+        assert (await ask(bus, second, bytes(6))).status == "ok"
+        assert made.status().models == (second,)
+
+
+def add_copy(server: ModelServer, number: int) -> str:
+    """The dense layer under another name."""
+    symbol = SYMBOL + b" " * (number + 1)
+    files = {"symbol": symbol, "params": PARAMS}
+    name = describe_folder(files).infohash.hex()
+    server.files[name] = files
+    return name
+
+
+@contextlib.asynccontextmanager
+async def serving(place: Place, bus: MemoryBus) -> AsyncIterator[infer.Infer]:
+    made = infer.Infer(place)
+    await made.start()
+    running = asyncio.create_task(made.run())
+    await until(lambda: any(one.pattern == worker_subject(DEVICE) for one in bus.listeners))
+    try:
+        yield made
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+        await made.stop()

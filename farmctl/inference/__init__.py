@@ -1,0 +1,1 @@
+"""Inference over the farm: what its workers keep and tell, and which of them is asked."""
