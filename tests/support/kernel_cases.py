@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from drivers.cpu.layers import Convolution, Image, Rescale, Residual, Window
+from drivers.cpu.layers import Convolution, Image, Pool, Rescale, Residual, Window
 
 Generator = np.random.Generator
 ALL = (-(2**31), 2**31 - 1)
@@ -155,3 +155,32 @@ def draw_any(random: Generator) -> ConvolutionCase:
     window = draw_window(random, height, width)
     joins = rescaled and random.random() < 0.4
     return draw_convolution(random, source, window, outer, groups, rescaled, joins)
+
+
+@dataclass(frozen=True)
+class PoolCase:
+    form: Pool
+    multiplier: NDArray[np.int32]
+    offset: NDArray[np.int32]
+    source: NDArray[np.uint8]
+
+
+def draw_pool(random: Generator) -> PoolCase:
+    """A maximum, a sum or an average, whose windows all see the image."""
+    height, width = (int(x) for x in random.integers(3, 14, 2))
+    channels = int(random.choice([1, 3, 16, 48, 64, 80, 130]))
+    source = draw_image(random, (int(random.choice([1, 2])), height, width, channels))
+    rows, columns = (int(x) for x in random.integers(1, 4, 2))
+    if random.random() < 0.2:
+        rows, columns = height, width
+    pads = [int(x) for x in random.integers(0, (rows, columns, rows, columns))]
+    strides = [int(x) for x in random.choice([1, 2, 3], 2)]
+    window = Window(rows, columns, *strides, *pads, 1, 1)
+    largest = random.random() < 0.4
+    rescaled = not largest and random.random() < 0.6
+    target = draw_image(random, (source.batch, *size_of(window, height, width), channels))
+    if largest:
+        target.zero = source.zero
+    by, multiplier, offset = rescale_for(random, rows * columns * 255, channels, target.zero)
+    form = Pool(source, target, window, largest, rescaled, by)
+    return PoolCase(form, multiplier, offset, draw_bytes(random, source))

@@ -57,9 +57,4 @@ bool convolve(const Convolution &layer, const std::uint8_t *packed, const Buffer
   return header.method == Method::kPlain || header.method == Method::kDirect;
 }
 
-void pool(const Pool &layer, const std::int32_t *multiplier, const std::int32_t *offset,
-          const std::uint8_t *source, void *target, Team &team) {
-  plain::pool(layer, multiplier, offset, source, target, team);
-}
-
 }  // namespace farmcpu::infer

@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "infer_isa.hpp"
 #include "infer_scalar.hpp"
 
 namespace farmcpu::infer {
@@ -16,6 +17,18 @@ void share(const Image &image, Team &team, const Visit &visit) {
   const std::size_t tasks = std::clamp<std::size_t>(bytes / kTaskBytes, 1, kMaxTasks);
   team.run(static_cast<std::uint32_t>(tasks), [&](std::uint32_t task, std::uint32_t) {
     visit(count * task / tasks, count * (task + 1) / tasks);
+  });
+}
+
+// visit(pixel, channels) for each pixel; many pixels are as one where all images lie end to end.
+template <typename Visit>
+void share_runs(const Image &from, const Image &to, std::size_t other_stride, Team &team,
+                const Visit &visit) {
+  const bool dense = from.pixel_stride == from.channels && to.pixel_stride == from.channels &&
+                     other_stride == from.channels;
+  share(from, team, [&](std::size_t first, std::size_t last) {
+    if (dense) return visit(first, static_cast<std::uint32_t>((last - first) * from.channels));
+    for (std::size_t pixel = first; pixel < last; ++pixel) visit(pixel, from.channels);
   });
 }
 
@@ -37,22 +50,27 @@ void map(const Image &from, const Image &to, const std::uint8_t *source, std::ui
 
 void add(const Image &from, const Image &to, const Residual &residual, const std::uint8_t *source,
          const std::uint8_t *other, std::uint8_t *target, Team &team) {
-  share(from, team, [&](std::size_t first, std::size_t last) {
-    for (std::size_t pixel = first; pixel < last; ++pixel)
-      for (std::uint32_t c = 0; c < from.channels; ++c) {
-        const std::int32_t own = source[pixel * from.pixel_stride + c] - from.zero;
-        const std::int32_t theirs = other[pixel * residual.pixel_stride + c] - residual.zero;
-        target[pixel * to.pixel_stride + c] =
-            static_cast<std::uint8_t>(join_one(own, theirs, residual) + to.zero);
-      }
+  const Addition by{residual.own, residual.theirs,
+                    residual.half - from.zero * residual.own - residual.zero * residual.theirs,
+                    residual.shift, residual.low, residual.high, to.zero};
+  const RowKernels &kernels = row_kernels();
+  const std::size_t theirs = residual.pixel_stride;
+  share_runs(from, to, theirs, team, [&](std::size_t pixel, std::uint32_t channels) {
+    kernels.add(source + pixel * from.pixel_stride, other + pixel * theirs, channels, by,
+                target + pixel * to.pixel_stride);
   });
 }
 
 void scale(const Image &from, const Image &to, const Rescale &rescale,
            const std::int32_t *multiplier, const std::int32_t *offset, const std::uint8_t *source,
            std::uint8_t *target, Team &team) {
-  map(from, to, source, target, team, [&](std::uint8_t byte, std::uint32_t c) {
-    return rescale_one(byte - from.zero, rescale, multiplier[c], offset[c]) + to.zero;
+  const Finish finish{rescale, {}, to.zero, true, false};
+  const Factors factors{&finish, multiplier, offset};
+  const RowKernels &kernels = row_kernels();
+  share(from, team, [&](std::size_t first, std::size_t last) {
+    for (std::size_t pixel = first; pixel < last; ++pixel)
+      kernels.scale(source + pixel * from.pixel_stride, from.channels, from.zero, factors,
+                    target + pixel * to.pixel_stride);
   });
 }
 
@@ -77,15 +95,18 @@ void copy(const Image &from, const Image &to, const std::uint8_t *source, std::u
 
 namespace {
 
-// visit(byte's place, word's place) for each value, image by image and channel by channel.
+constexpr std::size_t kRunPixels = 256;  // whose bytes stay in the first cache
+
+// visit(bytes' place, words' place, pixels) for each channel of runs of pixels of one image.
 template <typename Visit>
 void pair_up(const Image &image, Team &team, const Visit &visit) {
   const std::size_t area = std::size_t{image.height} * image.width;
   share(image, team, [&](std::size_t first, std::size_t last) {
-    for (std::size_t pixel = first; pixel < last; ++pixel) {
+    for (std::size_t pixel = first, count; pixel < last; pixel += count) {
       const std::size_t n = pixel / area, inner = pixel % area;
+      count = std::min({last - pixel, area - inner, kRunPixels});
       for (std::uint32_t c = 0; c < image.channels; ++c)
-        visit(pixel * image.pixel_stride + c, (n * image.channels + c) * area + inner);
+        visit(pixel * image.pixel_stride + c, (n * image.channels + c) * area + inner, count);
     }
   });
 }
@@ -93,14 +114,16 @@ void pair_up(const Image &image, Team &team, const Visit &visit) {
 }  // namespace
 
 void to_bytes(const Image &to, const std::int32_t *source, std::uint8_t *target, Team &team) {
-  pair_up(to, team, [&](std::size_t byte, std::size_t word) {
-    target[byte] = static_cast<std::uint8_t>(source[word] + to.zero);
+  pair_up(to, team, [&](std::size_t byte, std::size_t word, std::size_t count) {
+    for (std::size_t i = 0; i < count; ++i)
+      target[byte + i * to.pixel_stride] = static_cast<std::uint8_t>(source[word + i] + to.zero);
   });
 }
 
 void to_words(const Image &from, const std::uint8_t *source, std::int32_t *target, Team &team) {
-  pair_up(from, team, [&](std::size_t byte, std::size_t word) {
-    target[word] = source[byte] - from.zero;
+  pair_up(from, team, [&](std::size_t byte, std::size_t word, std::size_t count) {
+    for (std::size_t i = 0; i < count; ++i)
+      target[word + i] = source[byte + i * from.pixel_stride] - from.zero;
   });
 }
 

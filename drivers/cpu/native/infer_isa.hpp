@@ -5,6 +5,7 @@
 #include <cstdint>
 
 #include "infer_kernels.hpp"
+#include "infer_rows.hpp"
 
 namespace farmcpu::infer {
 
@@ -53,6 +54,9 @@ struct InferKernels {
   // Multiplies registers alone; the products made.
   std::uint64_t (*multiply_registers)(std::uint64_t steps);
 };
+
+// The kernels of single channels of the chosen set; any set gives the same bytes.
+const RowKernels &row_kernels();
 
 // The set at a place in the list of sets; null if it is not here or this machine lacks it.
 const InferKernels *infer_kernels(std::uint32_t isa);

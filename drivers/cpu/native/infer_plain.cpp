@@ -1,7 +1,6 @@
 #include "infer_plain.hpp"
 
 #include <algorithm>
-#include <climits>
 #include <cstring>
 
 #include "infer_scalar.hpp"
@@ -102,18 +101,6 @@ void convolve_pixel(const Convolution &layer, const Sums &sums, const Buffers &b
   }
 }
 
-std::int32_t pool_one(const Pool &layer, const std::uint8_t *source, const Place &at,
-                      std::uint32_t channel) {
-  std::int32_t sum = 0, largest = INT_MIN;
-  for_window(layer.source, layer.window, source, at,
-             [&](const std::uint8_t *pixel, std::uint32_t, std::uint32_t) {
-               const std::int32_t x = pixel[channel] - layer.source.zero;
-               sum += x;
-               largest = std::max(largest, x);
-             });
-  return layer.largest ? largest : sum;
-}
-
 }  // namespace
 
 std::size_t packed_bytes(const Convolution &layer) {
@@ -140,29 +127,6 @@ void convolve(const Convolution &layer, const std::uint8_t *packed, const Buffer
     for (std::size_t pixel = rows * task / tasks * width;
          pixel < rows * (task + 1) / tasks * width; ++pixel)
       convolve_pixel(layer, sums, buffers, pixel);
-  });
-}
-
-void pool(const Pool &layer, const std::int32_t *multiplier, const std::int32_t *offset,
-          const std::uint8_t *source, void *target, Team &team) {
-  const Image &to = layer.target;
-  const std::size_t count = pixels(to);
-  const auto tasks = static_cast<std::uint32_t>(std::min<std::size_t>(count, 4096));
-  const auto pool_pixel = [&](std::size_t pixel) {
-    const Place at = place_of(to, pixel);
-    for (std::uint32_t channel = 0; channel < to.channels; ++channel) {
-      std::int32_t x = pool_one(layer, source, at, channel);
-      if (layer.rescaled) x = rescale_one(x, layer.rescale, multiplier[channel], offset[channel]);
-      if (layer.largest || layer.rescaled)
-        static_cast<std::uint8_t *>(target)[pixel * to.pixel_stride + channel] =
-            static_cast<std::uint8_t>(x + to.zero);
-      else
-        static_cast<std::int32_t *>(target)[word_place(to, at, channel)] = x;
-    }
-  };
-  team.run(tasks, [&](std::uint32_t task, std::uint32_t) {
-    for (std::size_t pixel = count * task / tasks; pixel < count * (task + 1) / tasks; ++pixel)
-      pool_pixel(pixel);
   });
 }
 

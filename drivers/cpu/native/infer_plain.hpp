@@ -10,7 +10,5 @@ std::size_t packed_bytes(const Convolution &layer);
 void pack(const Convolution &layer, const Parameters &parameters, std::uint8_t *packed);
 void convolve(const Convolution &layer, const std::uint8_t *packed, const Buffers &buffers,
               Team &team);
-void pool(const Pool &layer, const std::int32_t *multiplier, const std::int32_t *offset,
-          const std::uint8_t *source, void *target, Team &team);
 
 }  // namespace farmcpu::infer::plain

@@ -6,7 +6,8 @@ cd "$(dirname "$0")/.."
 native=native
 sources="cuckoo_api cuckoo_cycles cuckoo_edges cuckoo_lean cuckoo_mean cuckoo_recovery
   cuckoo_verify infer_convolution
-  infer_direct infer_elementwise infer_isa infer_multiply infer_plain infer_team infer_window isa lean_plan mean_chunks isa_kernels mean_kernels operators operators_detection
+  infer_direct infer_elementwise infer_isa infer_multiply infer_plain
+  infer_pool infer_rows infer_team infer_window isa lean_plan mean_chunks isa_kernels mean_kernels operators operators_detection
   operators_elementwise operators_layout operators_window program program_api siphash"
 files=wasm/exceptions.cpp
 for source in $sources; do files="$files $native/$source.cpp"; done

@@ -7,7 +7,16 @@ from collections.abc import Iterator
 import kernel_oracle as oracle
 import numpy as np
 import pytest
-from kernel_cases import ConvolutionCase, draw_any, draw_convolution
+from kernel_cases import (
+    ConvolutionCase,
+    draw_any,
+    draw_bytes,
+    draw_convolution,
+    draw_image,
+    draw_pool,
+    draw_residual,
+    rescale_for,
+)
 from numpy.typing import NDArray
 
 from drivers.cpu import layers
@@ -84,3 +93,61 @@ def test_saturation_trap(isa: str, team: Team) -> None:
         case.source[...] = 255
         case.weight[...] = 127 * sign
         check(case, team)
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_pools(seed: int, isa: str, team: Team) -> None:
+    random = np.random.default_rng(seed)
+    case = draw_pool(random)
+    target = case.form.target
+    wanted = oracle.pool(case.form, case.multiplier, case.offset, case.source)
+    if case.form.largest or case.form.rescaled:
+        out = target.empty()
+        out[...] = CANARY
+        layers.pool(case.form, case.multiplier, case.offset, case.source, out, team)
+        assert (out[..., target.channels :] == CANARY).all()
+        np.testing.assert_array_equal(out[..., : target.channels], wanted)
+    else:
+        words = np.full(wanted.shape, CANARY, np.int32)
+        layers.pool(case.form, None, None, case.source, words, team)
+        np.testing.assert_array_equal(words, wanted)
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_elements(seed: int, isa: str, team: Team) -> None:
+    """Add, scale, look up, copy and both conversions."""
+    random = np.random.default_rng(seed)
+    shape = (2, *(int(x) for x in random.integers(1, 40, 2)), int(random.integers(1, 90)))
+    own, to = draw_image(random, shape), draw_image(random, shape)
+    residual = draw_residual(random, to)
+    other = Image(*shape, residual.pixel_stride, residual.zero)
+    a, b = draw_bytes(random, own), draw_bytes(random, other)
+    x, y = oracle.values(own, a), oracle.values(other, b)
+    by, multiplier, offset = rescale_for(random, 256, own.channels, to.zero)
+    table = random.integers(0, 256, 256).astype(np.uint8)
+    out = [to.empty() for _ in range(4)]
+    layers.add(own, to, residual, a, b, out[0], team)
+    layers.scale(own, to, by, multiplier, offset, a, out[1], team)
+    layers.look_up(own, to, table, a, out[2], team)
+    small = Image(*shape, own.pixel_stride, 128 - own.zero)
+    narrow = np.minimum(a, 127)
+    layers.copy(small, to, (narrow + small.zero).astype(np.uint8), out[3], team)
+    seen = [image[..., : own.channels] for image in out]
+    np.testing.assert_array_equal(seen[0], oracle.join(x, y, residual) + to.zero)
+    np.testing.assert_array_equal(seen[1], oracle.rescale(x, by, multiplier, offset) + to.zero)
+    np.testing.assert_array_equal(seen[2], table[a[..., : own.channels]])
+    np.testing.assert_array_equal(seen[3] - to.zero, narrow[..., : own.channels])
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_conversions(seed: int, isa: str, team: Team) -> None:
+    random = np.random.default_rng(seed)
+    shape = (2, *(int(x) for x in random.integers(1, 40, 2)), int(random.integers(1, 90)))
+    image = draw_image(random, shape)
+    drawn = draw_bytes(random, image)
+    words = np.empty((shape[0], shape[3], *shape[1:3]), np.int32)
+    layers.to_words(image, drawn, words, team)
+    np.testing.assert_array_equal(words.transpose(0, 2, 3, 1), oracle.values(image, drawn))
+    back = image.empty()
+    layers.to_bytes(image, words, back, team)
+    np.testing.assert_array_equal(back[..., : shape[3]], drawn[..., : shape[3]])
