@@ -12,9 +12,11 @@ from typing import Any
 
 QUICK_NETS = ("squeezenet", "resnet-50")
 SECONDS, QUICK_SECONDS = 12.0, 3.0
+PARTS = ("exactness", "speed", "loading", "stream")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--parts", nargs="*", choices=PARTS, help="only these parts")
     parser.add_argument("--nets", nargs="*", help="only these nets of the zoo")
     parser.add_argument("--engines", nargs="*", help="only these engines")
     parser.add_argument("--threads", nargs="*", type=int, default=[1, 2])
@@ -23,6 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(
     quick: bool,
+    parts: list[str] | None = None,
     nets: list[str] | None = None,
     engines: list[str] | None = None,
     threads: list[int] | None = None,
@@ -33,10 +36,12 @@ def run(
 
     return compare(
         Choice(
+            tuple(parts or PARTS),
             tuple(nets or (QUICK_NETS if quick else ())),
             tuple(engines or ()),
             tuple(threads or (1, 2)),
             tuple(batches or (1, 8)),
             QUICK_SECONDS if quick else SECONDS,
+            quick,
         )
     )

@@ -2,35 +2,47 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from benchmarks.infer.engines import Engine, all_engines
+from benchmarks.infer.loading import measure_loading, rate_loading
+from benchmarks.infer.probe import probe_all
+from benchmarks.infer.probed import PROBED
 from benchmarks.infer.speed import Setting, measure_net
+from benchmarks.infer.stream import PEER, measure_stream, rate_stream
 from benchmarks.infer.targets import rate_speed
-from benchmarks.zoo.catalogue import all_nets, find
+from benchmarks.zoo.catalogue import Net, all_nets, find
+
+CACHED_REQUESTS, UNCACHED_REQUESTS = 400, 60
+QUICK_REQUESTS = 20
 
 
 @dataclass(frozen=True)
 class Choice:
-    """What to measure; empty names mean all. ``seconds`` is the budget of a net and setting."""
+    """What to measure; no names of nets or engines mean all. ``seconds`` is the budget of a net
+    and setting."""
 
+    parts: tuple[str, ...]
     nets: tuple[str, ...]
     engines: tuple[str, ...]
     threads: tuple[int, ...]
     batches: tuple[int, ...]
     seconds: float
+    quick: bool
+
+    def find_nets(self) -> list[Net]:
+        return [find(name) for name in self.nets] if self.nets else list(all_nets())
 
 
 def compare(choice: Choice) -> dict[str, Any]:
+    """Rows of each part, and ``targets``: the lines of the issue's table."""
     engines, absent = find_engines(choice.engines)
-    nets = [find(name) for name in choice.nets] if choice.nets else list(all_nets())
-    rows: list[dict[str, Any]] = []
-    for net in nets:
-        for batch in choice.batches:
-            for threads in choice.threads:
-                rows += measure_net(net, engines, Setting(threads, batch), choice.seconds)
-    return {"absent": absent, "rows": rows, "targets": rate_speed(rows)}
+    found: dict[str, Any] = {"absent": absent, "targets": []}
+    for part in choice.parts:
+        found |= _PARTS[part](choice, engines, found["targets"])
+    return found
 
 
 def find_engines(names: tuple[str, ...]) -> tuple[list[Engine], list[dict[str, str]]]:
@@ -41,3 +53,48 @@ def find_engines(names: tuple[str, ...]) -> tuple[list[Engine], list[dict[str, s
     chosen = [engines[name] for name in names or engines]
     absent = [{"engine": e.name, "reason": e.missing()} for e in chosen if e.missing()]
     return [each for each in chosen if not each.missing()], absent
+
+
+Lines = list[dict[str, Any]]
+
+
+def _probe(choice: Choice, engines: list[Engine], targets: Lines) -> dict[str, Lines]:
+    return {"exactness": probe_all([each.name for each in engines if each.name in PROBED])}
+
+
+def _time(choice: Choice, engines: list[Engine], targets: Lines) -> dict[str, Lines]:
+    rows: Lines = []
+    for net in choice.find_nets():
+        for batch in choice.batches:
+            for threads in choice.threads:
+                rows += measure_net(net, engines, Setting(threads, batch), choice.seconds)
+    targets += rate_speed(rows)
+    return {"rows": rows}
+
+
+def _load(choice: Choice, engines: list[Engine], targets: Lines) -> dict[str, Lines]:
+    rows: Lines = []
+    for net in choice.find_nets():
+        rows += measure_loading(net, choice.seconds)
+    targets += rate_loading(rows)
+    return {"loading": rows}
+
+
+def _stream(choice: Choice, engines: list[Engine], targets: Lines) -> dict[str, Lines]:
+    nets = [net for net in choice.find_nets() if net.in_table_3]
+    two = [each for each in engines if each.name in ("farmctl", PEER)]
+    rows: Lines = []
+    for threads in choice.threads:
+        for cached, requests in ((True, CACHED_REQUESTS), (False, UNCACHED_REQUESTS)):
+            count = QUICK_REQUESTS if choice.quick else requests
+            rows += measure_stream(nets, two, threads, cached, count)
+    targets += rate_stream(rows)
+    return {"stream": rows}
+
+
+_PARTS: Mapping[str, Callable[[Choice, list[Engine], Lines], dict[str, Lines]]] = {
+    "exactness": _probe,
+    "speed": _time,
+    "loading": _load,
+    "stream": _stream,
+}

@@ -30,8 +30,8 @@ def compile_file(
 
 
 class VinoRunner:
-    def __init__(self, path: Path, images: Images, threads: int) -> None:
-        self._request = compile_file(path, images.shape, threads).create_infer_request()
+    def __init__(self, path: Path, images: Images, threads: int, cache: Path | None = None) -> None:
+        self._request = compile_file(path, images.shape, threads, cache).create_infer_request()
         self._images = images
 
     def run(self) -> NDArray[np.float32]:
