@@ -2,8 +2,8 @@
 
 It is the neutral form between a chain's model format (lowered by the chain's own code) and the
 devices. All tensors are int32; the arithmetic of each operator is that of the Cortex Virtual
-Machine (cortex-protocol §5), to the bit. Operators are named as there: ``conv2d``, ``dense``,
-``cvm_clip``, ``cvm_right_shift`` …
+Machine (cortex-protocol §5), to the bit, or that of docs/operators.md for the extension operators.
+Operators are named as there: ``conv2d``, ``dense``, ``cvm_clip``, ``requantise`` …
 """
 
 from __future__ import annotations

@@ -6,6 +6,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from node.spec.cvm.graph import Step
+from node.spec.cvm.operators.extension.arrangement import PAD_MODES
+from node.spec.cvm.operators.extension.sampling import LINEAR
 from node.spec.cvm.operators.extension.window import numbers, paddings
 from node.spec.cvm.operators.operator import Shape
 
@@ -27,11 +29,24 @@ def _complete_window(step: Step, shape: Shape) -> Numbers:
     }
     if "dilation" in step.attributes.values:
         made["dilation"] = numbers(step.attributes, "dilation", count, 1, 1)
+    if "output_padding" in step.attributes.values:
+        made["output_padding"] = numbers(step.attributes, "output_padding", count, 0, 0)
     return made
 
 
-_WINDOWS = ("conv", "max_pool", "avg_pool")
+def _complete_sampling(step: Step, shape: Shape) -> Numbers:
+    return {"linear": int(step.attributes.text("method") == LINEAR)}
+
+
+def _complete_pad(step: Step, shape: Shape) -> Numbers:
+    return {"mode": PAD_MODES.index(step.attributes.text("mode"))}
+
+
+_WINDOWS = ("conv", "conv_transpose", "max_pool", "avg_pool")
 
 _COMPLETIONS: Mapping[str, Callable[[Step, Shape], Numbers]] = {
     **{f"{name}{count}d": _complete_window for name in _WINDOWS for count in (1, 2, 3)},
+    "upsample": _complete_sampling,
+    "resize": _complete_sampling,
+    "pad": _complete_pad,
 }

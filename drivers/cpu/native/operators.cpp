@@ -55,6 +55,12 @@ std::size_t Operands::axis(std::int64_t number, std::size_t dimensions) const {
   return static_cast<std::size_t>(number < 0 ? number + count : number);
 }
 
+const std::int32_t *bias_of(const Operands &step, std::int64_t channels) {
+  if (step.inputs.size() < 3) return nullptr;
+  step.require(step.in(2).shape == Shape{channels}, "the bias must be one number a channel");
+  return step.in(2).words.data();
+}
+
 Numbers strides_of(const Shape &shape) {
   Numbers strides(shape.size(), 1);
   for (std::size_t d = shape.size(); d-- > 1;) strides[d - 1] = strides[d] * shape[d];
@@ -68,8 +74,11 @@ std::int64_t size_of(const Shape &shape) {
 }
 
 Kernel bind(const Operands &step) {
-  for (const Table *table : {&elementwise_operators(), &layout_operators(), &window_operators(),
-                             &detection_operators()})
+  for (const Table *table :
+       {&elementwise_operators(), &layout_operators(), &reduction_operators(),
+        &convolution_operators(), &pooling_operators(), &detection_operators(),
+        &scaling_operators(), &sampling_operators(), &arrangement_operators(),
+        &normalisation_operators(), &region_operators()})
     if (const auto found = table->find(step.op); found != table->end()) return found->second(step);
   throw Failure(FARMCPU_NOT_SUPPORTED, "operator " + step.op + " is not available on the CPU");
 }

@@ -67,11 +67,21 @@ using Table = std::map<std::string, Bind>;
 
 const Table &elementwise_operators();
 const Table &layout_operators();
-const Table &window_operators();
+const Table &reduction_operators();
+const Table &convolution_operators();
+const Table &pooling_operators();
 const Table &detection_operators();
+const Table &scaling_operators();
+const Table &sampling_operators();
+const Table &arrangement_operators();
+const Table &normalisation_operators();
+const Table &region_operators();
 
 // The kernel of one step. Throws Failure.
 Kernel bind(const Operands &step);
+
+// The third input, one number a channel; null where there is none.
+const std::int32_t *bias_of(const Operands &step, std::int64_t channels);
 
 Numbers strides_of(const Shape &shape);
 std::int64_t size_of(const Shape &shape);

@@ -31,6 +31,11 @@ def prove_word(attributes: Attributes, limit: int) -> int:
     return limit
 
 
+def prove_wide(attributes: Attributes, limit: int) -> None:
+    """Refuses a model whose 64-bit intermediates could pass ±2^62."""
+    require(limit <= WIDE_LIMIT, f"{attributes.operator}: {limit} is possible, beyond int64")
+
+
 def prove_products(
     attributes: Attributes, precisions: Sequence[int], terms: int, *, bias: bool = False
 ) -> list[int]:

@@ -19,7 +19,7 @@ from node.spec.cvm.operators.operator import Array, Operator, Shape, Shapes, Wid
 
 _PRE_SHIFT_LIMIT, _FACTOR_LIMIT = 31, (1 << 15) - 1
 _INTEGER = Field(Kind.INTEGER)
-_CLIP_FIELDS = {"shift": _INTEGER, "low": _INTEGER, "high": _INTEGER}
+CLIP_FIELDS = {"shift": _INTEGER, "low": _INTEGER, "high": _INTEGER}
 
 
 def channel_axis(attributes: Attributes, dimensions: int) -> int:
@@ -27,7 +27,7 @@ def channel_axis(attributes: Attributes, dimensions: int) -> int:
     return attributes.ranged("axis", -dimensions, dimensions - 1) % dimensions
 
 
-def _shift_and_clip(attributes: Attributes, scaled: Wide) -> Wide:
+def shift_and_clip(attributes: Attributes, scaled: Wide) -> Wide:
     shifted: Wide = (scaled + half_of(attributes)) >> attributes.integer("shift")
     return np.clip(shifted, attributes.integer("low"), attributes.integer("high"))
 
@@ -56,7 +56,7 @@ def _requantise(attributes: Attributes, inputs: Sequence[Array]) -> Wide:
     shape = [1] * source.ndim
     shape[channel_axis(attributes, source.ndim)] = multiplier.size
     narrowed = widen(source) >> attributes.integer("pre_shift")
-    return _shift_and_clip(attributes, narrowed * multiplier.reshape(shape))
+    return shift_and_clip(attributes, narrowed * multiplier.reshape(shape))
 
 
 def _added_shape(attributes: Attributes, shapes: Shapes) -> list[Shape]:
@@ -79,7 +79,7 @@ _FACTORS = ("own", "theirs")
 
 def _scaled_add(attributes: Attributes, inputs: Sequence[Array]) -> Wide:
     own, theirs = (widen(x) * attributes.integer(f) for x, f in zip(inputs, _FACTORS, strict=True))
-    return _shift_and_clip(attributes, own + theirs)
+    return shift_and_clip(attributes, own + theirs)
 
 
 def _cost(attributes: Attributes, inputs: Shapes, outputs: Shapes) -> int:
@@ -95,7 +95,7 @@ OPERATORS = (
         {
             "axis": Field(Kind.INTEGER, default=1),
             "pre_shift": Field(Kind.INTEGER, default=0),
-            **_CLIP_FIELDS,
+            **CLIP_FIELDS,
         },
         input_count=2,
         cost=_cost,
@@ -105,7 +105,7 @@ OPERATORS = (
         _added_shape,
         _added_precision,
         pure(_scaled_add),
-        {"own": _INTEGER, "theirs": _INTEGER, **_CLIP_FIELDS},
+        {"own": _INTEGER, "theirs": _INTEGER, **CLIP_FIELDS},
         input_count=2,
         cost=_cost,
     ),
