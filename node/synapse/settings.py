@@ -84,10 +84,18 @@ class SynapseSettings:
             raise ValueError(f"engine is one of {', '.join(ENGINES)}")
         if self.listen:
             split_endpoint(self.listen)
-        for network in (*self.allow, *self.first):
-            ipaddress.ip_network(network)
+        for name in ("allow", "first"):
+            _check_networks(name, getattr(self, name))
         if self.follow and not self.follow.startswith(("http://", "https://")):
             raise ValueError(f"follow {self.follow!r} must start with http:// or https://")
+
+
+def _check_networks(name: str, networks: tuple[str, ...]) -> None:
+    for network in networks:
+        try:
+            ipaddress.ip_network(network)
+        except ValueError as error:
+            raise ValueError(f"{name}: {error}; a network is such as 10.0.0.0/24") from error
 
 
 def split_endpoint(text: str) -> tuple[str, int]:

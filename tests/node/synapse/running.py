@@ -23,8 +23,8 @@ SETTINGS = SynapseSettings(listen="127.0.0.1:0")
 class Running:
     """The service, its storage and its loop."""
 
-    def __init__(self, service: SynapseService, storage: CombinedStorage) -> None:
-        self.service, self.storage = service, storage
+    def __init__(self, service: SynapseService, storage: CombinedStorage, plain: Inference) -> None:
+        self.service, self.storage, self.plain = service, storage, plain
         self.loop = asyncio.new_event_loop()
         self._ready = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
@@ -72,7 +72,7 @@ def running(
         lambda form: extended if form else plain,
         *(storage, settings, "a test's", loader.cache.counts),
     )
-    began = Running(service, storage)
+    began = Running(service, storage, plain)
     try:
         yield began
     finally:

@@ -1,0 +1,250 @@
+"""``farmctl node synapse`` as a process, alone and beside a farm's node."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import httpx
+import numpy as np
+import psutil
+import pytest
+
+from farmctl.bus import Bus
+from farmctl.config import Config
+from farmctl.errors import ConfigError, Unavailable
+from farmctl.messages import InferReply, InferRequest, ModelReply, ModelRequest, RigEvent
+from farmctl.nats_bus import connect
+from farmctl.node_home import held
+from farmctl.synapse.process import SynapseProcess
+from node.inference import ReferenceEngine
+from node.models.errors import StorageError
+from node.models.input_file import write_input
+from node.models.loading import GraphLoader
+from node.models.storage.directory import DirectoryStorage
+from tests.farmctl.conftest import BusServer
+from tests.node.synapse.go_client import GoClient, RuntimeError_
+from tests.node.workshop import dense_model
+from tests.support.ports import free_port
+
+INPUT = np.array([[1, 2, 3, 4, 5, 6]], np.int8)
+DATA = INPUT.tobytes()
+RESULT = bytes.fromhex("0000005b000000030000000f")
+
+
+@contextmanager
+def started(config: Config, *options: str) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
+    port = free_port()
+    command = [sys.executable, "-m", "farmctl", "node", "synapse", "--listen", f"127.0.0.1:{port}"]
+    environment = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join(sys.path),
+        "FARMCTL_HOME": str(config.home),
+        "FARMCTL_BUS_PORT": str(config.bus.port),
+    }
+    config.home.mkdir(parents=True, exist_ok=True)
+    with (config.home / "synapse.log").open("wb") as log:
+        process = subprocess.Popen([*command, *options], env=environment, stderr=log)
+    try:
+        deadline = time.monotonic() + 60
+        while not answers(port):
+            assert process.poll() is None, (config.home / "synapse.log").read_text()
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        yield process, port
+    finally:
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(20) == 0
+
+
+def answers(port: int) -> bool:
+    try:
+        return httpx.get(f"http://127.0.0.1:{port}/healthz").status_code == 200
+    except httpx.HTTPError:
+        return False
+
+
+def test_alone_on_this_machines_processor(config: Config, tmp_path: Path) -> None:
+    """From another node's folder of contents, and on when its worker is killed."""
+    theirs = DirectoryStorage(tmp_path / "storage")
+    model, given = theirs.put_model(*dense_model()), theirs.put_input(write_input(INPUT))
+    options = ("--engine", "cpu", "--folder", str(tmp_path / "storage"))
+    with started(config, *options) as (process, port), GoClient(port) as client:
+        assert client.infer_by_hash(model, given) == RESULT
+        assert client.gas(model) == 189
+        (worker,) = psutil.Process(process.pid).children()
+        worker.kill()
+        with pytest.raises(RuntimeError_, match="cpu:0: the worker ended"):
+            client.infer_by_content(model, DATA[::-1])
+        assert len(client.infer_by_content(model, DATA[::-1])) == 12
+        state = httpx.get(f"http://127.0.0.1:{port}/healthz").json()
+        assert state["engine"] == "cpu:0 of this machine"
+        assert state["requests"]["unavailable"] == 1
+
+
+class FarmStandIn:
+    """What of a farm the service meets: a node's storage, and a worker, on a real bus."""
+
+    def __init__(self, bus: Bus, root: Path) -> None:
+        self.storage = DirectoryStorage(root)
+        self._loader = GraphLoader(self.storage)
+        self.bus = bus
+        self.judge: Callable[[InferRequest], InferReply | None] = lambda request: None
+        self.asked = 0
+
+    async def join(self) -> None:
+        await self.bus.serve("node.model", ModelRequest, self._give)
+        await self.bus.serve("infer.run", InferRequest, self._infer, "infer")
+
+    async def _give(self, request: ModelRequest) -> ModelReply:
+        try:
+            content = self.storage.read(bytes.fromhex(request.model), request.file)
+        except StorageError as error:
+            return ModelReply(found=False, detail=str(error))
+        chunk = content[request.offset : request.offset + 100]
+        return ModelReply(found=True, total_bytes=len(content), chunk=chunk)
+
+    async def _infer(self, request: InferRequest) -> InferReply:
+        self.asked += 1
+        said = self.judge(request)
+        if said is not None:
+            return said
+        answer = ReferenceEngine(self._loader).run(request.model, request.input)
+        return InferReply(status="ok", output=answer.output, device="rig-a/cpu:0")
+
+
+@pytest.fixture
+async def farm(
+    bus_process: BusServer, config: Config, tmp_path: Path
+) -> AsyncIterator[FarmStandIn]:
+    bus = await connect(config.bus_url, config.bus_seed, "node")
+    made = FarmStandIn(bus, tmp_path / "farms")
+    await made.join()
+    yield made
+    await bus.close()
+
+
+class Served:
+    """The service in this process, over the farm's real bus, and a node's client in a thread."""
+
+    def __init__(self, config: Config) -> None:
+        synapse = replace(config.synapse, listen="127.0.0.1:0", engine="farm")
+        self._process = SynapseProcess(replace(config, synapse=synapse))
+        self._stop = asyncio.Event()
+        self._running = asyncio.create_task(self._process.run(self._stop))
+
+    @property
+    def port(self) -> int:
+        assert self._process.service is not None
+        return self._process.service.port
+
+    async def ready(self) -> None:
+        while self._process.service is None:
+            assert not self._running.done(), self._running
+            await asyncio.sleep(0.01)
+
+    async def ask(self, model: bytes, data: bytes | None = None, given: bytes = b"") -> bytes:
+        def send() -> bytes:
+            with GoClient(self.port) as client:
+                if data is None:
+                    return client.infer_by_hash(model, given)
+                return client.infer_by_content(model, data)
+
+        return await asyncio.to_thread(send)
+
+    async def stop(self) -> None:
+        self._stop.set()
+        await self._running
+
+
+@pytest.fixture
+async def served(config: Config) -> AsyncIterator[Served]:
+    made = Served(config)
+    await made.ready()
+    yield made
+    await made.stop()
+
+
+async def test_a_farms_devices_answer(farm: FarmStandIn, served: Served) -> None:
+    model, given = (
+        farm.storage.put_model(*dense_model()),
+        farm.storage.put_input(write_input(INPUT)),
+    )
+    assert await served.ask(model, given=given) == RESULT
+    assert await served.ask(model, DATA) == RESULT
+    assert farm.asked == 1  # its content is the same
+
+
+async def test_a_farm_that_says_other_things(farm: FarmStandIn, served: Served) -> None:
+    """Outages are runtime errors, claims of faults are judged, and a liar is reported."""
+    model = farm.storage.put_model(*dense_model())
+    farm.judge = lambda _: InferReply(status="unavailable", detail="cvm kernel logic error")
+    with pytest.raises(RuntimeError_, match="cvm kernel runtime error"):
+        await served.ask(model, DATA)
+    told: list[RigEvent] = []
+
+    async def hear(_: str, event: RigEvent) -> None:
+        told.append(event)
+
+    await farm.bus.consume("event.*", "test", RigEvent, hear)
+    farm.judge = lambda _: InferReply(status="logic_error", device="rig-a/cpu:0")
+    assert await served.ask(model, DATA) == RESULT
+    async with asyncio.timeout(10):
+        while not told:
+            await asyncio.sleep(0.01)
+    assert told[0].rig == "rig-a" and told[0].body.code == "INFER_MISMATCH"  # type: ignore[union-attr]
+
+
+async def test_a_bus_that_goes_and_comes(
+    farm: FarmStandIn, served: Served, bus_process: BusServer
+) -> None:
+    model = farm.storage.put_model(*dense_model())
+    assert await served.ask(model, DATA) == RESULT
+    bus_process.stop(signal.SIGKILL)
+    assert await served.ask(model, DATA) == RESULT  # it is kept
+    with pytest.raises(RuntimeError_, match="cvm kernel runtime error"):
+        await served.ask(model, DATA[::-1])
+    await asyncio.to_thread(bus_process.start)
+    async with asyncio.timeout(30):
+        while True:
+            try:
+                assert len(await served.ask(model, DATA[::-1])) == 12
+                return
+            except RuntimeError_:
+                await asyncio.sleep(0.1)
+
+
+async def test_what_the_farm_does_not_have(farm: FarmStandIn, config: Config) -> None:
+    quick = replace(config, synapse=replace(config.synapse, deadline_seconds=1.0))
+    served = Served(quick)
+    await served.ready()
+    model = DirectoryStorage(config.home / "aside").put_model(*dense_model())
+    with pytest.raises(RuntimeError_, match="no result within 1 s"):
+        await served.ask(model, DATA)
+    assert farm.storage.put_model(*dense_model()) == model
+    assert await served.ask(model, DATA) == RESULT
+    await served.stop()
+
+
+async def test_a_home_in_use_and_settings_of_no_sense(config: Config) -> None:
+    synapse = replace(config.synapse, listen="127.0.0.1:0", engine="reference")
+    with held(config.home / "node"), pytest.raises(Unavailable, match="another node runs"):
+        await SynapseProcess(replace(config, synapse=synapse)).run()
+
+
+def test_the_command_says_what_is_wrong(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
+    from farmctl.commands.synapse import with_synapse
+
+    assert with_synapse(config).synapse.listen == "127.0.0.1:4321"
+    with pytest.raises(ConfigError, match=r"\[synapse\] engine is one of"):
+        with_synapse(config, engine="gpu")
+    with pytest.raises(ConfigError, match="listen"):
+        with_synapse(config, listen="4321")
