@@ -194,6 +194,7 @@ class NodeProcess:
             find_interpreter(self._config),
             self._config.rpc,
             keep_states=node.keep_states,
+            prerun=node.prerun,
         )
 
     def _checked_engine(self, loader: GraphLoader) -> CrossCheckedEngine:

@@ -98,6 +98,8 @@ class NodeSection:
     product computes as well; where they differ, the reference decides."""
     infer_timeout_seconds: float = 10.0
     """After this a worker is taken not to answer."""
+    prerun: bool = True
+    """Compute the inferences of waiting transactions ahead of their block."""
     keep_states: int = 8192
     """Blocks below the head whose state is kept, and so how far a change of branch may reach;
     0 keeps all of them (an archive)."""

@@ -31,6 +31,7 @@ from node.models.plagiarism import LikenessDesk
 from node.models.scores import ScoreBook
 from node.overlay import Overlay
 from node.peers.board import PeerBoard
+from node.prerun import Prerunner
 from node.production import Producer
 from node.rpc.filters import Filters
 from node.rpc.settings import RpcSettings
@@ -125,6 +126,7 @@ class Node:
             self.importer = ImportWorker(setup, self.store, self.inference, clock, self._follow)
         building = self.inference.at(Urgency.BUILD)
         self.producer = Producer(executor, self.mempool, coinbase, clock, building)
+        self.prerunner = Prerunner(executor, self.mempool, self.inference, self.producer.begin)
         self.desk = WorkDesk(chain, verify_cycle)
         self.hashrates = Hashrates()
         self.rpc = rpc or RpcSettings()
@@ -196,6 +198,10 @@ class Node:
             self.blocked = template.blocked
             self._drop(template.impossible)
             return self.desk.offer(template.block)
+
+    def run_ahead(self) -> bool:
+        """Have some inferences of waiting transactions computed; whether there are more."""
+        return self.prerunner.step(self.head())
 
     def submit(self, seal_hash: bytes, nonce: int, edges: tuple[int, ...]) -> Block:
         """Judge a miner's solution and import the block. Raises `SubmissionRefused`, or

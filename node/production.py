@@ -116,7 +116,7 @@ class Producer:
 
     def build(self, parent: Header) -> Template:
         """A block on ``parent``. Takes a few seconds at most, unless an engine is slow."""
-        header = self._start(parent)
+        header = self.begin(parent)
         uncles = self._choose_uncles(header)
         state = State(Overlay(self._executor.store), parent.state_root)
         transition = BlockTransition(
@@ -136,7 +136,8 @@ class Producer:
         block = self._finish(parent, header, choice.taken, uncles, totals)
         return Template(block, choice.blocked, tuple(choice.impossible))
 
-    def _start(self, parent: Header) -> Header:
+    def begin(self, parent: Header) -> Header:
+        """Header of an empty block on ``parent``, that has no roots yet."""
         timestamp = max(parent.timestamp + 1, int(self._clock()))
         return Header(
             parent_hash=parent.hash(),

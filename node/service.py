@@ -4,6 +4,7 @@ executed in a process of their own, and whatever else computes or writes runs in
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -32,6 +33,8 @@ RETRY_SECONDS = 1.0
 #: How often old states are looked for; a slice of their dropping rests so many times its length.
 PRUNE_SECONDS = 10.0
 PRUNE_REST = 4.0
+#: Running ahead rests so many times as long as it took.
+PRERUN_REST = 1.0
 #: How often new models are looked for, to be compared with those before them.
 COMPARE_SECONDS = 5.0
 
@@ -57,6 +60,7 @@ class NodeService:
         rpc: RpcSettings | None = None,
         apart: bool = True,
         keep_states: int = 0,
+        prerun: bool = True,
     ) -> None:
         self.node = Node(
             chain,
@@ -73,6 +77,8 @@ class NodeService:
         self._rpc = RpcServer(self.node, rpc_host, rpc_port)
         self._on_work = on_work
         self._changed = asyncio.Event()
+        self._prerun = prerun
+        self._unexplored = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
         # A solution and the building of a block must not wait for blocks of others.
         self._sealed = ThreadPoolExecutor(1, "sealed")
@@ -80,6 +86,7 @@ class NodeService:
         self._builder = ThreadPoolExecutor(1, "build")
         self._pruner = ThreadPoolExecutor(1, "prune")
         self._comparer = ThreadPoolExecutor(1, "compare")
+        self._prerunner = ThreadPoolExecutor(1, "prerun")
 
     @property
     def rpc_port(self) -> int:
@@ -96,6 +103,10 @@ class NodeService:
             asyncio.create_task(self._prune()),
             asyncio.create_task(self._compare_models()),
         ]
+        if self._prerun:
+            self.node.on_change(lambda: _wake(loop, self._unexplored))
+            self.node.prerunner.on_ready = lambda: _wake(loop, self._unexplored)
+            self._tasks.append(asyncio.create_task(self._run_ahead()))
 
     async def stop(self) -> None:
         """End in order: no new requests, no new work, then the database."""
@@ -107,6 +118,7 @@ class NodeService:
         for pool in (
             self._builder,
             self._comparer,
+            self._prerunner,
             self._foreign,
             self._sealed,
             self._pruner,
@@ -166,6 +178,20 @@ class NodeService:
                 log.exception("models are not compared", extra={"action": "comparison_failed"})
             await asyncio.sleep(COMPARE_SECONDS)
 
+    async def _run_ahead(self) -> None:
+        """Have inferences of waiting transactions computed, and leave others half of the time."""
+        loop = asyncio.get_running_loop()
+        while True:
+            await self._unexplored.wait()
+            self._unexplored.clear()
+            started = loop.time()
+            try:
+                if await self._in(self._prerunner, self.node.run_ahead):
+                    self._unexplored.set()
+            except Exception:  # the top of a loop: the next try may do
+                log.exception("running ahead failed", extra={"action": "prerun_failed"})
+            await asyncio.sleep(PRERUN_REST * (loop.time() - started))
+
     async def _retry(self) -> None:
         attempt = self.node.resume
         while True:
@@ -194,4 +220,5 @@ class NodeService:
 
 
 def _wake(loop: asyncio.AbstractEventLoop, event: asyncio.Event) -> None:
-    loop.call_soon_threadsafe(event.set)
+    with contextlib.suppress(RuntimeError):  # the loop has ended
+        loop.call_soon_threadsafe(event.set)

@@ -136,8 +136,14 @@ class Inference:
         return self.recall(model, keccak(data))
 
     def recall(self, model: bytes, data_hash: bytes) -> bytes | None:
-        """The result, if it is known, by the Keccak-256 of the contract's input."""
-        return self._results.find((model, data_hash))
+        """The result, if it is known, by the Keccak-256 of the contract's input. It counts as a
+        look-up only where it is."""
+        key = (model, data_hash)
+        return None if self._results.peek(key) is None else self._results.find(key)
+
+    def peek(self, model: bytes, data: bytes) -> bytes | None:
+        """The result, if it is known, for one who does not need it."""
+        return self._results.peek((model, keccak(data)))
 
     def prepare(self, model: bytes, data: bytes, urgency: Urgency) -> Future[Answer]:
         """Have a result computed and kept; cancel what is not wanted any more. Raises
@@ -214,7 +220,7 @@ class Inference:
     def _compare(self, gone: Unchecked, future: Future[Answer]) -> None:
         if future.cancelled() or future.exception() is not None:
             return
-        result = self._results.find(gone.key)
+        result = self._results.peek(gone.key)
         if result is not None and result != gone.result:
             with self._lock:
                 self._events["corrected"] += 1

@@ -55,6 +55,10 @@ class Results:
     def find(self, key: Key) -> bytes | None:
         return self._cache.get(b"".join(key))
 
+    def peek(self, key: Key) -> bytes | None:
+        """As `find`, but it counts for no look-up."""
+        return self._cache.peek(b"".join(key))
+
     def keep(self, key: Key, result: bytes) -> None:
         if len(result) > RESULT_BYTES:
             return

@@ -58,6 +58,12 @@ class Cache(Generic[Value]):
             self._order.hit(key)
             return found[0]
 
+    def peek(self, key: bytes) -> Value | None:
+        """As `get`, but this counts for no look-up and keeps nothing longer."""
+        with self._lock:
+            found = self._entries.get(key)
+            return None if found is None else found[0]
+
     def put(self, key: bytes, value: Value, size_bytes: int) -> None:
         with self._lock:
             self._forget(key)
