@@ -5,19 +5,13 @@ set -eu
 cd "$(dirname "$0")/.."
 native=native
 sources="cuckoo_api cuckoo_cycles cuckoo_edges cuckoo_lean cuckoo_mean cuckoo_recovery
-<<<<<<< HEAD
   cuckoo_verify infer_convolution
   infer_direct infer_elementwise infer_isa infer_multiply infer_plain
-  infer_pool infer_rows infer_team infer_window isa lean_plan mean_chunks isa_kernels mean_kernels operators operators_detection
-  operators_elementwise operators_layout operators_window program program_api siphash"
-=======
-  cuckoo_verify infer_convolution infer_direct infer_elementwise infer_isa infer_multiply
-  infer_plain infer_team infer_window isa lean_plan mean_chunks isa_kernels mean_kernels
+  infer_pool infer_rows infer_team infer_window isa lean_plan mean_chunks isa_kernels mean_kernels
   operators operators_arrangement operators_convolution operators_detection
   operators_elementwise operators_layout operators_normalisation operators_pooling
   operators_reduction operators_regions operators_sampling operators_scaling
   program program_api siphash window"
->>>>>>> 06f0755 (Compute all extension operators, on the reference and in the CPU's general kernels)
 files=wasm/exceptions.cpp
 for source in $sources; do files="$files $native/$source.cpp"; done
 exports=""
