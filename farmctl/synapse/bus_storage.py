@@ -34,14 +34,14 @@ class BusStorage:
     """The reading half of a `node.models.storage.Storage`, and `node.synapse.fetching.Contents`.
     Methods are called from threads, `contains` and `request` from anywhere."""
 
-    def __init__(self) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
         self._bus: Bus | None = None
-        self._loop: asyncio.AbstractEventLoop | None = None
         self._known: OrderedDict[bytes, None] = OrderedDict()
 
     def join(self, bus: Bus) -> None:
-        """From now on ask over this bus, on the running event loop."""
-        self._bus, self._loop = bus, asyncio.get_running_loop()
+        """From now on ask over this bus, which is the loop's."""
+        self._bus = bus
 
     def read(self, infohash: bytes, file: str) -> bytes:
         if file == DATA:
@@ -72,21 +72,28 @@ class BusStorage:
         return files
 
     def _submit(self, work: Coroutine[Any, Any, T]) -> Future[T]:
-        if self._loop is None:
-            work.close()
-            raise ModelNotFound("the message bus is not connected yet")
         return asyncio.run_coroutine_threadsafe(work, self._loop)
 
     async def _await_content(self, infohash: bytes) -> None:
         deadline = time.monotonic() + PATIENCE_SECONDS
         while True:
-            replies = [await self._ask(infohash, name, 0) for name in (SYMBOL, DATA)]
-            if any(reply.found for reply in replies):
+            reason = await self._look(infohash)
+            if not reason:
                 self._remember(infohash)
                 return
             if time.monotonic() > deadline:
-                raise ModelNotFound(f"the node has no {infohash.hex()}: {replies[0].detail}")
+                raise ModelNotFound(reason)
             await asyncio.sleep(PAUSE_SECONDS)
+
+    async def _look(self, infohash: bytes) -> str:
+        """Why it cannot be had now; empty where it can."""
+        try:
+            replies = [await self._ask(infohash, name, 0) for name in (SYMBOL, DATA)]
+        except ModelNotFound as error:
+            return str(error)
+        if any(reply.found for reply in replies):
+            return ""
+        return f"the node has no {infohash.hex()}: {replies[0].detail}"
 
     async def _fetch(self, infohash: bytes, name: FileName) -> bytes:
         content = bytearray()
