@@ -1,0 +1,99 @@
+"""What the kernels are on each architecture: the instructions that multiply, and their tiles."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from drivers.errors import NotSupported
+
+#: Bytes that one stage of a tile takes of each of its rows, and stages in flight.
+DEPTHS = {"wgmma": (128, 3), "mma32": (64, 4)}
+
+
+@dataclass(frozen=True)
+class Tile:
+    """Pixels by channels that one group of lanes sums up."""
+
+    name: str
+    rows: int
+    columns: int
+    lanes: int
+
+
+@dataclass(frozen=True)
+class Target:
+    """``kind`` names the instructions as multiply.cuh does: wgmma, mma32, mma16, mfma, dot or
+    plain. ``flips``: only signed products, so that the biases make up for the bytes' sign."""
+
+    kind: str
+    flips: bool = False
+
+    @property
+    def depth(self) -> int:
+        return DEPTHS.get(self.kind, (64, 2))[0]
+
+    @property
+    def tiles(self) -> tuple[Tile, ...]:
+        """The largest first."""
+        tall = 256 if self.kind == "wgmma" else 128
+        return (
+            Tile("convolve_big", 128, 128, 256),
+            Tile("convolve_tall", 128, 64, tall),
+            Tile("convolve_small", 64, 64, 128),
+        )
+
+    @property
+    def first(self) -> Tile:
+        """Of convolutions whose source has four bytes a pixel."""
+        return Tile("convolve_first", 128, 64, self.tiles[1].lanes)
+
+    def shared_bytes(self, tile: Tile) -> int:
+        stages = DEPTHS.get(self.kind, (64, 2))[1]
+        return (tile.rows + tile.columns) * self.depth * stages
+
+    def channel_order(self) -> list[int]:
+        """Which of 32 channels each row of the packed weights is: see tile.cuh."""
+        if self.kind == "mfma":
+            return [8 * (r % 16 // 4) + 4 * (r // 16) + r % 4 for r in range(32)]
+        return [8 * (r % 8 // 2) + 2 * (r // 8) + r % 2 for r in range(32)]
+
+
+@dataclass(frozen=True)
+class InferGpu:
+    """What a plan is laid out for. ``units`` are multiprocessors."""
+
+    target: Target
+    units: int
+    memory_bytes: int
+
+
+def cuda_target(compute_capability: int) -> Target:
+    """``compute_capability`` as 90 for 9.0. See INFER_TARGET in language.cuh."""
+    if compute_capability == 90:
+        return Target("wgmma")
+    levels = ((80, "mma32"), (75, "mma16"), (61, "dot"))
+    return Target(next((kind for least, kind in levels if compute_capability >= least), "plain"))
+
+
+_MIXED_DOT = frozenset({"gfx1100", "gfx1101", "gfx1102", "gfx1200", "gfx1201"})
+_SIGNED_DOT = frozenset(
+    {"gfx906", "gfx1011", "gfx1012", "gfx1030", "gfx1031", "gfx1032", "gfx1034"}
+)
+_MATRIX = frozenset({"gfx908", "gfx90a"})
+
+
+def hip_target(name: str) -> Target:
+    """``name`` as ``gfx90a:sramecc+:xnack-``. Raises `NotSupported` for what is no GPU of AMD."""
+    chip = name.split(":")[0]
+    if not chip.startswith("gfx"):
+        raise NotSupported(f"{name} is no GPU of AMD")
+    if chip in _MATRIX:
+        return Target("mfma", flips=True)
+    if chip in _SIGNED_DOT:
+        return Target("dot", flips=True)
+    return Target("dot" if chip in _MIXED_DOT else "plain")
+
+
+def cuda_architecture(compute_capability: int) -> str:
+    """What NVRTC is asked for: Hopper's own instructions have a name of their own."""
+    return "90a" if compute_capability == 90 else str(compute_capability)
