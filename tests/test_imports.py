@@ -30,7 +30,7 @@ OWNERS = {
     "sqlalchemy": ("farmctl/store/",),
     "alembic": ("farmctl/store/",),
     "pynvml": ("drivers/cuda/",),
-    "cupy": ("drivers/kernels/gpu/cupy_launcher.py",),
+    "cupy": ("drivers/kernels/gpu/cupy_stream.py",),
     "serial": ("drivers/usbstick/",),
     "pyopencl": ("drivers/fpga/", "drivers/kernels/opencl/"),
     "amdsmi": ("drivers/rocm/smi.py",),

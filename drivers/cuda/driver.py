@@ -1,5 +1,5 @@
 """Family ``cuda``: NVIDIA GPUs, found, read and limited through NVML. Those that CuPy sees
-search for cycles (capability CUCKOO)."""
+search for cycles (capability CUCKOO) and run models (INFER)."""
 
 from __future__ import annotations
 
@@ -74,11 +74,11 @@ class CudaDevice(Controlled):
         return self._xids.health(self._uuid) or self._read_health(handle)
 
     def open(self, capability: Capability, **options: Any) -> Session:
-        """Options of CUCKOO: see `drivers.kernels.gpu.session.open_search`."""
+        """Options: see ``open_search`` and ``open_infer`` of `drivers.kernels.gpu.session`."""
         if capability not in self.info.capabilities:
             reason = self.info.details.get(str(capability), "CUDA devices do not compute that yet")
             raise NotSupported(f"{self.info.id} has no capability {capability}: {reason}")
-        return session.open_search(self.info.parent, **options)
+        return session.open_session(self.info.parent, capability, **options)
 
     def variants(self, capability: Capability, edge_bits: int) -> Sequence[Mapping[str, Any]]:
         return session.variants(edge_bits) if capability == Capability.CUCKOO else ({},)
@@ -186,14 +186,14 @@ def _describe(index: int, handle: Any) -> DeviceInfo:
     instances = mig.list_instances(handle)
     if instances is not None:
         details["mig"] = ", ".join(instances) or "on, without instances"
-    if reason := _why_no_search(instances, bus):
-        details[str(Capability.CUCKOO)] = reason
+    if reason := _why_no_work(instances, bus):
+        details |= {str(capability): reason for capability in session.CAPABILITIES}
     return DeviceInfo(
         id=f"cuda:{index}",
         hardware_id=uuid,
         family="cuda",
         model=name,
-        capabilities=frozenset() if reason else frozenset({Capability.CUCKOO}),
+        capabilities=frozenset() if reason else session.CAPABILITIES,
         memory_bytes=pynvml.nvmlDeviceGetMemoryInfo(handle).total,
         driver_version=pynvml.nvmlSystemGetDriverVersion(),
         parent=bus,
@@ -201,7 +201,7 @@ def _describe(index: int, handle: Any) -> DeviceInfo:
     )
 
 
-def _why_no_search(mig_instances: list[str] | None, bus: str) -> str:
+def _why_no_work(mig_instances: list[str] | None, bus: str) -> str:
     if mig_instances is not None:
         return "MIG is on; `nvidia-smi -mig 0` gives the whole GPU back"
     reason = session.why_not(bus)

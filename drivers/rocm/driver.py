@@ -1,6 +1,6 @@
 """Family ``rocm``: AMD GPUs, found, read and limited through the amdgpu driver's sysfs files.
-Those that CuPy for ROCm sees search for cycles (capability CUCKOO); without ROCm they do so
-through OpenCL, where AMD's or Mesa's is installed."""
+Those that CuPy for ROCm sees search for cycles (capability CUCKOO) and run models (INFER); without
+ROCm they search through OpenCL, where AMD's or Mesa's is installed."""
 
 from __future__ import annotations
 
@@ -77,14 +77,14 @@ class RocmDevice(Controlled):
         return Health(HealthStatus.OK)
 
     def open(self, capability: Capability, **options: Any) -> Session:
-        """Options of CUCKOO: see ``open_search`` in `drivers.kernels.gpu.session`, and without
-        ROCm in `drivers.kernels.opencl.session`."""
+        """Options: see ``open_search`` and ``open_infer`` in `drivers.kernels.gpu.session`, and
+        without ROCm ``open_search`` in `drivers.kernels.opencl.session`."""
         if capability not in self.info.capabilities:
             reason = self.info.details.get(str(capability), "ROCm devices do not compute that yet")
             raise NotSupported(f"{self.info.id} has no capability {capability}: {reason}")
         if self._opencl is not None:
             return opencl_session.open_search(self._opencl, **options)
-        return session.open_search(self.info.parent, **options)
+        return session.open_session(self.info.parent, capability, **options)
 
     def variants(self, capability: Capability, edge_bits: int) -> Sequence[Mapping[str, Any]]:
         if capability != Capability.CUCKOO:
@@ -135,12 +135,14 @@ class Driver:
         elif reason:
             cure = "CuPy for ROCm, or an OpenCL platform of AMD or Mesa, has to be installed"
             details[str(Capability.CUCKOO)] = f"{reason}; {cure}"
+        if reason:
+            details[str(Capability.INFER)] = f"{reason}; CuPy for ROCm has to be installed"
         info = DeviceInfo(
             id=f"rocm:{index}",
             hardware_id=f"amd-{identity}",
             family="rocm",
             model=self._model(gpu),
-            capabilities=frozenset() if reason and not opencl else frozenset({Capability.CUCKOO}),
+            capabilities=_capabilities(reason, opencl),
             memory_bytes=None if memory is None else int(memory),
             driver_version=self._driver_version(),
             parent=gpu.slot,
@@ -167,6 +169,13 @@ class Driver:
             or _find_chip(self._root, chip)
             or f"AMD GPU {chip}"
         )
+
+
+def _capabilities(reason: str, opencl: OpenClDevice | None) -> frozenset[Capability]:
+    """``reason``: why ROCm does not compute; empty where it does."""
+    if not reason:
+        return session.CAPABILITIES
+    return frozenset({Capability.CUCKOO}) if opencl else frozenset()
 
 
 def _find_product(root: Path, chip: str, revision: str) -> str | None:

@@ -44,11 +44,11 @@ def version() -> str:
     return f"NVRTC {major.value}.{minor.value}"
 
 
-def compile_cuda(source: str, architecture: int) -> Compiled:
+def compile_cuda(source: str, architecture: int | str) -> Compiled:
     """Raises `DriverMissing` without the compiler, and `DriverError` with its log where it
     refuses the source or the architecture."""
     library, program = _load(), c_void_p()
-    _check(library.nvrtcCreateProgram(byref(program), source.encode(), b"cuckoo", 0, None, None))
+    _check(library.nvrtcCreateProgram(byref(program), source.encode(), b"kernels", 0, None, None))
     try:
         options = [f"-arch=sm_{architecture}", *OPTIONS]
         arguments = (c_char_p * len(options))(*(option.encode() for option in options))

@@ -1,4 +1,4 @@
-"""The CUCKOO capability of a GPU that CuPy drives: for every family that has such."""
+"""What a GPU that CuPy drives can do, for every family that has such: CUCKOO and INFER."""
 
 from __future__ import annotations
 
@@ -6,17 +6,24 @@ import functools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from drivers.base import Capability, Session
 from drivers.errors import BadArgument, DriverError
-from drivers.kernels.gpu.cupy_launcher import CupyDevice, CupyLauncher, find_device
+from drivers.kernels.gpu.cupy_launcher import CupyLauncher
+from drivers.kernels.gpu.cupy_queue import CupyQueue, describe
+from drivers.kernels.gpu.cupy_stream import CupyDevice, find_device
+from drivers.kernels.gpu.infer import trial
+from drivers.kernels.gpu.infer.session import GpuInfer
 from drivers.kernels.gpu.search import GpuSearch, Options
 
 #: Options that are those of a search; every other has to be a field of `shape.Shape`.
 OWN_OPTIONS = ("graphs_at_once", "yield_seconds")
+INFER_OPTIONS = frozenset({"memory_limit_bytes", "lanes"})
+CAPABILITIES = frozenset({Capability.CUCKOO, Capability.INFER})
 
 
 @functools.cache
 def why_not(pci_address: str) -> str:
-    """Why the GPU at a PCI address cannot search for cycles; empty where it can."""
+    """Why the GPU at a PCI address has none of `CAPABILITIES`; empty where it has all."""
     try:
         find_device(pci_address)
     except DriverError as error:
@@ -27,6 +34,31 @@ def why_not(pci_address: str) -> str:
 def open_launcher(pci_address: str) -> CupyLauncher:
     """A queue on the GPU. Raises `DriverMissing` and `NotSupported`."""
     return CupyLauncher(CupyDevice(find_device(pci_address)))
+
+
+def open_session(pci_address: str, capability: Capability, **options: Any) -> Session:
+    """One of `CAPABILITIES`; see `open_search` and `open_infer`."""
+    opens = open_infer if capability == Capability.INFER else open_search
+    return opens(pci_address, **options)
+
+
+def open_infer(pci_address: str, **options: Any) -> GpuInfer:
+    """A session on the GPU, which has shown that its kernels answer rightly. Options:
+    ``memory_limit_bytes`` (else what is free now), and ``lanes``: requests at a time.
+
+    Raises `DriverMissing`, `NotSupported`, `BadArgument` and `SelfTestFailed`.
+    """
+    if unknown := options.keys() - INFER_OPTIONS:
+        raise BadArgument(f"INFER on a GPU has no option {', '.join(sorted(unknown))}")
+    device = CupyDevice(find_device(pci_address))
+    gpu = describe(device, options.pop("memory_limit_bytes", None))
+    session = GpuInfer(lambda: CupyQueue(device), gpu, **options)
+    try:
+        trial.check(session)
+    except DriverError:
+        session.close()
+        raise
+    return session
 
 
 def open_search(pci_address: str, **options: Any) -> GpuSearch:

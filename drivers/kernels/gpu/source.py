@@ -5,23 +5,40 @@ from __future__ import annotations
 import functools
 import hashlib
 import re
+from dataclasses import dataclass
 from pathlib import Path
 
-SOURCE = Path(__file__).with_name("cuckoo_mean.cu")
+HERE = Path(__file__).parent
 #: Includes of the targets that no GPU's compiler is.
-HOST_ONLY = frozenset({"host.hpp", "bare_hip.h"})
+HOST_ONLY = frozenset({"host.hpp", "bare_hip.h", "lanes.hpp", "lanes_matrix.hpp"})
 INCLUDE = re.compile(r'^#include "([^"]+)"$', re.MULTILINE)
 
 
+@dataclass(frozen=True)
+class Kernels:
+    """Some kernels that are compiled together. ``bare_hip`` is what they are told where clang
+    compiles them without HIP's headers."""
+
+    name: str
+    path: Path
+    bare_hip: str
+    uses_own_instructions: bool = False
+    """Of one architecture alone, such as sm_90a."""
+
+
+CUCKOO = Kernels("cuckoo", HERE / "cuckoo_mean.cu", "CUCKOO_BARE_HIP")
+INFER = Kernels("infer", HERE / "infer" / "infer.cu", "INFER_BARE_HIP", True)
+
+
 @functools.cache
-def kernel_source() -> str:
+def kernel_source(kernels: Kernels = CUCKOO) -> str:
     """CUDA or HIP, with its own headers put in place."""
-    return _inline(SOURCE, set())
+    return _inline(kernels.path, set())
 
 
 @functools.cache
-def source_hash() -> str:
-    return hashlib.blake2b(kernel_source().encode(), digest_size=8).hexdigest()
+def source_hash(kernels: Kernels = CUCKOO) -> str:
+    return hashlib.blake2b(kernel_source(kernels).encode(), digest_size=8).hexdigest()
 
 
 def _inline(path: Path, seen: set[Path]) -> str:

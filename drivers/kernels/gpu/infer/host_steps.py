@@ -8,7 +8,7 @@ from drivers.kernels.gpu.infer.schedule import HostWork
 from drivers.kernels.infer.layers import Plan
 from drivers.program import Program, Step
 
-_PRECISION = 32
+MOST_BITS = 32
 
 
 def program_of(plan: Plan, work: HostWork) -> Program:
@@ -22,12 +22,14 @@ class _Translation:
         self.plan = plan
         self.numbers: dict[int, int] = {}
         self.shapes: list[tuple[int, ...]] = []
+        self.precisions: list[int] = []
         self.steps: list[Step] = []
 
     def run(self, work: HostWork) -> Program:
         made = {number for step in work.steps for number in step.outputs}
         read = {number for step in work.steps for number in step.inputs} - made
-        flat = self._add((max(1, sum(place.size_bytes // 4 for place in work.inputs)),))
+        widest = max((self._precision(place.tensor) for place in work.inputs), default=1)
+        flat = self._add((max(1, sum(place.size_bytes // 4 for place in work.inputs)),), widest)
         parameters = {
             self._name(number): self.plan.constants[number]
             for number in sorted(read & set(self.plan.constants))
@@ -41,19 +43,26 @@ class _Translation:
             outputs = tuple(map(self._name, step.outputs))
             self.steps.append(Step(step.op, inputs, outputs, step.attributes))
         heads = tuple(self.numbers[place.tensor] for place in work.outputs)
-        precisions = (_PRECISION,) * len(self.shapes)
-        return Program(tuple(self.shapes), precisions, parameters, tuple(self.steps), heads)
+        shapes, precisions = tuple(self.shapes), tuple(self.precisions)
+        return Program(shapes, precisions, parameters, tuple(self.steps), heads)
 
     def _cut(self, flat: int, begin: int, end: int, tensor: int) -> None:
-        part = self._add((end - begin,))
+        part = self._add((end - begin,), self._precision(tensor))
         window = {"begin": (begin,), "end": (end,), "stride": (1,)}
         self.steps.append(Step("strided_slice", (flat,), (part,), window))
         self.steps.append(Step("reshape", (part,), (self._name(tensor),), {}))
 
     def _name(self, tensor: int) -> int:
-        self.numbers[tensor] = self._add(self.plan.tensors[tensor].shape)
+        shape = self.plan.tensors[tensor].shape
+        self.numbers[tensor] = self._add(shape, self._precision(tensor))
         return self.numbers[tensor]
 
-    def _add(self, shape: tuple[int, ...]) -> int:
+    def _precision(self, tensor: int) -> int:
+        """Bits of the values that a tensor is proved to have."""
+        bounds = self.plan.tensors[tensor]
+        return min(MOST_BITS, max(abs(bounds.low), abs(bounds.high)).bit_length() + 1)
+
+    def _add(self, shape: tuple[int, ...], precision: int) -> int:
         self.shapes.append(shape)
+        self.precisions.append(precision)
         return len(self.shapes) - 1

@@ -37,3 +37,8 @@ KERNEL(kPlaneLanes, 4) pooling(const Pooling layer) { pool(layer); }
 KERNEL(kPlaneLanes, 4) mapping(const Mapping layer) { map_bytes(layer); }
 KERNEL(kPlaneLanes, 4) to_bytes(const Conversion layer) { convert<true>(layer); }
 KERNEL(kPlaneLanes, 4) to_words(const Conversion layer) { convert<false>(layer); }
+
+KERNEL(1, 1) tell_target(const Told told) {
+  told.target[0] = INFER_TARGET;
+  told.target[1] = INFER_FLIPS;
+}

@@ -33,7 +33,8 @@ extern "C" int infer_host_launch(const char *name, const void *record, const u32
                      run("pooling", name, pooling, record, launch) ||
                      run("mapping", name, mapping, record, launch) ||
                      run("to_bytes", name, to_bytes, record, launch) ||
-                     run("to_words", name, to_words, record, launch);
+                     run("to_words", name, to_words, record, launch) ||
+                     run("tell_target", name, tell_target, record, launch);
   return found ? 0 : 1;
 }
 

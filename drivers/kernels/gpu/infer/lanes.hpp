@@ -3,6 +3,7 @@
 // they are on a GPU. A barrier left out shows as a wrong sum in one of the orders.
 #pragma once
 
+#include <setjmp.h>
 #include <ucontext.h>
 
 #include <algorithm>
@@ -38,8 +39,9 @@ struct Copy {
 
 struct Lane {
   unsigned number = 0;
-  bool done = false;
-  ucontext_t context{};
+  bool started = false, done = false;
+  ucontext_t context{};  // to begin with; `jump` goes on without a call of the system
+  jmp_buf jump;
   std::unique_ptr<char[]> stack;
   std::vector<std::vector<Copy>> copies{1};  // groups of copies, the open one last
   std::uint64_t told[4] = {};                // what it tells the lanes of its warp
@@ -59,10 +61,20 @@ struct Group {
 inline Group group;
 inline std::vector<Lane> every;
 inline Lane *here = nullptr;
-inline ucontext_t scheduler;
+inline jmp_buf scheduler;
 inline const std::function<void()> *body = nullptr;
 
-inline void yield() { swapcontext(&here->context, &scheduler); }
+inline void yield() {
+  if (!_setjmp(here->jump)) _longjmp(scheduler, 1);
+}
+
+inline void resume(Lane &lane) {
+  here = &lane;
+  if (_setjmp(scheduler)) return;
+  if (lane.started) _longjmp(lane.jump, 1);
+  lane.started = true;
+  setcontext(&lane.context);
+}
 
 inline void meet(Barrier &barrier, unsigned expected) {
   const unsigned turn = barrier.turn;
@@ -80,14 +92,14 @@ inline void meet_warp(unsigned width = 32) {
 inline void enter() {
   (*body)();
   here->done = true;
-  swapcontext(&here->context, &scheduler);
+  _longjmp(scheduler, 1);
 }
 
 inline void run_group(bool backwards) {
   for (unsigned i = 0; i < group.lanes; ++i) {
     Lane &lane = every[i];
     lane.number = i;
-    lane.done = false;
+    lane.started = lane.done = false;
     lane.copies.assign(1, {});
     getcontext(&lane.context);
     lane.context.uc_stack.ss_sp = lane.stack.get();
@@ -99,8 +111,7 @@ inline void run_group(bool backwards) {
     for (unsigned i = 0; i < group.lanes; ++i) {
       Lane &lane = every[backwards ? group.lanes - 1 - i : i];
       if (lane.done) continue;
-      here = &lane;
-      swapcontext(&scheduler, &lane.context);
+      resume(lane);
       left -= lane.done;
     }
   }

@@ -57,6 +57,7 @@ CONVERSION = np.dtype(
         *(("channels", "<u4"), ("stride", "<u4"), ("zero", "<i4"), ("unused", "<u4")),
     ]
 )
+TOLD = np.dtype([("target", "<u8")])
 
 #: Of the kernels that are launched over planes and over dense layers.
 LANES = 128

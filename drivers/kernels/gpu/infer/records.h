@@ -100,4 +100,9 @@ struct Conversion {
   u32 unused;
 };
 
+/* INFER_TARGET and INFER_FLIPS: the kernels know what they were compiled for. */
+struct Told {
+  u32 *target;
+};
+
 #endif

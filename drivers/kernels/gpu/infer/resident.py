@@ -8,7 +8,7 @@ from itertools import groupby
 import numpy as np
 from numpy.typing import NDArray
 
-from drivers.errors import BadArgument
+from drivers.errors import BadArgument, DriverError
 from drivers.host_program import HostProgram
 from drivers.kernels.gpu.infer.host_steps import program_of
 from drivers.kernels.gpu.infer.queue import Download, Queue, Upload, Work
@@ -25,12 +25,16 @@ class Lane:
         """Raises `OutOfMemory`."""
         self._queue, self._plan = queue, plan
         self._hosted: list[HostProgram] = []
-        self._arena = queue.allocate(schedule.arena_bytes)
-        if schedule.zero_bytes:
-            queue.write(self._arena, np.zeros(schedule.zero_bytes, np.uint8))
         self._input = queue.host_buffer(schedule.source.size_bytes)
         self._heads = [queue.host_buffer(head.size_bytes) for head in schedule.heads]
-        self._steps = self._prepare(schedule, constants)
+        self._arena = queue.allocate(schedule.arena_bytes)
+        try:
+            if schedule.zero_bytes:
+                queue.write(self._arena, np.zeros(schedule.zero_bytes, np.uint8))
+            self._steps = self._prepare(schedule, constants)
+        except DriverError:
+            queue.free(self._arena)
+            raise
 
     def start(self, data: bytes) -> None:
         """Queue a request; where the host computes a part of it, wait for that."""
@@ -93,5 +97,3 @@ class Lane:
             store()
 
         return run
-
-

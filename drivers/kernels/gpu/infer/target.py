@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from drivers.errors import NotSupported
+from drivers.errors import WrongAnswer
 
 #: Bytes that one stage of a tile takes of each of its rows, and stages in flight.
 DEPTHS = {"wgmma": (128, 3), "mma32": (64, 4)}
@@ -67,33 +67,12 @@ class InferGpu:
     memory_bytes: int
 
 
-def cuda_target(compute_capability: int) -> Target:
-    """``compute_capability`` as 90 for 9.0. See INFER_TARGET in language.cuh."""
-    if compute_capability == 90:
-        return Target("wgmma")
-    levels = ((80, "mma32"), (75, "mma16"), (61, "dot"))
-    return Target(next((kind for least, kind in levels if compute_capability >= least), "plain"))
+#: INFER_TARGET in language.cuh.
+KINDS = {0: "plain", 61: "dot", 75: "mma16", 80: "mma32", 90: "wgmma", 908: "mfma"}
 
 
-_MIXED_DOT = frozenset({"gfx1100", "gfx1101", "gfx1102", "gfx1200", "gfx1201"})
-_SIGNED_DOT = frozenset(
-    {"gfx906", "gfx1011", "gfx1012", "gfx1030", "gfx1031", "gfx1032", "gfx1034"}
-)
-_MATRIX = frozenset({"gfx908", "gfx90a"})
-
-
-def hip_target(name: str) -> Target:
-    """``name`` as ``gfx90a:sramecc+:xnack-``. Raises `NotSupported` for what is no GPU of AMD."""
-    chip = name.split(":")[0]
-    if not chip.startswith("gfx"):
-        raise NotSupported(f"{name} is no GPU of AMD")
-    if chip in _MATRIX:
-        return Target("mfma", flips=True)
-    if chip in _SIGNED_DOT:
-        return Target("dot", flips=True)
-    return Target("dot" if chip in _MIXED_DOT else "plain")
-
-
-def cuda_architecture(compute_capability: int) -> str:
-    """What NVRTC is asked for: Hopper's own instructions have a name of their own."""
-    return "90a" if compute_capability == 90 else str(compute_capability)
+def target_of(number: int, flips: int) -> Target:
+    """What the kernels say of themselves (``tell_target``). Raises `WrongAnswer`."""
+    if number not in KINDS or flips not in (0, 1):
+        raise WrongAnswer(f"the GPU's kernels answer {number}, {flips}, which is no target")
+    return Target(KINDS[number], bool(flips))

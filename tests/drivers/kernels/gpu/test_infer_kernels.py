@@ -1,0 +1,167 @@
+"""The inference kernels run on the host, with each target's instructions, to the bit."""
+
+from __future__ import annotations
+
+import ctypes
+import itertools
+from collections.abc import Iterator
+from pathlib import Path
+
+import host_infer
+import numpy as np
+import pytest
+from host_infer import HostQueue
+
+from drivers.errors import NotSupported, SelfTestFailed
+from drivers.kernels.gpu.infer import layout, trial
+from drivers.kernels.gpu.infer.asking import ask_target
+from drivers.kernels.gpu.infer.packing import list_taps
+from drivers.kernels.gpu.infer.schedule import Launch
+from drivers.kernels.gpu.infer.scheduler import schedule
+from drivers.kernels.gpu.infer.session import GpuInfer
+from drivers.kernels.gpu.infer.target import InferGpu, Target
+from drivers.kernels.infer.layers import Plan, PoolKind, Window
+from drivers.kernels.infer.oracle import run_plan
+
+MEMORY_BYTES = 1 << 30
+KERNELS = {
+    *("convolve_big", "convolve_first", "convolve_small", "convolve_tall", "dense"),
+    *("depthwise", "mapping", "pooling", "to_bytes", "to_words"),
+}
+FEW, MANY = 1, 1000
+
+
+@pytest.fixture(scope="module", params=host_infer.TARGETS)
+def library(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[ctypes.CDLL, Target]:
+    name: str = request.param
+    folder: Path = tmp_path_factory.mktemp(name)
+    return host_infer.build(folder, name), host_infer.TARGETS[name][1]
+
+
+def open_session(library: tuple[ctypes.CDLL, Target], units: int = FEW) -> GpuInfer:
+    """Its first queue runs lanes forwards, its second backwards."""
+    order = itertools.count()
+    gpu = InferGpu(library[1], units, MEMORY_BYTES)
+    return GpuInfer(lambda: HostQueue(library[0], bool(next(order) % 2)), gpu)
+
+
+def compare(library: tuple[ctypes.CDLL, Target], plan: Plan, seed: int, units: int) -> None:
+    """Two requests at a time, forwards and backwards, each twice: nothing is left over."""
+    data = trial.trial_input(plan, seed)
+    expected = [head.ravel() for head in run_plan(plan, data, trial.run_nothing)]
+    session = open_session(library, units)
+    session.load_plan("it", plan)
+    for answer in session.run_many("it", [data.astype("<i4").tobytes()] * 4):
+        np.testing.assert_array_equal(np.frombuffer(answer, "<i4"), np.concatenate(expected))
+
+
+def test_kernels_say_what_they_are(library: tuple[ctypes.CDLL, Target]) -> None:
+    native, target = library
+    assert ask_target(HostQueue(native)) == target
+    sizes, tiles = (ctypes.c_uint32 * 8)(), (ctypes.c_uint32 * 6)()
+    native.infer_host_sizes(sizes)
+    native.infer_host_tiles(tiles)
+    records = (layout.FINISH, layout.IMAGE, layout.TAP, layout.CONVOLUTION)
+    records += (layout.DEPTHWISE, layout.POOLING, layout.MAPPING, layout.CONVERSION)
+    assert list(sizes) == [record.itemsize for record in records]
+    expected = [n for tile in target.tiles for n in (tile.lanes, target.shared_bytes(tile))]
+    assert list(tiles) == expected
+
+
+def test_a_net_of_all_kernels(library: tuple[ctypes.CDLL, Target]) -> None:
+    launched: list[str] = []
+
+    def open_queue() -> HostQueue:
+        queue = HostQueue(library[0], backwards=bool(launched))
+        queue.launched = launched
+        return queue
+
+    trial.check(GpuInfer(open_queue, InferGpu(library[1], FEW, MEMORY_BYTES)))
+    assert set(launched) == KERNELS
+
+
+#: (n, channels, height, width), out, window, groups, bounds of the source.
+SHAPES = {
+    "one pixel": ((1, 1, 1, 1), 1, Window((1, 1)), 1, trial.UNSIGNED),
+    "five channels": ((1, 5, 4, 3), 7, Window((2, 3)), 1, trial.SIGNED),
+    "padding beyond": ((1, 3, 2, 2), 9, Window((3, 3), padding=(3, 4, 3, 4)), 1, trial.SIGNED),
+    "uneven padding": ((2, 17, 6, 5), 33, Window((3, 2), (2, 1), (0, 1, 2, 0)), 1, trial.SIGNED),
+    "stride beyond window": ((1, 20, 9, 9), 5, Window((2, 2), (3, 4)), 1, trial.UNSIGNED),
+    "dilation": ((1, 32, 9, 8), 65, Window((3, 3), (1, 1), (2, 3, 2, 3), (2, 3)), 1, trial.SIGNED),
+    "deep": ((3, 1030, 1, 1), 40, Window((1, 1)), 1, trial.UNSIGNED),
+    "dense": ((1, 37, 3, 5), 130, Window((3, 5)), 1, trial.SIGNED),
+    "groups of 4": ((1, 32, 4, 4), 32, Window((3, 3), padding=(1, 1, 1, 1)), 8, trial.UNSIGNED),
+    "groups of 3 to 5": ((1, 15, 4, 4), 25, Window((1, 3)), 5, trial.SIGNED),
+    "narrow groups": ((2, 4, 5, 5), 6, Window((3, 3)), 2, trial.SIGNED),
+    "depthwise": ((1, 19, 5, 5), 19, Window((5, 5), (2, 2), (2, 2, 2, 2)), 19, trial.SIGNED),
+    "narrow depthwise": ((1, 3, 4, 4), 3, Window((2, 2)), 3, trial.UNSIGNED),
+}
+
+
+@pytest.mark.parametrize("units", [FEW, MANY])
+@pytest.mark.parametrize("name", SHAPES)
+def test_awkward_shapes(library: tuple[ctypes.CDLL, Target], name: str, units: int) -> None:
+    """As words, whose every bit counts, and as bytes with a residual."""
+    shape, out, window, groups, bounds = SHAPES[name]
+    net = trial.Net(np.random.default_rng(len(name)))
+    source = net.input(shape, bounds)
+    sums = net.convolve(source, out, window, groups, rescaled=False)
+    other = net.convolve(source, out, window, groups, trial.UNSIGNED)
+    joined = net.convolve(source, out, window, groups, residual=other)
+    compare(library, net.plan(sums, net.words(joined)), seed=len(name), units=units)
+
+
+def test_saturation_trap(library: tuple[ctypes.CDLL, Target]) -> None:
+    """x = 255 and w = ±127 over 4,608 terms: what instructions that saturate get wrong."""
+    net = trial.Net(np.random.default_rng(1))
+    source = net.input((1, 512, 3, 3), trial.UNSIGNED)
+    target = net.convolve(source, 32, Window((3, 3), padding=(1, 1, 1, 1)), rescaled=False)
+    net.layers[1].weight[:16] = 127  # type: ignore[union-attr]
+    net.layers[1].weight[16:] = -127  # type: ignore[union-attr]
+    data = np.full((1, 512, 3, 3), 255, np.int32)
+    session = open_session(library, MANY)
+    session.load_plan("trap", net.plan(target))
+    answer = np.frombuffer(session.run("trap", data.tobytes()), "<i4").reshape(32, 3, 3)
+    bias = net.layers[1].bias  # type: ignore[union-attr]
+    assert (answer[:16, 1, 1] == 255 * 127 * 4608 + bias[:16]).all()
+    assert (answer[16:, 1, 1] == -255 * 127 * 4608 + bias[16:]).all()
+
+
+@pytest.mark.parametrize("kind", PoolKind)
+def test_pools(library: tuple[ctypes.CDLL, Target], kind: PoolKind) -> None:
+    net = trial.Net(np.random.default_rng(2))
+    low = net.input((2, 21, 7, 5), (-128, -1))
+    window = Window((3, 2), (2, 1), (1, 1, 1, 1))
+    compare(library, net.plan(net.words(net.pool(low, window, kind))), seed=3, units=FEW)
+
+
+def test_a_wrong_instruction_is_noticed(
+    library: tuple[ctypes.CDLL, Target], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Target, "channel_order", lambda self: list(range(32)))
+    with pytest.raises(SelfTestFailed, match="answers wrongly"):
+        trial.check(open_session(library))
+
+
+def test_splits_give_every_multiprocessor_work() -> None:
+    net = trial.Net(np.random.default_rng(4))
+    source = net.input((1, 512, 7, 7), trial.UNSIGNED)
+    target = net.convolve(source, 64, Window((3, 3), padding=(1, 1, 1, 1)))
+    plan = net.plan(net.words(target))
+    for units in (1, 8, 132):
+        found = schedule(plan, InferGpu(Target("mma32"), units, MEMORY_BYTES))
+        launch = next(launch for launch in launches(found.parts) if "convolve" in launch.kernel)
+        assert launch.record["splits"][0] == launch.groups[2] <= units
+        assert (launch.groups[2] > 1) == (units > 1)
+        assert launch.record["split_chunks"][0] * launch.groups[2] >= 512 * 9 // 16
+
+
+def launches(parts: tuple[object, ...]) -> Iterator[Launch]:
+    return (part for part in parts if isinstance(part, Launch))
+
+
+def test_windows_beyond_the_records_are_refused() -> None:
+    with pytest.raises(NotSupported, match="spans 40000 pixels"):
+        list_taps(Window((2, 2), dilation=(40000, 1)), 4, 16, 16, 16, 4)
