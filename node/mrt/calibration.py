@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+import io
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import redirect_stdout
 from enum import StrEnum
+from typing import Any
 
 import numpy as np
 import onnx
@@ -13,113 +16,199 @@ from onnxruntime.capi.onnxruntime_pybind11_state import (  # type: ignore[import
     Fail,
     InvalidArgument,
     InvalidGraph,
+    RuntimeException,
 )
+from onnxruntime.quantization.calibrate import HistogramCollector  # type: ignore[import-untyped]
 
 from node.mrt.errors import CalibrationFailed
-from node.mrt.network import Network
+from node.mrt.forms.builder import Calibration
+from node.mrt.network import Constant, Convolution, Dense, Floats, Network
 
 Samples = NDArray[np.float32]
 
-_BATCH = 64
-_BINS = 4096
+_BINS, _QUANTISED_BINS = 2048, 128
+_ENTROPY_BINS = 512
 
 
 class Method(StrEnum):
-    """How the largest magnitude of a tensor is found: as seen, or leaving out rare ones."""
+    """How the range of a tensor is found: as seen, or leaving out rare values."""
 
     MIN_MAX = "min-max"
     PERCENTILE = "percentile"
+    ENTROPY = "entropy"
 
 
 class FloatModel:
     """The ONNX model with every tensor of the network as an output."""
 
     def __init__(self, model: onnx.ModelProto, network: Network) -> None:
-        self.names = list(dict.fromkeys([*(layer.name for layer in network.layers)]))
-        self.input_name = network.input_name
-        self.input_shape = network.input_shape
-        shown = onnx.ModelProto()
-        shown.CopyFrom(model)
-        known = {each.name for each in shown.graph.output}
-        for name in self.names:
-            if name not in known:
-                tensor = onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None)
-                shown.graph.output.append(tensor)
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = 1
-        options.log_severity_level = 3
-        try:
-            self.session = onnxruntime.InferenceSession(
-                shown.SerializeToString(), options, providers=["CPUExecutionProvider"]
-            )
-        except (Fail, InvalidGraph, InvalidArgument) as error:
-            raise CalibrationFailed(f"onnxruntime cannot run the model: {error}") from error
-        self.batch = self._find_batch()
-
-    def _find_batch(self) -> int:
-        size = self.session.get_inputs()[0].shape[0]
-        return size if isinstance(size, int) else _BATCH
+        self.network = network
+        made = {name for node in model.graph.node for name in node.output}
+        self.names = [layer.name for layer in network.layers if layer.name in made]
+        """Layers whose values onnxruntime knows."""
+        self.session = _open_session(model, self.names)
+        self.batch = network.input_shape[0]
+        self.type = _TYPES.get(self.session.get_inputs()[0].type, np.float32)
 
     def run(self, samples: Samples) -> Iterator[dict[str, Samples]]:
-        """Every tensor by name, a batch at a time.
+        """Every tensor by name, a batch at a time; the last batch is filled up by its first.
 
         Raises:
-            CalibrationFailed: the samples do not have the input's shape.
+            CalibrationFailed: the samples do not have the input's shape, or are not finite.
         """
-        if samples.shape[1:] != self.input_shape or not len(samples):
-            raise CalibrationFailed(
-                f"samples are {samples.shape}, the model takes (n, *{self.input_shape})"
-            )
-        for start in range(0, len(samples), self.batch):
-            chunk = np.ascontiguousarray(samples[start : start + self.batch], np.float32)
+        check_samples(samples, self.network.input_shape)
+        for chunk in cut_batches(samples, self.batch):
             try:
-                values = self.session.run(self.names, {self.input_name: chunk})
-            except (Fail, InvalidArgument) as error:
+                values = self.session.run(self.names, {self._input(): chunk.astype(self.type)})
+            except (Fail, InvalidArgument, RuntimeException) as error:
                 raise CalibrationFailed(f"onnxruntime refuses the samples: {error}") from error
-            yield dict(zip(self.names, values, strict=True))
+            found = dict(zip(self.names, values, strict=True))
+            found[self.network.input_name] = chunk.astype(np.float32)
+            yield {name: self._as_network(name, value) for name, value in found.items()}
 
-    def collect(self, samples: Samples) -> dict[str, Samples]:
-        """Every tensor by name, for all samples at once."""
-        parts = list(self.run(samples))
-        return {name: np.concatenate([part[name] for part in parts]) for name in self.names}
+    def _input(self) -> str:
+        return str(self.session.get_inputs()[0].name)
+
+    def _as_network(self, name: str, value: NDArray[Any]) -> Samples:
+        factor = self.network.factors.get(name)
+        real = value.astype(np.float32, copy=False)
+        return real if factor is None else real * factor
+
+    def compute(self, samples: Samples, names: Iterable[str]) -> dict[str, Samples]:
+        """Some tensors by name, for all samples at once (axis 0)."""
+        parts = [{name: part[name] for name in names} for part in self.run(samples)]
+        whole = {name: np.concatenate([part[name] for part in parts]) for name in names}
+        return whole
 
 
-def find_limits(
+_TYPES = {
+    "tensor(int64)": np.int64,
+    "tensor(int32)": np.int32,
+    "tensor(float16)": np.float16,
+    "tensor(double)": np.float64,
+}
+
+
+def _open_session(model: onnx.ModelProto, names: list[str]) -> onnxruntime.InferenceSession:
+    known = {each.name for each in model.graph.output}
+    added = [name for name in names if name not in known]
+    for name in added:
+        tensor = onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None)
+        model.graph.output.append(tensor)
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.log_severity_level = 3
+    try:
+        return onnxruntime.InferenceSession(
+            model.SerializeToString(), options, providers=["CPUExecutionProvider"]
+        )
+    except (Fail, InvalidGraph, InvalidArgument, RuntimeException) as error:
+        raise CalibrationFailed(f"onnxruntime cannot run the model: {error}") from error
+    finally:
+        del model.graph.output[len(model.graph.output) - len(added) :]
+
+
+def check_samples(samples: Samples, shape: tuple[int, ...]) -> None:
+    """Raises CalibrationFailed unless the samples are finite and of the input's shape."""
+    if samples.shape[1:] != shape[1:] or not len(samples):
+        raise CalibrationFailed(f"samples are {samples.shape}, the model takes (n, *{shape[1:]})")
+    if not np.isfinite(samples).all():
+        where = np.argwhere(~np.isfinite(samples))[0].tolist()
+        raise CalibrationFailed(f"sample {where[0]} is not finite at {where[1:]}")
+
+
+def cut_batches(samples: NDArray[Any], batch: int) -> Iterator[NDArray[Any]]:
+    """Chunks of ``batch`` samples; the last is filled up by its own first sample."""
+    for start in range(0, len(samples), batch):
+        chunk = samples[start : start + batch]
+        if len(chunk) < batch:
+            fill = np.repeat(chunk[:1], batch - len(chunk), axis=0)
+            chunk = np.concatenate([chunk, fill])
+        yield np.ascontiguousarray(chunk)
+
+
+def calibrate(
     model: FloatModel,
     samples: Samples,
     method: Method = Method.MIN_MAX,
     percentile: float = 99.99,
     progress: Callable[[int], None] = lambda done: None,
-) -> Mapping[str, float]:
-    """Largest magnitude of each tensor over the samples, by name.
+) -> Calibration:
+    """Ranges and means of the network's tensors over the samples.
 
     Args:
-        percentile: With `Method.PERCENTILE`, the share of values (in percent) that must fit.
+        percentile: With `Method.PERCENTILE`, the share of magnitudes (in percent) that must fit.
         progress: Told how many samples are done.
+
+    Raises:
+        CalibrationFailed: the samples do not fit, or a tensor is not finite on them.
     """
-    limits = dict.fromkeys(model.names, 0.0)
+    ranges, channels = _Ranges(method, percentile), _Channels(model.network)
     done = 0
     for values in model.run(samples):
+        ranges.add(values)
+        channels.add(values)
+        done += model.batch
+        progress(min(done, len(samples)))
+    constants = {
+        layer.name: (float(layer.value.min()), float(layer.value.max()))
+        for layer in model.network.layers
+        if isinstance(layer, Constant)
+    }
+    return Calibration(ranges.finish() | constants, channels.means(), channels.limits)
+
+
+class _Ranges:
+    """Least and largest of each tensor, by one of the methods."""
+
+    def __init__(self, method: Method, percentile: float) -> None:
+        self.method = method
+        self.seen: dict[str, tuple[float, float]] = {}
+        bins = _ENTROPY_BINS if method is Method.ENTROPY else _BINS
+        self.collector = HistogramCollector(
+            str(method), True, bins, _QUANTISED_BINS, percentile, "same"
+        )
+
+    def add(self, values: Mapping[str, Samples]) -> None:
         for name, array in values.items():
-            limits[name] = max(limits[name], float(np.abs(array).max()))
-        done += len(next(iter(values.values())))
-        progress(done)
-    if method is Method.PERCENTILE:
-        return _find_percentiles(model, samples, limits, percentile)
-    return limits
+            low, high = float(array.min()), float(array.max())
+            if not np.isfinite(low + high):
+                raise CalibrationFailed(f"{name!r} is not finite on the samples")
+            before = self.seen.get(name, (low, high))
+            self.seen[name] = min(low, before[0]), max(high, before[1])
+        if self.method is not Method.MIN_MAX:
+            with redirect_stdout(io.StringIO()):  # it tells its progress there
+                self.collector.collect({name: [array] for name, array in values.items()})
+
+    def finish(self) -> dict[str, tuple[float, float]]:
+        if self.method is Method.MIN_MAX:
+            return self.seen
+        with redirect_stdout(io.StringIO()):
+            found = self.collector.compute_collection_result()
+        return {name: (float(each[0]), float(each[1])) for name, each in found.items()}
 
 
-def _find_percentiles(
-    model: FloatModel, samples: Samples, limits: Mapping[str, float], percentile: float
-) -> dict[str, float]:
-    counts = {name: np.zeros(_BINS, np.int64) for name in limits}
-    for values in model.run(samples):
-        for name, array in values.items():
-            span = (0.0, limits[name] or 1.0)
-            counts[name] += np.histogram(np.abs(array), _BINS, span)[0]
-    return {name: _cut(counts[name], limits[name], percentile) for name in limits}
+class _Channels:
+    """Mean and largest magnitude of each channel of what weighted layers read."""
 
+    def __init__(self, network: Network) -> None:
+        self.axes: dict[str, int] = {}
+        for layer in network.layers:
+            if isinstance(layer, Convolution | Dense):
+                rank = len(network.shape_of(layer.inputs[0]))
+                self.axes[layer.inputs[0]] = 1 if isinstance(layer, Convolution) else rank - 1
+        self.sums: dict[str, NDArray[np.float64]] = {}
+        self.limits: dict[str, Floats] = {}
+        self.count = 0
 
-def _cut(counts: NDArray[np.int64], limit: float, percentile: float) -> float:
-    shares = np.cumsum(counts) / counts.sum()
-    return limit * float(np.searchsorted(shares, percentile / 100) + 1) / _BINS
+    def add(self, values: Mapping[str, Samples]) -> None:
+        self.count += 1
+        for name, axis in self.axes.items():
+            others = tuple(at for at in range(values[name].ndim) if at != axis)
+            mean = values[name].mean(axis=others, dtype=np.float64)
+            limit = np.maximum(values[name].max(axis=others), -values[name].min(axis=others))
+            self.sums[name] = self.sums.get(name, 0.0) + mean
+            self.limits[name] = np.maximum(self.limits.get(name, np.float32(0)), limit)
+
+    def means(self) -> dict[str, Floats]:
+        return {name: (total / self.count).astype(np.float32) for name, total in self.sums.items()}

@@ -1,39 +1,74 @@
-"""The whole conversion: ONNX and samples in, an integer model and a report out."""
+"""The whole conversion: a float model and samples in, an integer model and a report out."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from enum import StrEnum
 
 import numpy as np
 
-from node.mrt.calibration import FloatModel, Method, Samples, find_limits
+from node.mrt.calibration import FloatModel, Method, Samples, calibrate
 from node.mrt.errors import CalibrationFailed
-from node.mrt.evaluation import EvaluationInput, Labels, Report, evaluate
-from node.mrt.onnx_reader import parse_onnx, read_network
-from node.mrt.quantisation import INT8_LIMIT, IntegerModel, Scaling, quantise
+from node.mrt.evaluation import (
+    Evaluation,
+    Labels,
+    Report,
+    RunModel,
+    evaluate,
+    run_reference,
+)
+from node.mrt.forms.builder import Builder, Calibration, IntegerModel
+from node.mrt.forms.cvm import CvmBuilder, Scaling
+from node.mrt.forms.extension import ExtensionBuilder
+from node.mrt.forms.numbers import SIGNED_LIMIT
+from node.mrt.frontend.onnx_model import parse_onnx, prepare
+from node.mrt.frontend.reader import read_network
+from node.mrt.network import Embed, Network
+from node.mrt.passes.equalisation import equalise
+from node.mrt.passes.pipeline import simplify
+
+Progress = Callable[[str, int, int], None]
+
+
+class Form(StrEnum):
+    """Which integer form: the official one runs on Cortex, the extension on farmnet."""
+
+    CVM = "cvm"
+    EXTENSION = "extension"
 
 
 @dataclass(frozen=True)
 class Settings:
-    """How to convert. ``input_scale`` is what one step of the int8 input is worth; None takes
-    the smallest that holds all samples."""
+    """How to convert."""
 
+    form: Form = Form.CVM
     input_scale: float | None = None
+    """What one step of the int8 input is worth; None takes the smallest that holds all samples."""
     scaling: Scaling = Scaling.SHIFT
+    """Of the CVM form: a shift for each layer, or a multiplier for each channel."""
     method: Method = Method.MIN_MAX
     percentile: float = 99.99
+    weight_bits: int = 8
+    """8, or 6 for smaller models."""
+    equalise: bool = False
+    """Even out the channels between layers: for networks whose channels differ widely."""
+    correct_bias: bool = True
+    """Take the mean error of rounded weights out of the bias."""
+    batch: int | None = None
+    """Inputs that one inference takes; None leaves a fixed batch and takes 1 for an open one."""
 
 
 @dataclass(frozen=True)
 class Conversion:
-    """A converted model. ``output_scale`` turns its first output's integers into real numbers."""
+    """A converted model. ``output_scale`` turns its first output's integers into real numbers.
+    ``report`` is None where none was asked for."""
 
     symbol: bytes
     parameters: bytes
     input_scale: float
     output_scale: float
-    report: Report
+    report: Report | None
 
 
 def convert(
@@ -43,7 +78,9 @@ def convert(
     settings: Settings | None = None,
     evaluation: Samples | None = None,
     labels: Labels | None = None,
-    progress: Callable[[str, int, int], None] = lambda stage, done, total: None,
+    progress: Progress = lambda stage, done, total: None,
+    judge: bool = True,
+    run_model: RunModel = run_reference,
 ) -> Conversion:
     """Convert an ONNX model.
 
@@ -53,41 +90,63 @@ def convert(
         evaluation: Real inputs to report on; the calibration's if left out.
         labels: Class of each evaluation input, for the accuracies.
         progress: Told the stage, what is done and what there is to do.
+        judge: Compare the models on the evaluation; large models take long on the reference.
+        run_model: Runs the integer model for the report; the reference by itself.
 
     Raises:
         MrtError: the model or the samples cannot be used; the message names what is wrong.
     """
     settings = settings or Settings()
-    model = parse_onnx(content)
-    network = read_network(model)
-    floats = FloatModel(model, network)
-    limits = find_limits(
-        floats,
-        calibration,
-        settings.method,
-        settings.percentile,
-        lambda done: progress("calibrate", done, len(calibration)),
-    )
-    scale = _choose_input_scale(settings, calibration)
+    prepared = prepare(parse_onnx(content), settings.batch)
+    network = simplify(read_network(prepared))
+    floats = FloatModel(prepared, network)
+    del prepared
 
-    def build(batch: int, show_layers: bool) -> IntegerModel:
-        return quantise(
-            network, limits, scale, scaling=settings.scaling, batch=batch, show_layers=show_layers
+    def measure() -> Calibration:
+        return calibrate(
+            floats,
+            calibration,
+            settings.method,
+            settings.percentile,
+            lambda done: progress("calibrate", done, len(calibration)),
         )
 
-    integer = build(1, False)
-    samples = calibration if evaluation is None else evaluation
-    report = evaluate(
-        EvaluationInput(floats, network, build, scale, samples, labels, len(content)),
-        lambda done: progress("evaluate", done, len(samples)),
-    )
+    found = measure()
+    if settings.equalise:
+        floats.network = network = equalise(network, found)
+        found = measure()
+    scale = _choose_input_scale(settings, network, calibration)
+
+    def build(show_layers: bool) -> IntegerModel:
+        return _open_builder(settings, network, found, scale).build(show_layers)
+
+    integer = build(False)
+    report = None
+    if judge:
+        samples = calibration if evaluation is None else evaluation
+        report = evaluate(
+            Evaluation(floats, integer, build, scale, samples, labels, len(content), run_model),
+            lambda done: progress("evaluate", done, len(samples)),
+        )
     return Conversion(integer.symbol, integer.parameters, scale, integer.output_scales[0], report)
 
 
-def _choose_input_scale(settings: Settings, samples: Samples) -> float:
+def _open_builder(
+    settings: Settings, network: Network, calibration: Calibration, scale: float
+) -> Builder:
+    if not settings.correct_bias:
+        calibration = Calibration(calibration.ranges)
+    if settings.form is Form.EXTENSION:
+        return ExtensionBuilder(network, calibration, scale, settings.weight_bits)
+    return CvmBuilder(network, calibration, scale, settings.weight_bits, settings.scaling)
+
+
+def _choose_input_scale(settings: Settings, network: Network, samples: Samples) -> float:
     scale = settings.input_scale
+    if any(isinstance(layer, Embed) for layer in network.layers):
+        return 1.0
     if scale is None:
-        scale = float(np.abs(samples).max()) / INT8_LIMIT
+        scale = float(np.abs(samples).max()) / SIGNED_LIMIT
     if not scale > 0 or not np.isfinite(scale):
         raise CalibrationFailed(f"the input's scale {scale} must be above 0")
     return scale

@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from node.mrt.calibration import FloatModel, Samples
+from node.mrt.calibration import FloatModel, Samples, cut_batches
 from node.mrt.errors import CalibrationFailed
-from node.mrt.network import Network
-from node.mrt.quantisation import INT8_LIMIT, IntegerModel
-from node.spec.cvm import load
+from node.mrt.forms.builder import IntegerModel
+from node.mrt.forms.numbers import SIGNED_LIMIT
+from node.spec.cvm import Graph, load
 from node.spec.cvm.execution import compute_heads
 
 Labels = NDArray[np.integer]
 Integers = NDArray[np.int32]
+#: Runs a model on batches of its input; gives the heads of each.
+RunModel = Callable[[Graph, Iterator[Integers]], Iterator[list[Integers]]]
 
-#: Inputs that the reference computes at once.
-_BATCH = 64
+#: Inputs on which every layer is compared; the outputs are on all.
+LAYER_SAMPLES = 32
 
 
 @dataclass(frozen=True)
@@ -53,26 +55,31 @@ class Report:
 
 
 @dataclass(frozen=True)
-class EvaluationInput:
-    """What there is to compare. ``build`` makes the integer model of a batch size, with its
-    outputs or with all its layers shown."""
+class Evaluation:
+    """What there is to compare. ``build`` makes the model with all its layers shown."""
 
     floats: FloatModel
-    network: Network
-    build: Callable[[int, bool], IntegerModel]
+    model: IntegerModel
+    build: Callable[[bool], IntegerModel]
     input_scale: float
     samples: Samples
     labels: Labels | None
     onnx_bytes: int
+    run_model: RunModel
+
+
+def run_reference(graph: Graph, inputs: Iterator[Integers]) -> Iterator[list[Integers]]:
+    """On the slow reference."""
+    return (compute_heads(graph, values) for values in inputs)
 
 
 def quantise_input(samples: Samples, scale: float) -> Integers:
     """The int8 input (in int32) that stands for real inputs."""
-    clipped: Samples = np.clip(np.rint(samples / scale), -INT8_LIMIT, INT8_LIMIT)
+    clipped: Samples = np.clip(np.rint(samples / scale), -SIGNED_LIMIT, SIGNED_LIMIT)
     return clipped.astype(np.int32)
 
 
-def evaluate(given: EvaluationInput, progress: Callable[[int], None] = lambda done: None) -> Report:
+def evaluate(given: Evaluation, progress: Callable[[int], None] = lambda done: None) -> Report:
     """Run both models on all samples.
 
     Raises:
@@ -80,54 +87,72 @@ def evaluate(given: EvaluationInput, progress: Callable[[int], None] = lambda do
     """
     if given.labels is not None and len(given.labels) != len(given.samples):
         raise CalibrationFailed(f"{len(given.labels)} labels for {len(given.samples)} samples")
-    before = given.floats.collect(given.samples)
-    model = given.build(1, False)
-    after = _run_integers(given, model, progress)
-    output = given.network.outputs[0]
-    classes = [_classify(values[output]) for values in (before, after)]
+    output = given.floats.network.outputs[0]
+    before = given.floats.compute(given.samples, [output])[output]
+    graph = load(given.model.symbol, given.model.parameters, extended=True)
+    after = _run_outputs(given, graph, progress)
+    before, after = (each[: len(given.samples)] for each in (before, after))
+    classes = [_classify(values) for values in (before, after)]
     accuracies = [_rate(found, given.labels) for found in classes]
     return Report(
-        layers=tuple(
-            LayerReport(
-                layer.name,
-                layer.kind,
-                model.scales[layer.name],
-                _sqnr_db(before[layer.name], after[layer.name]),
-            )
-            for layer in given.network.layers
-        ),
+        layers=_compare_layers(given),
         samples=len(given.samples),
-        sqnr_db=_sqnr_db(before[output], after[output]),
+        sqnr_db=sqnr_db(before, after),
         agreement=float(np.mean(classes[0] == classes[1])),
         accuracy_before=accuracies[0],
         accuracy_after=accuracies[1],
-        operations=load(model.symbol, model.parameters).operations(),
-        symbol_bytes=len(model.symbol),
-        parameter_bytes=len(model.parameters),
+        operations=graph.operations(),
+        symbol_bytes=len(given.model.symbol),
+        parameter_bytes=len(given.model.parameters),
         onnx_bytes=given.onnx_bytes,
     )
 
 
-def _run_integers(
-    given: EvaluationInput, model: IntegerModel, progress: Callable[[int], None]
-) -> dict[str, Samples]:
-    """Every layer's real values as the integer model has them, by name."""
-    integers = quantise_input(given.samples, given.input_scale)
-    names = [layer.name for layer in given.network.layers]
-    parts: list[list[Integers]] = []
-    graphs = {}
-    for start in range(0, len(integers), _BATCH):
-        chunk = integers[start : start + _BATCH]
-        if len(chunk) not in graphs:
-            shown = given.build(len(chunk), True)
-            graphs[len(chunk)] = load(shown.symbol, shown.parameters)
-        parts.append(list(compute_heads(graphs[len(chunk)], chunk)))
-        progress(start + len(chunk))
-    columns = zip(*parts, strict=True)
-    return {
-        name: (np.concatenate(column) * model.scales[name]).astype(np.float32)
-        for name, column in zip(names, columns, strict=True)
-    }
+def _run_outputs(
+    given: Evaluation, graph: Graph, progress: Callable[[int], None]
+) -> NDArray[np.float32]:
+    """The first output's real values, one row a sample."""
+    batch = graph.input_shape[0]
+    integers = cut_batches(quantise_input(given.samples, given.input_scale), batch)
+    parts = []
+    for done, heads in enumerate(given.run_model(graph, integers), 1):
+        parts.append(heads[0] * np.float32(given.model.output_scales[0]))
+        progress(min(done * batch, len(given.samples)))
+    return np.concatenate(parts)
+
+
+def _compare_layers(given: Evaluation) -> tuple[LayerReport, ...]:
+    """Every layer's real values in both models, on a few samples."""
+    samples = given.samples[:LAYER_SAMPLES]
+    shown = given.build(True)
+    names = list(shown.scales)
+    graph = load(shown.symbol, shown.parameters, extended=True)
+    integers = cut_batches(quantise_input(samples, given.input_scale), graph.input_shape[0])
+    noise: dict[str, list[float]] = {name: [0.0, 0.0] for name in names}
+    for floats, heads in zip(
+        given.floats.run(samples), given.run_model(graph, integers), strict=True
+    ):
+        for name, head in zip(names, heads, strict=True):
+            if name in floats:
+                _add_noise(noise[name], floats[name], head * np.float32(shown.scales[name]))
+    return _describe_layers(given, shown.scales, noise)
+
+
+def _describe_layers(
+    given: Evaluation, scales: Mapping[str, float], noise: Mapping[str, list[float]]
+) -> tuple[LayerReport, ...]:
+    makers = given.floats.network.makers
+    return tuple(
+        LayerReport(name, makers[name].kind, scale, _decibels(*noise[name]))
+        for name, scale in scales.items()
+        if name in given.floats.names
+    )
+
+
+def _add_noise(sums: list[float], before: Samples, after: Samples) -> None:
+    real = before.astype(np.float64)
+    sums[0] += float(np.square(real).sum())
+    sums[1] += float(np.square(real.reshape(after.shape) - after).sum())
 
 
 def _classify(outputs: Samples) -> NDArray[np.intp]:
@@ -139,7 +164,12 @@ def _rate(found: NDArray[np.intp], labels: Labels | None) -> float | None:
     return None if labels is None else float(np.mean(found == labels))
 
 
-def _sqnr_db(before: Samples, after: Samples) -> float | None:
-    signal = float(np.square(before, dtype=np.float64).sum())
-    noise = float(np.square(before.reshape(after.shape) - after, dtype=np.float64).sum())
+def sqnr_db(before: Samples, after: Samples) -> float | None:
+    """Signal to quantisation noise; None where there is no noise or no signal."""
+    sums = [0.0, 0.0]
+    _add_noise(sums, before, after)
+    return _decibels(*sums)
+
+
+def _decibels(signal: float, noise: float) -> float | None:
     return 10 * math.log10(signal / noise) if signal > 0 and noise > 0 else None

@@ -1,74 +1,310 @@
-"""The float network between ONNX and the integer graph: few layers, batch left open."""
+"""The float network between a frontend and an integer form: few kinds of layer, static shapes.
+
+Shapes hold the batch, as some networks move it to another axis. A layer is named by the ONNX
+tensor that it computes, so that the float model's values can be found by name.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from enum import StrEnum
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
-Pair = tuple[int, int]
-
-
-class Kind(StrEnum):
-    CONVOLUTION = "convolution"
-    DENSE = "dense"
-    RELU = "relu"
-    CLIP = "clip"
-    MAX_POOL = "max pool"
-    AVERAGE_POOL = "average pool"
-    GLOBAL_AVERAGE = "global average"
-    ADD = "add"
-    CONCATENATE = "concatenate"
-    RESHAPE = "reshape"
+Floats = NDArray[np.float32]
+Shape = tuple[int, ...]
+#: A function of single elements, on float64.
+Elementwise = Callable[[NDArray[np.float64]], NDArray[np.float64]]
 
 
 @dataclass(frozen=True)
 class Window:
-    """How a convolution or a pooling moves: (height, width) each."""
+    """How a convolution or a pooling moves: one number for each spatial dimension."""
 
-    size: Pair
-    strides: Pair = (1, 1)
-    padding: Pair = (0, 0)
-    dilation: Pair = (1, 1)
+    size: Shape
+    strides: Shape
+    before: Shape
+    """Padding in front."""
+    after: Shape
+    dilation: Shape
     ceil: bool = False
+
+    @property
+    def is_padded(self) -> bool:
+        return any(self.before) or any(self.after)
 
 
 @dataclass(frozen=True)
 class Layer:
-    """One layer. ``name`` is the ONNX tensor that it computes."""
+    """One layer. ``shape`` is its result's, with the batch."""
 
-    kind: Kind
+    kind: ClassVar[str] = "layer"
     name: str
     inputs: tuple[str, ...]
-    weight: Floats | None = None
-    """Convolution (out, in/groups, height, width), dense (out, in)."""
-    bias: Floats | None = None
-    window: Window | None = None
-    groups: int = 1
-    bounds: tuple[float, float] = (0.0, 0.0)
-    """Of a clip."""
-    axis: int = 1
-    """Of a concatenation."""
-    shape: tuple[int, ...] = ()
-    """Of a reshape's result, without the batch."""
+    shape: Shape
+
+
+@dataclass(frozen=True)
+class Identity(Layer):
+    kind = "identity"
+
+
+@dataclass(frozen=True)
+class Weighted(Layer):
+    """Sums of products with constant weights, plus a bias of one number for each channel."""
+
+    weight: Floats
+    bias: Floats | None
+
+    @property
+    def channel_axis(self) -> int:
+        """Axis of the result along which the bias lies."""
+        return 1
+
+    @property
+    def channels(self) -> int:
+        return self.shape[self.channel_axis]
+
+    def rows(self) -> Floats:
+        """(channels, all else): the weights of each output channel."""
+        return self.weight.reshape(len(self.weight), -1)
+
+
+@dataclass(frozen=True)
+class Convolution(Weighted):
+    """Weight (out, in / groups, *size)."""
+
+    kind = "convolution"
+    window: Window
+    groups: int
+
+
+@dataclass(frozen=True)
+class Deconvolution(Weighted):
+    """Weight (in, out / groups, *size). ``extra`` is added behind the result (output padding)."""
+
+    kind = "deconvolution"
+    window: Window
+    groups: int
+    extra: Shape
+
+    def rows(self) -> Floats:
+        sources, outs, *size = self.weight.shape
+        grouped = self.weight.reshape(self.groups, sources // self.groups, outs, *size)
+        return np.moveaxis(grouped, 2, 1).reshape(self.groups * outs, -1)
+
+
+@dataclass(frozen=True)
+class Dense(Weighted):
+    """Weight (out, in), along the last axis."""
+
+    kind = "dense"
+
+    @property
+    def channel_axis(self) -> int:
+        return len(self.shape) - 1
+
+
+@dataclass(frozen=True)
+class Affine(Layer):
+    """``x · scale + offset``; both broadcast against the result and have its rank."""
+
+    kind = "affine"
+    scale: Floats
+    offset: Floats
+
+    @property
+    def is_scalar(self) -> bool:
+        return self.scale.size == 1 and self.offset.size == 1
+
+
+@dataclass(frozen=True)
+class Rectify(Layer):
+    kind = "relu"
+
+
+@dataclass(frozen=True)
+class Clip(Layer):
+    kind = "clip"
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Slope(Layer):
+    """``x`` above 0, ``x · slope`` below; the slope broadcasts and has the result's rank."""
+
+    kind = "prelu"
+    slope: Floats
+
+
+@dataclass(frozen=True)
+class Function(Layer):
+    """Any function of single elements. ``label`` names it in reports."""
+
+    kind = "function"
+    function: Elementwise
+    label: str
+
+
+@dataclass(frozen=True)
+class MaxPool(Layer):
+    kind = "max pool"
+    window: Window
+
+
+@dataclass(frozen=True)
+class AveragePool(Layer):
+    """``counts_padding``: divide by the whole window's size at the edges too."""
+
+    kind = "average pool"
+    window: Window
+    counts_padding: bool
+
+
+@dataclass(frozen=True)
+class Mean(Layer):
+    kind = "mean"
+    axes: Shape
+
+
+@dataclass(frozen=True)
+class Add(Layer):
+    """Of two values; ``signs`` are 1, or −1 for what is subtracted."""
+
+    kind = "add"
+    signs: tuple[int, int] = (1, 1)
+
+
+@dataclass(frozen=True)
+class Multiply(Layer):
+    """Of two values, element by element."""
+
+    kind = "multiply"
+
+
+@dataclass(frozen=True)
+class MatrixProduct(Layer):
+    """Of two values, over the last two axes."""
+
+    kind = "matrix product"
+
+
+@dataclass(frozen=True)
+class Softmax(Layer):
+    """Along the last axis."""
+
+    kind = "softmax"
+
+
+@dataclass(frozen=True)
+class Normalise(Layer):
+    """Layer normalisation over the last axis, times ``gamma`` plus ``beta``."""
+
+    kind = "layer norm"
+    gamma: Floats
+    beta: Floats
+    epsilon: float
+
+
+@dataclass(frozen=True)
+class Concatenate(Layer):
+    kind = "concatenate"
+    axis: int
+
+
+@dataclass(frozen=True)
+class Constant(Layer):
+    """A value without inputs."""
+
+    kind = "constant"
+    value: Floats
+
+
+@dataclass(frozen=True)
+class Reshape(Layer):
+    kind = "reshape"
+
+
+@dataclass(frozen=True)
+class Transpose(Layer):
+    kind = "transpose"
+    axes: Shape
+
+
+@dataclass(frozen=True)
+class Slice(Layer):
+    """``begin`` up to ``end`` by ``stride`` on every axis."""
+
+    kind = "slice"
+    begin: Shape
+    end: Shape
+    stride: Shape
+
+
+@dataclass(frozen=True)
+class Pad(Layer):
+    """Zeros around every axis."""
+
+    kind = "pad"
+    before: Shape
+    after: Shape
+
+
+@dataclass(frozen=True)
+class Upsample(Layer):
+    """Spatial sizes times ``factors``; ``linear`` interpolates at half-pixel centres."""
+
+    kind = "upsample"
+    factors: Shape
+    linear: bool
+
+
+@dataclass(frozen=True)
+class Embed(Layer):
+    """Rows of ``table`` by integer input."""
+
+    kind = "embedding"
+    table: Floats
 
 
 @dataclass(frozen=True)
 class Network:
-    """Layers in order of execution. ``input_shape`` is without the batch."""
+    """Layers in order of execution. ``factors`` tells where a pass has scaled a tensor's channels:
+    the network's value is the float model's times the factor."""
 
     input_name: str
-    input_shape: tuple[int, ...]
+    input_shape: Shape
     layers: tuple[Layer, ...]
     outputs: tuple[str, ...]
-    consumers: dict[str, int] = field(default_factory=dict)
-    """How many layers (and outputs) read each tensor."""
+    factors: dict[str, Floats] = field(default_factory=dict)
+
+    @cached_property
+    def makers(self) -> dict[str, Layer]:
+        return {layer.name: layer for layer in self.layers}
+
+    @cached_property
+    def readers(self) -> dict[str, list[Layer | None]]:
+        """The layers that read each tensor; None stands for an output of the network."""
+        found: dict[str, list[Layer | None]] = {self.input_name: []}
+        for layer in self.layers:
+            found.setdefault(layer.name, [])
+            for name in layer.inputs:
+                found.setdefault(name, []).append(layer)
+        for name in self.outputs:
+            found[name].append(None)
+        return found
 
     def sole_reader(self, name: str) -> Layer | None:
         """The layer that alone reads a tensor, or None if there are others."""
-        if self.consumers.get(name) != 1:
-            return None
-        return next((layer for layer in self.layers if name in layer.inputs), None)
+        readers = self.readers[name]
+        return readers[0] if len(readers) == 1 else None
+
+    def shape_of(self, name: str) -> Shape:
+        return self.input_shape if name == self.input_name else self.makers[name].shape
+
+    def with_layers(self, layers: list[Layer]) -> Network:
+        return replace(self, layers=tuple(layers))

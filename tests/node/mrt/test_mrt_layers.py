@@ -7,11 +7,12 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper, shape_inference
 
-from node.mrt.conversion import Settings, convert
+from node.mrt.conversion import Form, Settings, convert
 from node.mrt.errors import CalibrationFailed, MalformedOnnx, UnsupportedOperator
-from node.mrt.network import Kind
-from node.mrt.onnx_reader import parse_onnx, read_network
-from node.mrt.quantisation import Scaling
+from node.mrt.forms.cvm import Scaling
+from node.mrt.frontend.onnx_model import parse_onnx, prepare
+from node.mrt.frontend.reader import read_network
+from node.mrt.passes.pipeline import simplify
 
 GENERATOR = np.random.default_rng(5)
 SHAPE = (3, 6, 6)

@@ -1,0 +1,1 @@
+"""Out of the float network: the integer forms."""

@@ -1,0 +1,1 @@
+"""Into the float network: ONNX, and torch by way of it."""

@@ -1,0 +1,144 @@
+"""From prepared ONNX to the float network: one layer, or few, for each node."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnx import numpy_helper
+
+from node.mrt.errors import MalformedOnnx
+from node.mrt.frontend.node import Node
+from node.mrt.network import Floats, Identity, Layer, Network, Shape
+
+Convert = Callable[["Reader", Node], Iterable[Layer]]
+CONVERSIONS: dict[str, Convert] = {}
+
+
+def converts(*operators: str) -> Callable[[Convert], Convert]:
+    """Registers a function for ONNX operators."""
+
+    def register(function: Convert) -> Convert:
+        for operator in operators:
+            CONVERSIONS[operator] = function
+        return function
+
+    return register
+
+
+class Reader:
+    """What conversions of nodes ask: shapes and constants."""
+
+    def __init__(self, graph: onnx.GraphProto) -> None:
+        self.graph = graph
+        self.constants: dict[str, NDArray[Any]] = {
+            each.name: numpy_helper.to_array(each) for each in graph.initializer
+        }
+        self.shapes = _known_shapes(graph)
+
+    def read(self) -> Network:
+        """Raises UnsupportedOperator or MalformedOnnx."""
+        inputs = [each.name for each in self.graph.input if each.name not in self.constants]
+        layers: list[Layer] = []
+        for proto in self.graph.node:
+            node = Node(proto)
+            if node.operator == "Constant":
+                self._keep_constant(node, proto)
+            else:
+                layers += self._convert(node)
+        outputs = [each.name for each in self.graph.output]
+        return Network(inputs[0], self.shapes[inputs[0]], *self._close(layers, outputs))
+
+    def _close(
+        self, layers: list[Layer], outputs: list[str]
+    ) -> tuple[tuple[Layer, ...], tuple[str, ...]]:
+        made = {layer.name for layer in layers}
+        missing = [name for name in outputs if name not in made]
+        if missing or not outputs:
+            raise MalformedOnnx(f"the outputs {missing} depend on no layer")
+        return tuple(layers), tuple(outputs)
+
+    def _keep_constant(self, node: Node, proto: onnx.NodeProto) -> None:
+        for name in ("value", "value_float", "value_int", "value_floats", "value_ints"):
+            if name in node.attributes:
+                value = node.attributes[name]
+                tensor = numpy_helper.to_array(value) if name == "value" else np.array(value)
+                self.constants[proto.output[0]] = tensor
+                return
+        raise node.refuse("has no number as its value")
+
+    def _convert(self, node: Node) -> Iterable[Layer]:
+        convert = CONVERSIONS.get(node.operator)
+        if convert is None:
+            raise node.refuse(f"is not supported; there are {', '.join(sorted(CONVERSIONS))}")
+        return convert(self, node)
+
+    # --- what conversions ask
+
+    def is_constant(self, node: Node, index: int) -> bool:
+        return node.has_input(index) and node.inputs[index] in self.constants
+
+    def constant(self, node: Node, index: int) -> Floats:
+        """Constant input as float32."""
+        node.require(self.is_constant(node, index), f"needs a constant as input {index}")
+        return self.constants[node.inputs[index]].astype(np.float32, copy=False)
+
+    def integers(self, node: Node, index: int, attribute: str) -> Shape | None:
+        """Integers that are an attribute in older opsets and an input in newer ones."""
+        if attribute in node.attributes:
+            value = node.attributes[attribute]
+            return tuple(int(each) for each in np.atleast_1d(value))
+        if not node.has_input(index):
+            return None
+        node.require(self.is_constant(node, index), f"needs a constant as input {index}")
+        return tuple(int(each) for each in np.atleast_1d(self.constants[node.inputs[index]]))
+
+    def shape(self, node: Node, name: str) -> Shape:
+        shape = self.shapes.get(name)
+        if shape is None:
+            raise node.refuse(f"has a tensor {name!r} of unknown shape")
+        return shape
+
+    def input_shape(self, node: Node, index: int = 0) -> Shape:
+        if self.is_constant(node, index):
+            return tuple(self.constants[node.inputs[index]].shape)
+        return self.shape(node, node.inputs[index])
+
+    def output_shape(self, node: Node) -> Shape:
+        return self.shape(node, node.outputs[0])
+
+    def base(self, node: Node, *inputs: str) -> tuple[str, tuple[str, ...], Shape]:
+        """Name, inputs and shape of the layer that computes the node's first output."""
+        return node.outputs[0], inputs or node.inputs[:1], self.output_shape(node)
+
+
+def read_network(model: onnx.ModelProto) -> Network:
+    """The float network of a prepared model.
+
+    Raises:
+        UnsupportedOperator: names the operator and the node.
+        MalformedOnnx: an output depends on no layer.
+    """
+    from node.mrt.frontend import attention, elementwise, shaping, weighted, windows
+
+    assert all((attention, elementwise, shaping, weighted, windows))
+    return Reader(model.graph).read()
+
+
+@converts("Identity", "Dropout", "Cast")
+def read_identity(reader: Reader, node: Node) -> Iterable[Layer]:
+    yield Identity(*reader.base(node))
+
+
+def _known_shapes(graph: onnx.GraphProto) -> dict[str, Shape]:
+    """Shapes that are known whole, by tensor."""
+    shapes = {}
+    for each in (*graph.input, *graph.value_info, *graph.output):
+        tensor = each.type.tensor_type
+        sizes = tensor.shape.dim
+        if tensor.HasField("shape") and all(size.HasField("dim_value") for size in sizes):
+            shapes[each.name] = tuple(int(size.dim_value) for size in sizes)
+    return shapes
