@@ -45,10 +45,19 @@ def lower(graph: Graph) -> Program:
 
 
 def encode_heads(graph: Graph, answer: bytes) -> bytes:
-    """The kernel-form answer from a device's: each head's int32 tensor, one after another.
+    """The kernel-form answer from a device's.
 
     Raises:
         CvmRunError: the heads do not fit the model's postprocessing.
+        ValueError: the device's answer has the wrong length.
+    """
+    return encode_output(graph, split_heads(graph, answer))
+
+
+def split_heads(graph: Graph, answer: bytes) -> list[NDArray[np.int32]]:
+    """A device's answer as each head's int32 tensor, which it holds one after another.
+
+    Raises:
         ValueError: the device's answer has the wrong length.
     """
     values = np.frombuffer(answer, "<i4")
@@ -59,7 +68,7 @@ def encode_heads(graph: Graph, answer: bytes) -> bytes:
     for shape in graph.output_shapes:
         heads.append(values[start : start + _size(shape)].reshape(shape).astype(np.int32))
         start += _size(shape)
-    return encode_output(graph, heads)
+    return heads
 
 
 def _size(shape: tuple[int, ...]) -> int:

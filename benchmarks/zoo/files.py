@@ -79,7 +79,7 @@ def _folder(net: Net, *packages: object) -> Path:
 @functools.cache
 def _digest(package: str) -> str:
     found = hashlib.sha256()
-    for path in sorted(Path(package).glob("*.py")):
+    for path in sorted(Path(package).rglob("*.py")):
         if path.name not in _NOT_NETS:
             found.update(path.read_bytes())
     return found.hexdigest()[:12]

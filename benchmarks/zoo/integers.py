@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-from enum import StrEnum
 from pathlib import Path
 
 import numpy as np
@@ -13,36 +12,31 @@ from benchmarks.zoo.catalogue import Net
 from benchmarks.zoo.files import converted_folder, keep, onnx_file, samples
 from drivers.program import Program
 from node.lowering import lower
-from node.mrt.calibration import FloatModel, find_limits
-from node.mrt.onnx_reader import parse_onnx, read_network
-from node.mrt.quantisation import INT8_LIMIT, Scaling, quantise
+from node.mrt.conversion import Form, Settings, convert
+from node.mrt.evaluation import quantise_input
+from node.mrt.forms.numbers import SIGNED_LIMIT
 from node.spec.cvm import Graph, load
-
-
-class Form(StrEnum):
-    CVM = "cvm"
 
 
 def model_folder(net: Net, form: Form, batch: int = 1) -> Path:
     """Folder with ``symbol`` and ``params``."""
     name = f"{form}-{batch}"
-    return keep(converted_folder(net, name), lambda folder: _convert(net, batch, folder))
+    return keep(converted_folder(net, name), lambda folder: _convert(net, form, batch, folder))
 
 
 def read_graph(net: Net, form: Form, batch: int = 1) -> Graph:
     folder = model_folder(net, form, batch)
-    return load((folder / "symbol").read_bytes(), (folder / "params").read_bytes())
+    return load((folder / "symbol").read_bytes(), (folder / "params").read_bytes(), extended=True)
 
 
 def read_program(net: Net, form: Form, batch: int = 1) -> Program:
     return lower(read_graph(net, form, batch))
 
 
-def _convert(net: Net, batch: int, folder: Path) -> None:
-    model = parse_onnx(onnx_file(net).read_bytes())
-    network = read_network(model)
-    limits = find_limits(FloatModel(model, network), samples(net))
-    found = quantise(network, limits, _input_scale(net), scaling=Scaling.SHIFT, batch=batch)
+def _convert(net: Net, form: Form, batch: int, folder: Path) -> None:
+    settings = Settings(form=form, input_scale=_input_scale(net), batch=batch)
+    content = onnx_file(net).read_bytes()
+    found = convert(content, samples(net), settings=settings, judge=False)
     folder.mkdir()
     (folder / "symbol").write_bytes(found.symbol)
     (folder / "params").write_bytes(found.parameters)
@@ -50,10 +44,9 @@ def _convert(net: Net, batch: int, folder: Path) -> None:
 
 def quantise_images(net: Net, images: NDArray[np.float32]) -> NDArray[np.int32]:
     """The models' input that stands for images: int8 in int32."""
-    steps = np.rint(images / _input_scale(net))
-    return np.clip(steps, -INT8_LIMIT, INT8_LIMIT).astype("<i4")
+    return quantise_input(images, _input_scale(net))
 
 
 @functools.cache
 def _input_scale(net: Net) -> float:
-    return float(np.abs(samples(net)).max()) / INT8_LIMIT
+    return float(np.abs(samples(net)).max()) / SIGNED_LIMIT

@@ -46,6 +46,7 @@ def convert_model(guide: Guide, job: dict[str, Any]) -> DigitsModel:
 
 def _show(guide: Guide, found: Conversion) -> None:
     report = found.report
+    assert report is not None  # as nothing kept it from judging
     for layer in report.layers:
         noise = "exact" if layer.sqnr_db is None else f"{layer.sqnr_db:.1f} dB"
         guide.say(f"{layer.kind}: signal to quantisation noise {noise}")

@@ -2,6 +2,7 @@
 
 MrtError
 ├── MalformedOnnx          the file is no ONNX model, or one with impossible shapes
+├── MalformedTorch         the file is none of torch.export, or cannot become ONNX
 ├── UnsupportedOperator    an operator, or a form of it, that has no integer counterpart here
 └── CalibrationFailed      the calibration data do not fit the model or say nothing of a layer
 """
@@ -15,6 +16,10 @@ class MrtError(Exception):
 
 class MalformedOnnx(MrtError):
     """The file is no ONNX model that can be read."""
+
+
+class MalformedTorch(MrtError):
+    """A torch model that cannot be read or expressed in ONNX."""
 
 
 class UnsupportedOperator(MrtError):

@@ -141,12 +141,21 @@ def _compare_layers(given: Evaluation) -> tuple[LayerReport, ...]:
 def _describe_layers(
     given: Evaluation, scales: Mapping[str, float], noise: Mapping[str, list[float]]
 ) -> tuple[LayerReport, ...]:
-    makers = given.floats.network.makers
     return tuple(
-        LayerReport(name, makers[name].kind, scale, _decibels(*noise[name]))
+        LayerReport(name, _describe_kind(given, name, scales), scale, _decibels(*noise[name]))
         for name, scale in scales.items()
         if name in given.floats.names
     )
+
+
+def _describe_kind(given: Evaluation, name: str, shown: Mapping[str, float]) -> str:
+    """The layer's kind, behind that of the layer that it cuts off."""
+    network = given.floats.network
+    layer = network.makers[name]
+    before = network.makers.get(layer.inputs[0]) if layer.inputs else None
+    if before is None or before.name in shown:
+        return layer.kind
+    return f"{_describe_kind(given, before.name, shown)} + {layer.kind}"
 
 
 def _add_noise(sums: list[float], before: Samples, after: Samples) -> None:

@@ -104,12 +104,13 @@ class Graph:
         work = 0
         memory = _MEMORY_COST * sum(prod(shape) for shape in self.shapes)
         for step in self.steps:
-            work += self._step_operations(step)
+            work += self.step_operations(step)
             require(work <= _OPERATIONS_LIMIT, f"more than {_OPERATIONS_LIMIT} operations")
         require(memory <= _OPERATIONS_LIMIT, f"memory costs more than {_OPERATIONS_LIMIT}")
         return memory + work
 
-    def _step_operations(self, step: Step) -> int:
+    def step_operations(self, step: Step) -> int:
+        """Operations of one step, without memory. Raises CvmLoadError as `operations`."""
         inputs = [self.shapes[entry] for entry in step.inputs]
         outputs = [self.shapes[entry] for entry in step.outputs]
         base = step.operator.cost(step.attributes, inputs, outputs)

@@ -44,7 +44,9 @@ WEIGHTS = {
     "w": floats(4, 3, 3, 3), "b": floats(4), "v": floats(4, 3, 1, 1), "d": floats(3, 1, 3, 3),
     "f": floats(108, 5), "c": floats(5), "low": np.float32(0), "high": np.float32(0.4),
     "gamma": floats(4), "beta": floats(4), "mean": floats(4), "var": np.abs(floats(4)) + 0.1,
-    "shape": np.array([0, -1], np.int64), "k": floats(6), "g": np.abs(floats(3)),
+    "shape": np.array([0, -1], np.int64), "g": np.abs(floats(3)), "n": -np.abs(floats(3)),
+    "q": floats(3, 6, 6), "pads": np.array([0, 0, 1, 1] * 2, np.int64),
+    "scales": np.array([1, 1, 2, 2], np.float32),
 }  # fmt: skip
 CONV = ("Conv", ["x", "w", "b"], "t", {"pads": [1, 1, 1, 1]})
 NETWORKS = {
@@ -75,36 +77,51 @@ NETWORKS = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("scaling", Scaling)
+FORMS = {
+    "shift": Settings(),
+    "multiplier": Settings(scaling=Scaling.MULTIPLIER),
+    "extension": Settings(form=Form.EXTENSION),
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("name", NETWORKS)
-def test_layers_are_near_the_float_model(name, scaling):
+def test_layers_are_near_the_float_model(name, form):
     samples = floats(96, *SHAPE)
-    found = convert(network(NETWORKS[name], WEIGHTS), samples, settings=Settings(scaling=scaling))
+    found = convert(network(NETWORKS[name], WEIGHTS), samples, settings=FORMS[form])
     assert found.report.sqnr_db is not None
     assert found.report.sqnr_db > 30, found.report.layers
     assert found.report.accuracy_before is None
 
 
 def test_normalisation_leaves_no_layer():
-    found = read_network(parse_onnx(network(NETWORKS["normalisation"], WEIGHTS)))
-    assert [layer.kind for layer in found.layers] == [Kind.CONVOLUTION]
+    found = simplify(read_network(prepare(parse_onnx(network(NETWORKS["normalisation"], WEIGHTS)))))
+    assert [layer.kind for layer in found.layers] == ["convolution"]
 
 
 @pytest.mark.parametrize(
     ("nodes", "reason"),
     [
-        ([("Softmax", ["x"], "y", {})], "'node_y': Softmax is not supported"),
-        ([("Conv", ["x", "w"], "y", {"pads": [0, 1, 1, 0]})], "'node_y': Conv with unequal"),
-        ([("Conv", ["x", "w"], "y", {"auto_pad": "SAME_UPPER"})], "auto_pad"),
-        ([("Add", ["x", "k"], "y", {})], "Add of a constant"),
-        ([("BatchNormalization", ["x", "g", "g", "g", "g"], "y", {})], "folded"),
-        ([("MatMul", ["x", "x"], "y", {})], "needs a constant"),
-        ([("Concat", ["x", "x"], "y", {"axis": 0})], "batch"),
+        ([("Asin", ["x"], "y", {})], "'node_y': Asin is not supported; there are Abs"),
+        ([("Conv", ["x", "x"], "y", {})], "'node_y': Conv needs a constant as input 1"),
+        ([("BatchNormalization", ["x", "g", "g", "g", "n"], "y", {})], "negative variance"),
+        ([("Relu", ["x"], "t", {}), ("Div", ["x", "t"], "y", {})], "of two computed values"),
+        ([("MatMul", ["q", "x"], "y", {})], "on the left"),
+        ([("MaxPool", ["x"], "y", {"kernel_shape": [2, 2], "dilations": [2, 2]})], "dilation"),
+        ([("Pad", ["x", "pads"], "y", {"mode": "reflect"})], "repeats"),
+        ([("Softmax", ["x"], "y", {"axis": 1})], "along the last axis"),
+        ([("Resize", ["x", "", "scales"], "y", {"mode": "cubic"})], "cubic"),
     ],
 )
 def test_refusals_name_operator_and_node(nodes, reason):
     with pytest.raises(UnsupportedOperator, match=reason):
-        read_network(parse_onnx(network(nodes, WEIGHTS)))
+        read_network(prepare(parse_onnx(network(nodes, WEIGHTS))))
+
+
+def test_what_only_the_extension_form_has():
+    content = network([("Softmax", ["x"], "y", {})])
+    with pytest.raises(UnsupportedOperator, match="'y': softmax exists in the extension form"):
+        convert(content, floats(4, *SHAPE))
 
 
 def test_what_is_no_onnx():
@@ -135,4 +152,27 @@ def test_open_input_shape():
     model = onnx.load_from_string(network(NETWORKS["relu"], WEIGHTS))
     model.graph.input[0].type.tensor_type.shape.dim[2].dim_param = "h"
     with pytest.raises(MalformedOnnx, match="known sizes"):
-        read_network(model)
+        prepare(model)
+
+
+def test_samples_that_are_not_finite():
+    samples = floats(4, *SHAPE)
+    samples[2, 1, 3, 0] = np.nan
+    with pytest.raises(CalibrationFailed, match=r"sample 2 is not finite at \[1, 3, 0\]"):
+        convert(network(NETWORKS["relu"], WEIGHTS), samples)
+
+
+def test_a_batch_that_is_fixed():
+    model = onnx.load_from_string(network(NETWORKS["relu"], WEIGHTS))
+    model.graph.input[0].type.tensor_type.shape.dim[0].dim_value = 2
+    assert read_network(prepare(model)).input_shape == (2, *SHAPE)
+    with pytest.raises(MalformedOnnx, match="batches of 2, not 3"):
+        prepare(model, 3)
+
+
+@pytest.mark.parametrize("opset", [6, 99])
+def test_opsets_beyond_what_the_reader_knows(opset):
+    model = onnx.load_from_string(network(NETWORKS["relu"], WEIGHTS))
+    model.opset_import[0].version = opset
+    with pytest.raises(MalformedOnnx, match=r"opset|ONNX"):
+        parse_onnx(model.SerializeToString())
