@@ -3,6 +3,7 @@
 
 #include "infer_direct.hpp"
 #include "infer_isa.hpp"
+#include "infer_narrow.hpp"
 #include "infer_plain.hpp"
 
 namespace farmcpu::infer {
@@ -19,8 +20,11 @@ static_assert(sizeof(Header) == kAlignment);
 
 }  // namespace
 
-std::size_t list_methods(const Convolution &, const Parameters &, Method methods[kMethods]) {
+std::size_t list_methods(const Convolution &layer, const Parameters &, Method methods[kMethods]) {
+  const InferKernels &isa = *infer_kernels(chosen_isa());
   std::size_t count = 0;
+  for (const Method method : {Method::kGrouped, Method::kDepthwise})
+    if (narrow::fits(isa, layer, method)) methods[count++] = method;
   methods[count++] = Method::kDirect;
   methods[count++] = Method::kPlain;
   return count;
@@ -28,21 +32,44 @@ std::size_t list_methods(const Convolution &, const Parameters &, Method methods
 
 std::size_t packed_bytes(const Convolution &layer, Method method) {
   const InferKernels &isa = *infer_kernels(chosen_isa());
-  if (method == Method::kPlain) return sizeof(Header) + plain::packed_bytes(layer);
-  return sizeof(Header) + direct::packed_bytes(isa, layer);
+  switch (method) {
+    case Method::kPlain:
+      return sizeof(Header) + plain::packed_bytes(layer);
+    case Method::kDepthwise:
+    case Method::kGrouped:
+      return sizeof(Header) + narrow::packed_bytes(isa, layer);
+    default:
+      return sizeof(Header) + direct::packed_bytes(isa, layer);
+  }
 }
 
 void pack(const Convolution &layer, Method method, const Parameters &parameters,
           std::uint8_t *packed) {
   const Header header{kMagic, chosen_isa(), method, {}};
+  const InferKernels &isa = *infer_kernels(header.isa);
   std::memcpy(packed, &header, sizeof header);
-  if (method == Method::kPlain) return plain::pack(layer, parameters, packed + sizeof header);
-  direct::pack(*infer_kernels(header.isa), layer, parameters, packed + sizeof header);
+  packed += sizeof header;
+  switch (method) {
+    case Method::kPlain:
+      return plain::pack(layer, parameters, packed);
+    case Method::kDepthwise:
+    case Method::kGrouped:
+      return narrow::pack(isa, layer, parameters, packed);
+    default:
+      return direct::pack(isa, layer, parameters, packed);
+  }
 }
 
 std::size_t scratch_bytes(const Convolution &layer, Method method, std::uint32_t threads) {
-  if (method == Method::kPlain) return 0;
-  return direct::scratch_bytes(*infer_kernels(chosen_isa()), layer, threads);
+  switch (method) {
+    case Method::kPlain:
+      return 0;
+    case Method::kDepthwise:
+    case Method::kGrouped:
+      return narrow::scratch_bytes(layer, threads);
+    default:
+      return direct::scratch_bytes(*infer_kernels(chosen_isa()), layer, threads);
+  }
 }
 
 bool convolve(const Convolution &layer, const std::uint8_t *packed, const Buffers &buffers,
@@ -52,9 +79,18 @@ bool convolve(const Convolution &layer, const std::uint8_t *packed, const Buffer
   const InferKernels *isa = infer_kernels(header.isa);
   if (header.magic != kMagic || !isa) return false;
   packed += sizeof header;
-  if (header.method == Method::kPlain) plain::convolve(layer, packed, buffers, team);
-  if (header.method == Method::kDirect) direct::convolve(*isa, layer, packed, buffers, team);
-  return header.method == Method::kPlain || header.method == Method::kDirect;
+  switch (header.method) {
+    case Method::kPlain:
+      return plain::convolve(layer, packed, buffers, team), true;
+    case Method::kDirect:
+      return direct::convolve(*isa, layer, packed, buffers, team), true;
+    case Method::kDepthwise:
+    case Method::kGrouped:
+      if (!narrow::fits(*isa, layer, header.method)) return false;
+      return narrow::convolve(*isa, layer, packed, buffers, team), true;
+    default:
+      return false;
+  }
 }
 
 }  // namespace farmcpu::infer

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
-#include "infer_scalar.hpp"
+#include "infer_packing.hpp"
 #include "infer_window.hpp"
 
 namespace farmcpu::infer::direct {
@@ -68,15 +68,6 @@ void pack_lane(const Layout &layout, const Window &window, const std::int8_t *we
       }
 }
 
-// The bias that also undoes the zero of the bytes, and rounds.
-std::int32_t fold_bias(const Convolution &layer, std::int32_t bias, const std::int8_t *weight,
-                       std::size_t count) {
-  std::uint32_t sum = 0;
-  for (std::size_t i = 0; i < count; ++i) sum += static_cast<std::uint32_t>(weight[i]);
-  sum = static_cast<std::uint32_t>(bias) - static_cast<std::uint32_t>(layer.source.zero) * sum;
-  return static_cast<std::int32_t>(sum) + (layer.rescaled ? layer.rescale.pre_half : 0);
-}
-
 // A share of the work: a band of rows by a run of blocks.
 struct Split {
   std::size_t rows, bands, parts;
@@ -136,12 +127,8 @@ class Run {
         layout_(lay_out(isa, layer)), form_(isa, layer, layout_),
         taps_(list_taps(layout_, layer.window)), blocks_(list_blocks(isa, layer)),
         split_(split(layout_, layer, form_, blocks_.size(), team.threads())),
-        scratch_(measure(layout_, layer)) {
-    finish_ = {layer.rescale, layer.residual, layer.target.zero,
-               layer.rescale.pre_low != INT32_MIN || layer.rescale.pre_high != INT32_MAX,
-               layer.has_residual != 0};
-    finish_.residual.half -= layer.residual.theirs * layer.residual.zero;
-  }
+        scratch_(measure(layout_, layer)),
+        finish_(finish_of(layer)) {}
 
   void run() {
     team_.run(static_cast<std::uint32_t>(split_.bands * split_.parts),

@@ -53,7 +53,7 @@ void add(const Image &from, const Image &to, const Residual &residual, const std
   const Addition by{residual.own, residual.theirs,
                     residual.half - from.zero * residual.own - residual.zero * residual.theirs,
                     residual.shift, residual.low, residual.high, to.zero};
-  const RowKernels &kernels = row_kernels();
+  const RowKernels &kernels = *infer_kernels(chosen_isa())->rows;
   const std::size_t theirs = residual.pixel_stride;
   share_runs(from, to, theirs, team, [&](std::size_t pixel, std::uint32_t channels) {
     kernels.add(source + pixel * from.pixel_stride, other + pixel * theirs, channels, by,
@@ -66,7 +66,7 @@ void scale(const Image &from, const Image &to, const Rescale &rescale,
            std::uint8_t *target, Team &team) {
   const Finish finish{rescale, {}, to.zero, true, false};
   const Factors factors{&finish, multiplier, offset};
-  const RowKernels &kernels = row_kernels();
+  const RowKernels &kernels = *infer_kernels(chosen_isa())->rows;
   share(from, team, [&](std::size_t first, std::size_t last) {
     for (std::size_t pixel = first; pixel < last; ++pixel)
       kernels.scale(source + pixel * from.pixel_stride, from.channels, from.zero, factors,

@@ -6,10 +6,9 @@
 
 namespace farmcpu::infer {
 
-#define FARMCPU_DECLARE(isa) \
-  namespace isa {            \
+#define FARMCPU_DECLARE(isa)             \
+  namespace isa {                        \
   extern const InferKernels infer_table; \
-  extern const RowKernels row_table; \
   }
 FARMCPU_DECLARE(baseline)
 #if defined(__x86_64__)
@@ -26,12 +25,6 @@ const InferKernels *const kSets[] = {
     &baseline::infer_table,
 #if defined(__x86_64__)
     &avx2::infer_table, &avx512::infer_table, &avx512vnni::infer_table,
-#endif
-};
-const RowKernels *const kRowSets[] = {
-    &baseline::row_table,
-#if defined(__x86_64__)
-    &avx2::row_table, &avx512::row_table, &avx512vnni::row_table,
 #endif
 };
 constexpr std::uint32_t kSetCount = sizeof kSets / sizeof *kSets;
@@ -70,8 +63,6 @@ std::atomic<std::uint32_t> &chosen() {
 const InferKernels *infer_kernels(std::uint32_t isa) {
   return isa < kSetCount && runs_here(isa) ? kSets[isa] : nullptr;
 }
-
-const RowKernels &row_kernels() { return *kRowSets[chosen()]; }
 
 std::uint32_t chosen_isa() { return chosen(); }
 

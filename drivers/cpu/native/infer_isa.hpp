@@ -42,6 +42,31 @@ struct Panel {
   std::size_t target_stride, other_stride;
 };
 
+// The same of convolutions with narrow groups, for a few pixels of a row of the target.
+inline constexpr std::uint32_t kDepthwisePixels = 4, kGroupedPixels = 7;
+
+struct ChannelRow {
+  // Depthwise: (pixel, tap). Grouped: (3 rows, (pixels - 1) * stride + 3 pixels of the source).
+  const std::uint8_t *const *sources;
+  std::uint32_t taps;           // depthwise
+  std::uint32_t inner, stride;  // grouped: 4, 8 or 16 channels of a group; 1 or 2
+  std::uint32_t pixels;         // kDepthwisePixels or kGroupedPixels; or 1
+  std::uint32_t channels;
+  // Depthwise: (vector of channels, tap, lane) words. Grouped: (vector, row, step, column, lane,
+  // kStepBytes).
+  const std::uint8_t *weights;
+  const std::int32_t *bias, *multiplier, *offset;
+  const Finish *finish;
+  std::uint8_t *target;
+  const std::uint8_t *other;
+  std::size_t target_stride, other_stride;
+};
+
+struct ChannelKernels {
+  void (*depthwise)(const ChannelRow &row);
+  void (*grouped)(const ChannelRow &row);  // null where there is none
+};
+
 struct InferKernels {
   const char *name;
   std::uint32_t lanes;
@@ -53,10 +78,9 @@ struct InferKernels {
   void (*widen)(const std::uint8_t *from, std::size_t count, std::int16_t *to);
   // Multiplies registers alone; the products made.
   std::uint64_t (*multiply_registers)(std::uint64_t steps);
+  const RowKernels *rows;
+  const ChannelKernels *channels;
 };
-
-// The kernels of single channels of the chosen set; any set gives the same bytes.
-const RowKernels &row_kernels();
 
 // The set at a place in the list of sets; null if it is not here or this machine lacks it.
 const InferKernels *infer_kernels(std::uint32_t isa);

@@ -193,10 +193,12 @@ uint64_t multiply_registers(uint64_t steps) {
 
 namespace farmcpu::infer::FARMCPU_ISA {
 
+extern const RowKernels row_table;
+extern const ChannelKernels channel_table;
 extern const InferKernels infer_table;
 const InferKernels infer_table = {
     FARMCPU_STRING(FARMCPU_ISA), kLanes, kElementBytes, kVectors, multiply, multiply_wide, widen,
-    multiply_registers,
+    multiply_registers, &row_table, &channel_table,
 };
 
 }  // namespace farmcpu::infer::FARMCPU_ISA

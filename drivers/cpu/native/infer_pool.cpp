@@ -34,7 +34,7 @@ class Pooling {
  public:
   Pooling(const Pool &layer, const std::int32_t *multiplier, const std::int32_t *offset,
           const std::uint8_t *source, void *target)
-      : layer_(layer), kernels_(row_kernels()), source_(source), target_(target),
+      : layer_(layer), kernels_(*infer_kernels(chosen_isa())->rows), source_(source), target_(target),
         finish_{layer.rescale, {}, layer.target.zero, true, false},
         factors_{&finish_, multiplier, offset} {}
 

@@ -15,6 +15,7 @@ from kernel_cases import (
     draw_image,
     draw_pool,
     draw_residual,
+    draw_window,
     rescale_for,
 )
 from numpy.typing import NDArray
@@ -83,6 +84,22 @@ def run(
 @pytest.mark.parametrize("seed", range(40))
 def test_any_convolution(seed: int, isa: str, team: Team) -> None:
     check(draw_any(np.random.default_rng(seed)), team)
+
+
+@pytest.mark.parametrize("inner", [1, 4, 8, 16])
+@pytest.mark.parametrize("seed", range(6))
+def test_narrow_groups(seed: int, inner: int, isa: str, team: Team) -> None:
+    random = np.random.default_rng(seed)
+    channels = int(random.choice([16, 48, 64]) + (random.choice([0, 3]) if inner == 1 else 0))
+    height, width = (int(x) for x in random.integers(3, 17, 2))
+    source = draw_image(random, (int(random.choice([1, 2])), height, width, channels))
+    stride = int(random.choice([1, 2]))
+    window = Window(3, 3, stride, stride, *(int(x) for x in random.integers(0, 3, 4)), 1, 1)
+    if inner == 1 and seed % 2:
+        window = draw_window(random, height, width)
+    joins = bool(random.integers(2))
+    case = draw_convolution(random, source, window, channels, channels // inner, joins=joins)
+    check(case, team)
 
 
 def test_saturation_trap(isa: str, team: Team) -> None:
