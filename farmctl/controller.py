@@ -19,6 +19,7 @@ from farmctl.domain import LENT_RIG
 from farmctl.errors import Unavailable
 from farmctl.farm import Farm
 from farmctl.files import write_secret
+from farmctl.inference.messages import InferenceStatus
 from farmctl.messages import (
     ArtifactChunk,
     ArtifactRequest,
@@ -73,6 +74,7 @@ async def listen(farm: Farm, bus: Bus) -> None:
     await bus.subscribe("inventory.*", InventoryReport, farm.keeper.receive)
     await bus.subscribe("reading.*", ReadingBatch, farm.telemetry.receive)
     await bus.subscribe("node.status", NodeStatus, farm.receive_node_status)
+    await bus.subscribe("node.inference", InferenceStatus, farm.receive_inference)
     await bus.serve("artifact.put", ArtifactChunk, farm.artifacts.put, queue="controller")
     await bus.serve("artifact.get", ArtifactRequest, farm.artifacts.get, queue="controller")
     await bus.consume("event.>", "controller", RigEvent, farm.reports.hear)

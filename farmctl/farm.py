@@ -15,6 +15,7 @@ from farmctl.config import Config
 from farmctl.domain import Event, Plan
 from farmctl.economy import Economy
 from farmctl.executor import Executor
+from farmctl.inference.messages import InferenceStatus
 from farmctl.jobs import JobQueue
 from farmctl.live import Live
 from farmctl.market.desk import Desk
@@ -47,6 +48,7 @@ class Farm:
         self.live = Live()
         self.node = NodeClient(config.node_url)
         self._node_status: tuple[float, NodeStatus] | None = None
+        self._inference: tuple[float, InferenceStatus] | None = None
         self._dirty = True
         self.telemetry = Telemetry(store, clock)
         self.keeper = inventory.InventoryKeeper(store, self.telemetry, self.mark_dirty, clock)
@@ -97,6 +99,16 @@ class Farm:
 
     async def receive_node_status(self, _: str, status: NodeStatus) -> None:
         self._node_status = (self.clock(), status)
+
+    def inference(self) -> InferenceStatus | None:
+        """How inference does; None when the node is silent."""
+        if self._inference is None:
+            return None
+        received, status = self._inference
+        return status if self.clock() - received <= NODE_SILENT_SECONDS else None
+
+    async def receive_inference(self, _: str, status: InferenceStatus) -> None:
+        self._inference = (self.clock(), status)
 
     def tell_event(self, record: EventRecord) -> None:
         self.live.tell("event", self.views.event(record))

@@ -10,7 +10,7 @@ import asyncio
 import logging
 import time
 import uuid
-from collections.abc import Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import asdict
 from functools import lru_cache
 
@@ -18,6 +18,7 @@ from farmctl.agent.artifacts import read_artifact
 from farmctl.bus import Bus
 from farmctl.errors import BadRequest, BusError, FarmError
 from farmctl.evaluation import EvaluationDesk
+from farmctl.inference.messages import InferenceStatus
 from farmctl.messages import (
     CHUNK_BYTES,
     INFER_MISMATCH,
@@ -87,6 +88,8 @@ class NodeLink:
         """Where the node serves the miners of others."""
         self.relay: RelayServer | None = None
         """Where it serves them with another pool's work."""
+        self.inference: Callable[[], InferenceStatus] | None = None
+        """How inference does, where that is told."""
         self._read = lru_cache(maxsize=2)(loader.storage.read)
 
     async def join(self, bus: Bus) -> None:
@@ -130,6 +133,8 @@ class NodeLink:
             # Here: connections change on this loop.
             pool, relay = _pool_status(self.stratum), _pool_status(self.relay)
             self._publish("node.status", await asyncio.to_thread(self.status, pool, relay))
+            if self.inference is not None:
+                self._publish("node.inference", self.inference())
             await asyncio.sleep(STATUS_SECONDS)
 
     def status(

@@ -13,6 +13,7 @@ from farmctl.config import Config
 from farmctl.cycles import verify_cycle
 from farmctl.errors import BusError, ConfigError, FarmError
 from farmctl.evaluation import EvaluationDesk
+from farmctl.inference.reporting import describe
 from farmctl.messages import Work
 from farmctl.mining.task import verify_proof
 from farmctl.nats_bus import NatsBus, connect
@@ -25,7 +26,7 @@ from farmctl.pools.grin import GrinClient
 from farmctl.pools.relaying import Relaying
 from node.chains import find_mined
 from node.errors import NodeError
-from node.inference import CrossCheckedEngine, ReferenceEngine
+from node.inference import CrossCheckedEngine, InferEngine, ReferenceEngine
 from node.key import load_key
 from node.models.errors import StorageError
 from node.models.eviction import Policy
@@ -74,13 +75,14 @@ class NodeProcess:
 
     async def _run(self, storage: CombinedStorage, ending: asyncio.Event) -> None:
         loader = self._loader(storage)
+        checked = self._checked_engine(loader)
         try:
-            service = self._service(loader)
+            service = self._service(loader, checked)
         except NodeError as error:
             raise FarmError(str(error)) from error
         node, every = service.node, self._config.storage.check_seconds
         with Replication(storage, lambda: find_missing(storage, node.index, node.store), every):
-            await self._serve(service, loader, ending)
+            await self._serve(service, loader, checked, ending)
 
     @contextmanager
     def _open_storage(self) -> Iterator[CombinedStorage]:
@@ -99,9 +101,14 @@ class NodeProcess:
         return GraphLoader(storage, node.cache_bytes, Policy(node.cache_policy), extended=extended)
 
     async def _serve(
-        self, service: NodeService, loader: GraphLoader, ending: asyncio.Event
+        self,
+        service: NodeService,
+        loader: GraphLoader,
+        checked: CrossCheckedEngine,
+        ending: asyncio.Event,
     ) -> None:
         link = NodeLink(self._chain, service, loader, self._pools)
+        link.inference = lambda: describe(service.node, self._engine, checked)
         self.link = link
         evaluations = link.evaluations = EvaluationDesk(service.node)
         await service.start()
@@ -179,13 +186,13 @@ class NodeProcess:
         if failures:
             raise failures[0]
 
-    def _service(self, loader: GraphLoader) -> NodeService:
+    def _service(self, loader: GraphLoader, engine: InferEngine) -> NodeService:
         node = self._config.node
         return NodeService(
             self._chain,
             self._home,
             loader,
-            self._checked_engine(loader),
+            engine,
             private_address(load_key(self._home / "key")),
             verify_cycle,
             node.host,

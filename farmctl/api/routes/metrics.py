@@ -10,6 +10,7 @@ from prometheus_client.registry import Collector
 
 from farmctl.api import schemas
 from farmctl.api.auth import Reader, find_farm
+from farmctl.inference.figures import InferenceFigures
 from farmctl.messages import CacheStatus, StratumStatus
 
 router = APIRouter(tags=["metrics"])
@@ -42,6 +43,9 @@ async def show_metrics(request: Request, caller: Reader) -> Response:
         registry.register(_Pool(status.relay, "farm_relay"))
     if status is not None and status.model_cache is not None:
         registry.register(_ModelCache(status.model_cache))
+    inference = farm.inference()
+    if inference is not None:
+        registry.register(InferenceFigures(inference))
     return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
 
 

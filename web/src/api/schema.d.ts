@@ -284,6 +284,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/inference": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Show Inference */
+        get: operations["show_inference_v1_inference_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/invoices": {
         parameters: {
             query?: never;
@@ -1179,6 +1196,90 @@ export interface components {
         HealthView: {
             /** Ok */
             ok: boolean;
+        };
+        /**
+         * InferWorkerView
+         * @description An INFER worker; counts are since it opened its device.
+         */
+        InferWorkerView: {
+            /** Batches */
+            batches: number;
+            /** Checks By Class */
+            checks_by_class: number;
+            /** Checks By Reference */
+            checks_by_reference: number;
+            /** Device */
+            device: string;
+            /** Hit Ratio */
+            hit_ratio: number | null;
+            /** Mismatches */
+            mismatches: number;
+            /** Model Bytes */
+            model_bytes: number;
+            /** Model Limit Bytes */
+            model_limit_bytes: number;
+            /** Models */
+            models: string[];
+            /** P50 Milliseconds */
+            p50_milliseconds: number | null;
+            /** P99 Milliseconds */
+            p99_milliseconds: number | null;
+            /** Policy */
+            policy: string;
+            /** Present */
+            present: boolean;
+            /** Requests */
+            requests: number;
+            /** Waiting */
+            waiting: number;
+        };
+        /**
+         * InferenceView
+         * @description Counts are since the node's process began.
+         */
+        InferenceView: {
+            /** Computed */
+            computed: number;
+            /** Corrected */
+            corrected: number;
+            /** Dropped */
+            dropped: number;
+            /** Failed */
+            failed: number;
+            /** Hit Ratio */
+            hit_ratio: number | null;
+            /** Hits */
+            hits: number;
+            /** Joined */
+            joined: number;
+            /** Misses */
+            misses: number;
+            /** P50 Milliseconds */
+            p50_milliseconds: number | null;
+            /** P99 Milliseconds */
+            p99_milliseconds: number | null;
+            /** Prerun Inferences */
+            prerun_inferences: number;
+            /** Prerun Transactions */
+            prerun_transactions: number;
+            /** Refused */
+            refused: number;
+            /** Requests */
+            requests: {
+                [key: string]: number;
+            };
+            /** Result Bytes */
+            result_bytes: number;
+            /** Result Limit Bytes */
+            result_limit_bytes: number;
+            /** Retracted */
+            retracted: number;
+            /** Running */
+            running: number;
+            /** Waiting */
+            waiting: number;
+            /** Workers */
+            workers: components["schemas"]["InferWorkerView"][];
         };
         /** InputCardView */
         InputCardView: {
@@ -2491,6 +2592,44 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["EventView"][];
+                };
+            };
+            /** @description Client Error */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Server Error */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    show_inference_v1_inference_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InferenceView"];
                 };
             };
             /** @description Client Error */

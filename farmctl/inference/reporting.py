@@ -1,0 +1,44 @@
+"""What the node tells the farm of its inferences."""
+
+from __future__ import annotations
+
+from farmctl.bus_engine import BusEngine
+from farmctl.inference.messages import DeviceChecks, InferenceStatus
+from node.core import Node
+from node.inference import CrossCheckedEngine
+
+
+def describe(node: Node, engine: BusEngine, checked: CrossCheckedEngine) -> InferenceStatus:
+    counts, prerun = node.inference.counts(), node.prerunner.counts
+    scheduler, results = counts.scheduler, counts.results
+    checks = [
+        DeviceChecks(
+            device=device,
+            by_reference=each.by_reference,
+            by_class=each.by_class,
+            mismatches=each.mismatches,
+        )
+        for device, each in checked.counts().items()
+    ]
+    return InferenceStatus(
+        requests=scheduler.requests,
+        hits=results.hits,
+        misses=results.misses,
+        joined=scheduler.joined,
+        refused=scheduler.refused,
+        dropped=scheduler.dropped,
+        failed=scheduler.failed,
+        computed=scheduler.computed,
+        waiting=scheduler.waiting,
+        running=scheduler.running,
+        p50_milliseconds=scheduler.p50_milliseconds,
+        p99_milliseconds=scheduler.p99_milliseconds,
+        result_bytes=results.used_bytes,
+        result_limit_bytes=results.limit_bytes,
+        retracted=counts.dropped,
+        corrected=counts.corrected,
+        prerun_transactions=prerun.transactions,
+        prerun_inferences=prerun.inferences,
+        checks=tuple(checks),
+        workers=tuple(engine.board.statuses()),
+    )
