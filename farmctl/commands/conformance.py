@@ -7,8 +7,9 @@ import inspect
 import json
 import pkgutil
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -16,6 +17,7 @@ import typer
 
 from farmctl import conformance
 from farmctl.conformance import Case, Tally, judge
+from farmctl.conformance._engine import REFERENCE, Engine, opened_engine
 from farmctl.conformance._machine import CHECKED
 from farmctl.conformance._official import File, is_archive, judge_files, read_files
 from farmctl.errors import NotFound
@@ -37,29 +39,58 @@ def known_forms() -> set[str]:
     return {module.name for module in modules if not module.name.startswith("_")}
 
 
-def judge_vectors(path: Path, interpreters: Mapping[str, Interpret] = CHECKED) -> Tally:
+def judge_vectors(
+    path: Path, interpreters: Mapping[str, Interpret] = CHECKED, engine: Engine | None = None
+) -> Tally:
     """Judge one vector file. One that is malformed, or holds no case, has failed."""
-    module = importlib.import_module(f"farmctl.conformance.{path.stem}")
+    module = _module(path.stem)
+    options = {"engine": engine} if engine else {}
     cases: list[Case] = []
 
     def read() -> list[str]:
         stems = (path.stem, *getattr(module, "COMPANIONS", ()))
         files = (path.with_name(f"{stem}.json") for stem in stems)
         contents = [json.loads(file.read_text("utf-8")) for file in files]
-        cases.extend(_run(module, contents, interpreters))
+        cases.extend(_run(partial(module.run, *contents, **options), interpreters))
         return [] if cases else ["the file holds no case"]
 
     whole = judge("the file", read)
     return Tally(path.stem, tuple(cases if whole.passed else [*cases, whole]))
 
 
-def _run(module: Any, contents: list[Any], interpreters: Mapping[str, Interpret]) -> Iterator[Case]:
-    if "interpret" not in inspect.signature(module.run).parameters:
-        yield from module.run(*contents)
+def _module(stem: str) -> Any:
+    return importlib.import_module(f"farmctl.conformance.{stem}")
+
+
+def _takes(run: Callable[..., Any], argument: str) -> bool:
+    return argument in inspect.signature(run).parameters
+
+
+def _run(
+    run: Callable[..., Iterable[Case]], interpreters: Mapping[str, Interpret]
+) -> Iterator[Case]:
+    if not _takes(run, "interpret"):
+        yield from run()
         return
     for name, interpret in interpreters.items():
-        for case in module.run(*contents, interpret=interpret):
+        for case in run(interpret=interpret):
             yield Case(f"{case.name} ({name})", case.passed, case.reason)
+
+
+def judge_inferences(
+    path: Path, interpreters: Mapping[str, Interpret], engine: Engine
+) -> Iterator[Tally]:
+    """Judge by an engine the files of a folder, or the one file, that hold inferences.
+
+    Raises `NotFound` where there is none.
+    """
+    files = [path] if path.is_file() else sorted(path.rglob("*.json"))
+    files = [each for each in files if each.stem in known_forms()]
+    files = [each for each in files if _takes(_module(each.stem).run, "engine")]
+    if not files:
+        raise NotFound(f"{path} holds no vectors of inferences")
+    for file in files:
+        yield judge_vectors(file, interpreters, engine)
 
 
 def judge_path(path: Path, interpreters: Mapping[str, Interpret] = CHECKED) -> Iterator[Tally]:
@@ -100,6 +131,19 @@ def report(tally: Tally) -> None:
         typer.echo(f"  … and {len(failures) - LISTED_FAILURES} more")
 
 
+def _report_all(tallies: Iterable[Tally]) -> int:
+    """Says what came out; returns how many cases failed."""
+    passed, failed = Counter[str](), Counter[str]()
+    for tally in tallies:
+        report(tally)
+        passed[tally.group] += tally.passed
+        failed[tally.group] += tally.failed
+    for group in sorted(filter(None, passed)):
+        typer.echo(f"all {group}: {passed[group]} passed, {failed[group]} failed")
+    typer.echo(f"total: {passed.total()} passed, {failed.total()} failed")
+    return failed.total()
+
+
 def register(app: typer.Typer) -> None:
     @app.command("conformance")
     def run_vectors(
@@ -110,15 +154,21 @@ def register(app: typer.Typer) -> None:
         interpreter: Annotated[
             Choice, typer.Option(help="What runs contracts: fast, readable, or both in turn.")
         ] = Choice.BOTH,
+        engine: Annotated[
+            str,
+            typer.Option(
+                help="What computes inferences: reference, or a device family (cpu, opencl, cuda, "
+                "rocm, fpga, usbstick), which judges the vectors that hold inferences alone."
+            ),
+        ] = REFERENCE,
     ) -> None:
         """Check this build against vector files; exit 0 only if none failed."""
         chosen = {n: run for n, run in CHECKED.items() if interpreter in (Choice.BOTH, n)}
-        passed, failed = Counter[str](), Counter[str]()
-        for tally in judge_path(path, chosen):
-            report(tally)
-            passed[tally.group] += tally.passed
-            failed[tally.group] += tally.failed
-        for group in sorted(filter(None, passed)):
-            typer.echo(f"all {group}: {passed[group]} passed, {failed[group]} failed")
-        typer.echo(f"total: {passed.total()} passed, {failed.total()} failed")
-        raise typer.Exit(1 if failed.total() else 0)
+        if engine == REFERENCE:
+            failed = _report_all(judge_path(path, chosen))
+        else:
+            with opened_engine(engine) as opened:
+                failed = _report_all(judge_inferences(path, chosen, opened))
+                for line in opened.report():
+                    typer.echo(line)
+        raise typer.Exit(1 if failed else 0)

@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any
 
 from farmctl.conformance import Case, differs, integer, judge, unhex
+from farmctl.conformance._engine import Engine, ReferenceEngine
 from node.spec import cvm
 from node.spec.cvm.words import to_contract_form, to_kernel_form
 
@@ -14,13 +15,17 @@ from node.spec.cvm.words import to_contract_form, to_kernel_form
 _OPERATIONS_PER_GAS, _ARRAY_GAS_MINIMUM = 20_000, 1_000_000
 
 
-def run(data: Any) -> Iterable[Case]:
+def run(data: Any, engine: Engine | None = None) -> Iterable[Case]:
+    """Figures, and answers by ``engine``, which is the reference where none is given."""
     models = data["cases"] if isinstance(data, dict) else data
     for model in models:
         name = model.get("name", "?")
         yield judge(f"{name} figures", partial(_check_figures, model))
         for number, each in enumerate(model.get("cases", [])):
-            yield judge(f"{name} {number}", partial(_check_inference, model, each))
+            yield judge(
+                f"{name} {number}",
+                partial(_check_inference, model, each, engine or ReferenceEngine()),
+            )
 
 
 def _symbol(model: dict[str, Any]) -> bytes:
@@ -54,10 +59,10 @@ def _check_figures(model: dict[str, Any]) -> Iterator[str]:
             yield from differs(key, integer(model[key]), actual)
 
 
-def _check_inference(model: dict[str, Any], case: dict[str, Any]) -> Iterator[str]:
+def _check_inference(model: dict[str, Any], case: dict[str, Any], engine: Engine) -> Iterator[str]:
     graph = _load(model)
     kernel_input = unhex(case["kernel_input_hex"])
-    answer = cvm.run(graph, kernel_input)
+    answer = engine.run(graph, kernel_input)
     yield from differs("kernel output", unhex(case["kernel_output_hex"]), answer)
     if "infer_input_hex" in case:
         converted = to_kernel_form(graph, unhex(case["infer_input_hex"]))

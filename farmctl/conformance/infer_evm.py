@@ -12,10 +12,10 @@ from functools import partial
 from typing import Any
 
 from farmctl.conformance import Case, differs, integer, judge, unhex
+from farmctl.conformance._engine import Engine, ReferenceEngine
 from farmctl.conformance._machine import NoModels, mainnet_block, new_state, short_address
 from node.spec.crypto import keccak
 from node.spec.cvm import CvmError, Graph, load
-from node.spec.cvm import run as run_graph
 from node.spec.state import State
 from node.spec.vm import (
     InferRuntimeError,
@@ -36,9 +36,10 @@ RUNTIME_ERROR = "cvm kernel runtime error"
 
 
 class VectorModels(NoModels):
-    """Inference with the models of the vectors, by the reference."""
+    """Inference with the models of the vectors, by an engine."""
 
-    def __init__(self, cases: Iterable[dict[str, Any]]) -> None:
+    def __init__(self, cases: Iterable[dict[str, Any]], engine: Engine) -> None:
+        self._engine = engine
         self._graphs: dict[bytes, Graph] = {}
         self._inputs: dict[bytes, bytes] = {}
         for case in cases:
@@ -59,7 +60,7 @@ class VectorModels(NoModels):
         graph = self._graph(model)
         try:
             kernel = _swap(data[: graph.input_bytes], graph.input_type_bytes)
-            return _swap(run_graph(graph, kernel), graph.output_type_bytes)
+            return _swap(self._engine.run(graph, kernel), graph.output_type_bytes)
         except CvmError as error:
             # The network's node turns each failure of a run into its runtime error.
             raise KernelFault(str(error)) from error
@@ -70,20 +71,25 @@ class VectorModels(NoModels):
         return self._graphs[model]
 
 
-def run(data: Any, models: Any, interpret: Interpret = fast.interpret) -> Iterable[Case]:
-    engine = VectorModels(models["cases"])
+def run(
+    data: Any,
+    models: Any,
+    interpret: Interpret = fast.interpret,
+    engine: Engine | None = None,
+) -> Iterable[Case]:
+    inference = VectorModels(models["cases"], engine or ReferenceEngine())
     for case in data["cases"]:
-        check = partial(_check, case, engine, interpret)
+        check = partial(_check, case, inference, interpret)
         yield judge(f"{case['Case']}: {case['Model']}", check)
 
 
-def _check(case: dict[str, Any], engine: VectorModels, interpret: Interpret) -> Iterator[str]:
+def _check(case: dict[str, Any], inference: VectorModels, interpret: Interpret) -> Iterator[str]:
     gas = integer(case["GasLimit"])
     block = mainnet_block(integer(case["BlockNumber"]))
     message = Message(CALLER, CONTRACT, 0, b"", gas)
     try:
         transaction = TransactionContext(CALLER, 1)
-        outcome = execute(_state(case), block, transaction, message, engine, interpret)
+        outcome = execute(_state(case), block, transaction, message, inference, interpret)
     except InferRuntimeError:
         yield from differs("the error", case["Error"], RUNTIME_ERROR)
         return

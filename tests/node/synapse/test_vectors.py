@@ -93,7 +93,7 @@ def test_contracts_meet_the_service(
     """INFER and INFERARRAY, results, gas and errors, all by way of the service."""
     with GoClient(served.port) as client:
         monkeypatch.setattr(
-            infer_evm, "VectorModels", lambda cases: RemoteModels(cases, served, client)
+            infer_evm, "VectorModels", lambda cases, engine: RemoteModels(cases, served, client)
         )
         judged = list(
             infer_evm.run(*(vectors(vector_folder, n) for n in ("infer_evm", "cvm_models")))
