@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.infer.probe import CHANNELS, OUTPUTS, SIDE, SIZE, Case
-from drivers.cpu.infer import LoadedProgram
+from drivers.cpu.infer import InferRuns
 from drivers.program import Program, Step
 
 Answer = NDArray[np.int64]
@@ -20,19 +20,24 @@ _OPSET = 17
 
 
 def ours(case: Case) -> Answer:
-    """As a program: the input has 9 bits, as bytes without a sign do."""
-    result = (1, OUTPUTS, _SIDE, _SIDE)
+    """As a program: the input has 9 bits, and a clip shows that they are bytes without a sign."""
+    image, result = (1, CHANNELS, SIDE, SIDE), (1, OUTPUTS, _SIDE, _SIDE)
     shift = {"precision": 8, "shift_bit": case.shift}
     program = Program(
-        shapes=((1, CHANNELS, SIDE, SIDE), case.weight.shape, result, result),
-        precisions=(9, 8, 28, 8),
+        shapes=(image, case.weight.shape, image, result, result),
+        precisions=(9, 8, 9, 28, 8),
         parameters={1: case.weight.astype(np.int32)},
-        steps=(Step("conv2d", (0, 1), (2,), {}), Step("cvm_right_shift", (2,), (3,), shift)),
-        heads=(3,),
+        steps=(
+            Step("clip", (0,), (2,), {"a_min": 0, "a_max": 255}),
+            Step("conv2d", (2, 1), (3,), {}),
+            Step("cvm_right_shift", (3,), (4,), shift),
+        ),
+        heads=(4,),
     )
-    loaded = LoadedProgram(program, _MEMORY_LIMIT_BYTES)
-    answer = np.frombuffer(loaded.run(case.image.astype("<i4").tobytes()), "<i4")
-    loaded.close()
+    runs = InferRuns(_MEMORY_LIMIT_BYTES, 1)
+    runs.load("probe", program)
+    answer = np.frombuffer(runs.run("probe", case.image.astype("<i4").tobytes()), "<i4")
+    runs.close()
     return answer.reshape(result).astype(np.int64)
 
 

@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 
 from drivers.base import Capability
-from drivers.cpu.infer import InferRuns, LoadedProgram
+from drivers.cpu.infer import InferRuns
+from drivers.cpu.loaded_program import LoadedProgram
 from drivers.program import Program, Step
 from drivers.selftest import check, spread
 

@@ -1,89 +1,146 @@
-"""Integer programs on the CPU: the INFER session over the native operators."""
+"""INFER on the CPU: programs fused into plans, packed once, run as they lie."""
 
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Iterator
-from ctypes import POINTER, byref, c_int32
+import logging
+import mmap
+import os
+from ctypes import POINTER, byref, c_double, c_int32
+from pathlib import Path
 
 import numpy as np
 
 from drivers.cpu import library
+from drivers.cpu.blob import Identity, workspace_bytes, write_blob
+from drivers.cpu.blob_cache import DEFAULT_BUDGET_BYTES, BlobCache, digest_id, digest_program
 from drivers.cpu.library import Status
-from drivers.errors import BadArgument, DriverError, NotSupported
-from drivers.program import Program, Step
+from drivers.errors import BadArgument, DriverError, NotSupported, OutOfMemory
+from drivers.kernels.infer.fusion import fuse
+from drivers.program import Program
 
+log = logging.getLogger(__name__)
 ERROR_BYTES = 512
 _WORDS = POINTER(c_int32)
+_ERRORS: dict[int, type[DriverError]] = {
+    Status.BAD_ARGUMENT: BadArgument,
+    Status.NOT_SUPPORTED: NotSupported,
+    Status.NO_MEMORY: OutOfMemory,
+}
 
 
-class LoadedProgram:
-    """A program checked and bound to its buffers; one run at a time."""
+class Engine:
+    """Threads, and memory for activations, that plans share. ``memory_limit_bytes`` bounds that
+    memory; only what plans use of it is taken from the machine."""
 
-    def __init__(self, program: Program, memory_limit_bytes: int) -> None:
-        """Raises `BadArgument` for a malformed program, `NotSupported` naming an operator
-        that is not available, and `DriverError` beyond the memory limit."""
+    def __init__(self, threads: int, memory_limit_bytes: int) -> None:
+        if threads < 1:
+            raise BadArgument(f"{threads} threads cannot run anything; ask for 1 or more")
+        self.threads = threads
         self._library = library.load()
-        self._handle = self._load(program, memory_limit_bytes)
-        self._input_words = self._library.farmcpu_program_input_words(self._handle)
-        self._output_words = self._library.farmcpu_program_output_words(self._handle)
+        self.handle = self._library.farmcpu_engine_create(threads, memory_limit_bytes)
+        if not self.handle:
+            raise OutOfMemory(f"{threads} threads cannot be started; ask for fewer")
+
+    def close(self) -> None:
+        if self.handle:
+            self._library.farmcpu_engine_free(self.handle)
+            self.handle = None
+
+
+class LoadedPlan:
+    """A packed plan, open. One run at a time."""
+
+    def __init__(self, engine: Engine, blob: mmap.mmap) -> None:
+        """Raises `BadArgument` for a blob that is damaged or not of this processor and version,
+        and `OutOfMemory` if its activations need more than the engine has."""
+        self._library = library.load()
+        self._blob = np.frombuffer(blob, np.uint8)
+        status, message = c_int32(), ctypes.create_string_buffer(ERROR_BYTES)
+        self._handle = self._library.farmcpu_plan_open(
+            engine.handle, self._blob.ctypes.data, self._blob.size, byref(status), message,
+            ERROR_BYTES,
+        )  # fmt: skip
+        if not self._handle:
+            reason = message.value.decode(errors="replace")
+            raise _ERRORS.get(status.value, DriverError)(reason)
+        self._input_words = self._library.farmcpu_plan_input_words(self._handle)
+        self._output_words = self._library.farmcpu_plan_output_words(self._handle)
 
     def run(self, data: bytes) -> bytes:
         """See `drivers.base.InferSession.run`. Raises `BadArgument` for a wrong length."""
-        if len(data) != 4 * self._input_words:
-            raise BadArgument(f"the input must be {4 * self._input_words} bytes, not {len(data)}")
-        given = np.frombuffer(data, dtype="<i4")
-        answer = np.empty(self._output_words, dtype="<i4")
-        status = self._library.farmcpu_program_run(
-            self._handle,
-            given.ctypes.data_as(_WORDS),
-            given.size,
-            answer.ctypes.data_as(_WORDS),
-            answer.size,
-        )
-        if status != Status.OK:
-            raise DriverError(f"the program failed: {Status(status).name.lower()}")
+        given, answer = self._buffers(data)
+        self._check(
+            self._library.farmcpu_plan_run(
+                self._handle, given.ctypes.data_as(_WORDS), given.size,
+                answer.ctypes.data_as(_WORDS), answer.size,
+            )
+        )  # fmt: skip
         return answer.tobytes()
+
+    def time_layers(self, data: bytes, runs: int) -> list[float]:
+        """Seconds that each layer takes of one run, on average."""
+        given, answer = self._buffers(data)
+        seconds = np.zeros(self._library.farmcpu_plan_layers(self._handle))
+        self._check(
+            self._library.farmcpu_plan_time(
+                self._handle, given.ctypes.data_as(_WORDS), given.size,
+                answer.ctypes.data_as(_WORDS), answer.size, runs,
+                seconds.ctypes.data_as(POINTER(c_double)),
+            )
+        )  # fmt: skip
+        return list(seconds / runs)
 
     def close(self) -> None:
         if self._handle:
-            self._library.farmcpu_program_free(self._handle)
+            self._library.farmcpu_plan_free(self._handle)
             self._handle = None
+        del self._blob
 
-    def _load(self, program: Program, memory_limit_bytes: int) -> int | None:
-        text = flatten(program).encode()
-        constants = [
-            np.ascontiguousarray(p, dtype="<i4").ravel() for p in program.parameters.values()
-        ]
-        words = np.concatenate(constants) if constants else np.empty(0, dtype="<i4")
-        status, message = c_int32(), ctypes.create_string_buffer(ERROR_BYTES)
-        handle: int | None = self._library.farmcpu_program_load(
-            text,
-            len(text),
-            words.ctypes.data_as(_WORDS),
-            words.size,
-            memory_limit_bytes,
-            byref(status),
-            message,
-            ERROR_BYTES,
-        )
-        if handle is None:
-            kinds = {Status.BAD_ARGUMENT: BadArgument, Status.NOT_SUPPORTED: NotSupported}
-            reason = message.value.decode(errors="replace")
-            raise kinds.get(Status(status.value), DriverError)(reason)
-        return handle
+    def _buffers(self, data: bytes) -> tuple[np.ndarray[tuple[int], np.dtype[np.int32]], ...]:
+        if len(data) != 4 * self._input_words:
+            raise BadArgument(f"the input must be {4 * self._input_words} bytes, not {len(data)}")
+        return np.frombuffer(data, "<i4"), np.empty(self._output_words, "<i4")
+
+    def _check(self, status: int) -> None:
+        if status != Status.OK:
+            raise DriverError(f"the plan failed: {Status(status).name.lower()}")
 
 
 class InferRuns:
     """A `drivers.base.InferSession`: models resident by id, within one memory limit each."""
 
-    def __init__(self, memory_limit_bytes: int) -> None:
+    def __init__(
+        self,
+        memory_limit_bytes: int,
+        threads: int | None = None,
+        blob_folder: str | Path | None = None,
+        blob_budget_bytes: int = DEFAULT_BUDGET_BYTES,
+    ) -> None:
+        """``threads``: by default as many as this process has processors. ``blob_folder``: where
+        packed models are kept for the next time, within ``blob_budget_bytes``; by default they
+        are packed in memory, and anew after a restart."""
         self._memory_limit_bytes = memory_limit_bytes
-        self._models: dict[str, LoadedProgram] = {}
+        self._engine = Engine(threads or len(os.sched_getaffinity(0)), memory_limit_bytes)
+        self._cache = BlobCache(Path(blob_folder), blob_budget_bytes) if blob_folder else None
+        self._models: dict[str, LoadedPlan] = {}
 
     def load(self, model_id: str, program: Program) -> None:
-        if model_id not in self._models:
-            self._models[model_id] = LoadedProgram(program, self._memory_limit_bytes)
+        """Raises `NotSupported` for a program that cannot be proved to stay within 32 bits or has
+        an operator that is not here, `BadArgument` for a malformed one, and `OutOfMemory`."""
+        if model_id in self._models:
+            return
+        blob = self._cache.find(model_id, program) if self._cache else None
+        if blob is None or not self._open(model_id, blob):
+            self._models[model_id] = self._load_blob(self._pack(model_id, program))
+
+    def recall(self, model_id: str) -> bool:
+        """Make a model resident from what an earlier `load` of this id left on disk, without its
+        program. False where nothing sound is there: `load` it then."""
+        if model_id in self._models:
+            return True
+        blob = self._cache.find(model_id) if self._cache else None
+        return blob is not None and self._open(model_id, blob)
 
     def unload(self, model_id: str) -> None:
         if model := self._models.pop(model_id, None):
@@ -91,38 +148,42 @@ class InferRuns:
 
     def run(self, model_id: str, data: bytes) -> bytes:
         """Raises `BadArgument` for a model that is not loaded or a wrong input length."""
+        return self.model(model_id).run(data)
+
+    def model(self, model_id: str) -> LoadedPlan:
         if model_id not in self._models:
             raise BadArgument(f"model {model_id} is not loaded")
-        return self._models[model_id].run(data)
+        return self._models[model_id]
 
     def close(self) -> None:
         for model_id in list(self._models):
             self.unload(model_id)
+        self._engine.close()
 
+    def _open(self, model_id: str, blob: mmap.mmap) -> bool:
+        """Whether a blob from disk could be opened; one that cannot is made anew."""
+        try:
+            self._models[model_id] = self._load_blob(blob)
+        except BadArgument as error:
+            log.warning("the packed model %s is made anew: %s", model_id, error)
+            return False
+        return True
 
-def flatten(program: Program) -> str:
-    """The library's flat form of a program (``farmcpu_program_load`` in farmcpu.h)."""
-    return "\n".join(_lines(program))
+    def _load_blob(self, blob: mmap.mmap) -> LoadedPlan:
+        if len(blob) + workspace_bytes(blob) > self._memory_limit_bytes:
+            raise OutOfMemory("the model needs more memory than it may have")
+        return LoadedPlan(self._engine, blob)
 
-
-def _lines(program: Program) -> Iterator[str]:
-    yield f"values {len(program.shapes)}"
-    for shape, precision in zip(program.shapes, program.precisions, strict=True):
-        yield _join(precision, len(shape), *shape)
-    yield _join("parameters", len(program.parameters), *program.parameters)
-    yield f"steps {len(program.steps)}"
-    yield from map(_step_line, program.steps)
-    yield _join("heads", len(program.heads), *program.heads)
-
-
-def _step_line(step: Step) -> str:
-    words: list[object] = [step.op, len(step.inputs), *step.inputs]
-    words += [len(step.outputs), *step.outputs, len(step.attributes)]
-    for name, attribute in step.attributes.items():
-        numbers = attribute if isinstance(attribute, tuple) else (attribute,)
-        words += [name, len(numbers), *map(int, numbers)]
-    return _join(*words)
-
-
-def _join(*words: object) -> str:
-    return " ".join(map(str, words))
+    def _pack(self, model_id: str, program: Program) -> mmap.mmap:
+        plan = fuse(program)
+        identity = Identity(digest_id(model_id), digest_program(program))
+        threads = self._engine.threads
+        if self._cache is None:
+            return write_blob(plan, identity, threads)
+        try:
+            return self._cache.store(
+                model_id, lambda file: write_blob(plan, identity, threads, file)
+            )
+        except OSError as error:
+            log.warning("the packed model %s is not kept: %s", model_id, error)
+            return write_blob(plan, identity, threads)

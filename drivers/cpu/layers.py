@@ -107,7 +107,9 @@ class Pool(ctypes.Structure):
     )
 
 
-class _Parameters(ctypes.Structure):
+class Parameters(ctypes.Structure):
+    """Addresses of what is packed."""
+
     _fields_ = tuple(_fields(c_void_p, "weight bias multiplier offset"))
 
 
@@ -176,7 +178,7 @@ class PackedConvolution:
         not exact for this layer."""
         self.form = form
         self._arrays = (weight, bias, multiplier, offset)
-        parameters = _Parameters(*map(_address, self._arrays))
+        parameters = Parameters(*map(_address, self._arrays))
         found = (c_uint32 * METHODS)()
         count = _entry("farmcpu_convolution_methods", c_size_t, c_void_p, c_void_p, c_void_p)(
             byref(form), byref(parameters), found

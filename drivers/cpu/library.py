@@ -16,7 +16,7 @@ from pathlib import Path
 from drivers.errors import DriverMissing, NotSupported
 
 FILE_NAME = "libfarmcpu.so"
-ABI = 5
+ABI = 6
 TIMED_ROUNDS = 8
 
 
@@ -135,6 +135,20 @@ def _declare(library: ctypes.CDLL) -> None:
         POINTER(c_int32),
         c_size_t,
     )
+    size, words = c_size_t, POINTER(c_int32)
+    function("farmcpu_convolution_methods", size, c_void_p, c_void_p, c_void_p)
+    function("farmcpu_convolution_packed_bytes", size, c_void_p, c_uint32)
+    function("farmcpu_convolution_pack", None, c_void_p, c_uint32, c_void_p, c_void_p)
+    function("farmcpu_engine_create", c_void_p, c_uint32, c_uint64)
+    function("farmcpu_engine_free", None, c_void_p)
+    function("farmcpu_plan_checksum", c_uint64, c_void_p, size)
+    function("farmcpu_plan_open", c_void_p, c_void_p, c_void_p, size, words, c_char_p, size)
+    function("farmcpu_plan_free", None, c_void_p)
+    for name in ("input_words", "output_words", "layers"):
+        function(f"farmcpu_plan_{name}", size, c_void_p)
+    run = (c_void_p, words, size, words, size)
+    function("farmcpu_plan_run", c_int32, *run)
+    function("farmcpu_plan_time", c_int32, *run, c_uint32, POINTER(c_double))
 
 
 class Status(IntEnum):

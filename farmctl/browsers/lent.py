@@ -14,7 +14,7 @@ import numpy as np
 
 from drivers import selftest
 from drivers.base import Capability, CuckooJob, CuckooSolution
-from drivers.cpu.infer import flatten
+from drivers.cpu.loaded_program import flatten
 from drivers.errors import BadArgument, DeviceLost, DriverError, SelfTestFailed
 from drivers.kernels.jobs import keys_of_job
 from drivers.program import Program

@@ -11,7 +11,7 @@ from torch import nn
 from benchmarks.zoo import files, integers
 from benchmarks.zoo.catalogue import Net, all_nets, find
 from benchmarks.zoo.weights import fill
-from drivers.cpu.infer import LoadedProgram
+from drivers.cpu.loaded_program import LoadedProgram
 from node.lowering import encode_heads
 from node.spec.cvm import run
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from drivers.cpu.infer import LoadedProgram
+from drivers.cpu.loaded_program import LoadedProgram
 from node.lowering import lower
 from node.spec.cvm.execution import compute_heads
 from node.spec.cvm.operators.extension import EXTENSION

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from drivers.cpu.infer import LoadedProgram
+from drivers.cpu.loaded_program import LoadedProgram
 from farmctl.conformance import cvm_ops
 from node.lowering import encode_heads, lower
 from node.spec.cvm import load, run

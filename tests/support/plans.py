@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.random import Generator
 
-from drivers.cpu.infer import LoadedProgram
+from drivers.cpu.loaded_program import LoadedProgram
 from drivers.kernels.infer.fusion import fuse
 from drivers.kernels.infer.layers import Plan
 from drivers.kernels.infer.oracle import RunStep, run_plan

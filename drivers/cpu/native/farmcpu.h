@@ -14,7 +14,7 @@ extern "C" {
 #define FARMCPU_API __attribute__((visibility("default")))
 
 /* Grows whenever a signature below changes; the caller compares it at load. */
-#define FARMCPU_ABI 5
+#define FARMCPU_ABI 6
 FARMCPU_API uint32_t farmcpu_abi(void);
 
 /* Instruction set in use: "baseline", "avx2" or "avx512": the best that the processor has, or
@@ -198,6 +198,45 @@ FARMCPU_API void farmcpu_to_bytes(const void *to, const int32_t *source, uint8_t
                                   farmcpu_team *team);
 FARMCPU_API void farmcpu_to_words(const void *from, const uint8_t *source, int32_t *target,
                                   farmcpu_team *team);
+
+/* ---- Packed plans (drivers/kernels/infer, drivers/cpu/blob.py) --------------------------- */
+
+/* Threads, and the memory for activations that all plans opened with it share. */
+typedef struct farmcpu_engine farmcpu_engine;
+typedef struct farmcpu_plan farmcpu_plan;
+
+/* `threads` includes the caller's. NULL without memory or threads. Of workspace_bytes only what
+ * plans use is ever taken from the machine. */
+FARMCPU_API farmcpu_engine *farmcpu_engine_create(uint32_t threads, uint64_t workspace_bytes);
+/* Only after its plans. */
+FARMCPU_API void farmcpu_engine_free(farmcpu_engine *engine);
+
+/* What a blob's header says of the bytes behind it. */
+FARMCPU_API uint64_t farmcpu_plan_checksum(const uint8_t *bytes, size_t count);
+
+/* A plan of plan_format.hpp, used where it lies: `blob` is aligned to 64 bytes and outlives the
+ * plan. BAD_ARGUMENT for one that is not whole, or made for another version or instruction set;
+ * NOT_SUPPORTED for an operator that is not here; NO_MEMORY beyond the workspace. NULL unless
+ * *status is FARMCPU_OK. */
+FARMCPU_API farmcpu_plan *farmcpu_plan_open(farmcpu_engine *engine, const uint8_t *blob,
+                                            size_t bytes, farmcpu_status *status, char *error,
+                                            size_t error_bytes);
+FARMCPU_API void farmcpu_plan_free(farmcpu_plan *plan);
+
+/* Words of the input, and of all heads one after another; layers. */
+FARMCPU_API size_t farmcpu_plan_input_words(const farmcpu_plan *plan);
+FARMCPU_API size_t farmcpu_plan_output_words(const farmcpu_plan *plan);
+FARMCPU_API size_t farmcpu_plan_layers(const farmcpu_plan *plan);
+
+/* Run one input. BAD_ARGUMENT if a word count differs. Plans of one engine run one after another. */
+FARMCPU_API farmcpu_status farmcpu_plan_run(farmcpu_plan *plan, const int32_t *input,
+                                            size_t input_words, int32_t *output,
+                                            size_t output_words);
+/* The same `runs` times; `seconds` gets the wall time of each layer over all runs. */
+FARMCPU_API farmcpu_status farmcpu_plan_time(farmcpu_plan *plan, const int32_t *input,
+                                             size_t input_words, int32_t *output,
+                                             size_t output_words, uint32_t runs,
+                                             double *seconds);
 
 #ifdef __cplusplus
 }

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <span>
 #include <stdexcept>
 #include <string>
 #include <vector>
@@ -25,7 +26,7 @@ struct Failure : std::runtime_error {
 struct Value {
   Shape shape;
   std::int64_t precision = 32;
-  std::vector<std::int32_t> words;
+  std::span<std::int32_t> words;
 
   std::int64_t size() const { return static_cast<std::int64_t>(words.size()); }
 };

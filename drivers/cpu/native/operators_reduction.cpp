@@ -106,7 +106,9 @@ Kernel reduce(const Operands &step, Combine combine) {
   if (std::none_of(reduced.begin(), reduced.end(), [](bool r) { return r; })) {
     if (!step.number("exclude", 0, 1, 0)) return reduce_all(step, combine);
     step.require_same_size();
-    return [x = &step.in(0), y = &step.out()] { y->words = x->words; };
+    return [x = &step.in(0), y = &step.out()] {
+      std::copy(x->words.begin(), x->words.end(), y->words.begin());
+    };
   }
   const Numbers strides = strides_of(shape);
   AxisOffsets axes;

@@ -67,7 +67,7 @@ class Program::Loader {
       if (bytes > memory_left_)
         throw Failure(FARMCPU_NO_MEMORY, "the program needs more memory than it may have");
       memory_left_ -= bytes;
-      value->words.resize(static_cast<std::size_t>(size));
+      value->words = program_.memory_.emplace_back(static_cast<std::size_t>(size));
       program_.values_.push_back(std::move(value));
     }
     is_set_.resize(program_.values_.size());

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <deque>
 #include <memory>
 #include <string>
 #include <vector>
@@ -21,6 +22,7 @@ class Program {
  private:
   class Loader;
 
+  std::deque<std::vector<std::int32_t>> memory_;  // what the values' words lie in
   std::vector<std::unique_ptr<Value>> values_;
   std::vector<Kernel> kernels_;
   std::vector<const Value *> heads_;

@@ -13,7 +13,7 @@ from math import prod
 import numpy as np
 from numpy.typing import NDArray
 
-from drivers.errors import NotSupported
+from drivers.errors import BadArgument, NotSupported
 from drivers.kernels.infer.elementwise import read_elementwise
 from drivers.kernels.infer.geometry import padding_of
 from drivers.kernels.infer.intervals import Interval, Wide
@@ -94,6 +94,8 @@ def _bound_weighted(program: Program, step: Step, inputs: Sequence[Interval]) ->
     bias = program.parameters.get(step.inputs[2]) if len(step.inputs) > 2 else None
     if weight is None or (len(step.inputs) > 2 and bias is None):
         return _bound_unknown_weights(program, step, inputs)
+    if bias is not None and bias.shape != weight.shape[:1]:
+        raise BadArgument(f"{step.op} needs one bias an output, {weight.shape[0]}")
     is_padded = step.op != "dense" and any(padding_of(step))
     return bound_sums(weight, bias, inputs[0], is_padded)
 

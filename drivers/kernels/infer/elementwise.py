@@ -127,7 +127,7 @@ def _read_binary(program: Program, step: Step) -> Elementwise | None:
         return None
     axis = 1 - (len(shape) - program.parameters[constant].ndim)
     values = per_channel(program, constant, axis)
-    if values is None:
+    if values is None or values.size not in (1, *shape[1:2]):
         return None
     chain = _combine(step.op, values, in_order)
     return None if chain is None else Elementwise(variable, chain)
@@ -177,7 +177,8 @@ def _read_requantise(program: Program, step: Step) -> Elementwise | None:
         return None
     axis = number(step, "axis", 1) % len(program.shapes[source])
     multiplier = program.parameters[constant].astype(np.int64).reshape(-1)
-    if axis != 1 and multiplier.size != 1:
+    channels = program.shapes[source][1:2] if axis == 1 else ()
+    if multiplier.size not in (1, *channels):
         return None
     shift, high = number(step, "shift"), number(step, "high", HIGHEST)
     chain = requantise(number(step, "pre_shift", 0), multiplier, shift, number(step, "low"), high)

@@ -8,9 +8,11 @@ value with several readers is stored once, as bytes where they hold it.
 from __future__ import annotations
 
 from collections import Counter
+from math import prod
 
 from drivers.kernels.infer.bounds import prove
 from drivers.kernels.infer.builder import Builder
+from drivers.kernels.infer.checking import check_program
 from drivers.kernels.infer.elementwise import read_elementwise
 from drivers.kernels.infer.geometry import Shape, same_planes
 from drivers.kernels.infer.layers import General, Plan, Words
@@ -39,6 +41,7 @@ class Fusion:
     """What is known of a program's values while its steps are read."""
 
     def __init__(self, program: Program) -> None:
+        check_program(program)
         self.program = program
         self.bounds = prove(program)
         self.builder = Builder()
@@ -66,13 +69,21 @@ class Fusion:
     # --- reading steps
 
     def _read(self, step: Step) -> Recipe | None:
+        """None for what only a general step can do, or refuse."""
         if step.op in _VIEWS and step.inputs[0] not in self.program.parameters:
-            recipe = self.recipe_of(step.inputs[0])
-            return recipe and recipe.then(())
+            return self._view(step)
         if elementwise := read_elementwise(self.program, step):
+            shapes = self.program.shapes
+            if shapes[elementwise.source] != shapes[step.outputs[0]]:
+                return None
             return self._extend(elementwise.source, elementwise.chain)
         reader = READERS.get(step.op)
         return reader(self, step) if reader else None
+
+    def _view(self, step: Step) -> Recipe | None:
+        before, after = (self.program.shapes[each] for each in (step.inputs[0], step.outputs[0]))
+        recipe = self.recipe_of(step.inputs[0]) if prod(before) == prod(after) else None
+        return recipe and recipe.then(())
 
     def _extend(self, source: int, chain: Chain) -> Recipe | None:
         recipe = self.recipe_of(source)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from math import prod
 
 from drivers.errors import BadArgument
@@ -51,3 +52,34 @@ def same_planes(one: Shape, other: Shape) -> bool:
 def is_flat(shape: Shape) -> bool:
     """One pixel an image: channels innermost or outermost are the same."""
     return prod(shape[2:]) == 1
+
+
+def output_size(window: Window, size: Shape) -> Shape:
+    """Rows and columns of a convolution's result."""
+    top, left, bottom, right = window.padding
+    return tuple(
+        (length + before + after - dilation * (kernel - 1) - 1) // stride + 1
+        for length, before, after, dilation, kernel, stride in zip(
+            size, (top, left), (bottom, right), window.dilation, window.size, window.strides,
+            strict=True,
+        )
+    )  # fmt: skip
+
+
+def stretch(window: Window, size: Shape, target: Shape) -> Window:
+    """With so much padding after the image that the last window, which may stand out of it
+    (``ceil_mode``), lies within."""
+    top, left = window.padding[:2]
+    reach = [
+        (count - 1) * stride + dilation * (kernel - 1) + 1
+        for count, stride, dilation, kernel in zip(
+            target, window.strides, window.dilation, window.size, strict=True
+        )
+    ]
+    ends = [
+        max(after, end - before - length)
+        for after, end, before, length in zip(
+            window.padding[2:], reach, (top, left), size, strict=True
+        )
+    ]
+    return replace(window, padding=(top, left, ends[0], ends[1]))

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from drivers.kernels.infer.geometry import Shape, as_planes
+from drivers.kernels.infer.geometry import Shape, as_planes, output_size
 from drivers.kernels.infer.intervals import HIGHEST, LOWEST, Wide
 from drivers.kernels.infer.layers import (
     Add,
@@ -142,18 +142,6 @@ def _windows(x: Wide, window: Window, shape: Shape, filling: int) -> Wide:
     windows = np.lib.stride_tricks.sliding_window_view(padded, spread, axis=(2, 3))
     (down, over), (rows, columns) = window.strides, window.dilation
     return np.asarray(windows[:, :, ::down, ::over, ::rows, ::columns])
-
-
-def output_size(window: Window, size: Shape) -> Shape:
-    """Rows and columns of a convolution's result."""
-    top, left, bottom, right = window.padding
-    return tuple(
-        (length + before + after - dilation * (kernel - 1) - 1) // stride + 1
-        for length, before, after, dilation, kernel, stride in zip(
-            size, (top, left), (bottom, right), window.dilation, window.size, window.strides,
-            strict=True,
-        )
-    )  # fmt: skip
 
 
 def _convolve(x: Wide, layer: Convolution) -> Wide:

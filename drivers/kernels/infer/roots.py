@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from math import prod
 from typing import TYPE_CHECKING
 
@@ -12,7 +12,14 @@ from numpy.typing import NDArray
 from drivers.kernels.infer.bounds import bound_sums
 from drivers.kernels.infer.builder import bias_or_zero
 from drivers.kernels.infer.elementwise import half_of, number
-from drivers.kernels.infer.geometry import Shape, as_planes, padding_of, pair_of, window_of
+from drivers.kernels.infer.geometry import (
+    Shape,
+    as_planes,
+    output_size,
+    pair_of,
+    stretch,
+    window_of,
+)
 from drivers.kernels.infer.joints import join
 from drivers.kernels.infer.layers import Pool, PoolKind, Window
 from drivers.kernels.infer.primitives import Chain, Clip, Offset, Shift
@@ -30,7 +37,7 @@ Reader = Callable[["Fusion", Step], Recipe | None]
 
 def _read_convolution(fusion: Fusion, step: Step) -> Recipe | None:
     weight, bias = _read_weights(fusion, step)
-    if weight is None or bias is None:
+    if weight is None or bias is None or weight.ndim != 4:
         return None
     source = fusion.stored_exactly(step.inputs[0])
     if source is None:
@@ -38,27 +45,40 @@ def _read_convolution(fusion: Fusion, step: Step) -> Recipe | None:
     groups = number(step, "groups", 1)
     window = window_of(step, (weight.shape[2], weight.shape[3]))
     shape = fusion.program.shapes[step.outputs[0]]
+    if not _fits(fusion.program.shapes[step.inputs[0]], weight.shape, window, groups, shape):
+        return None
     if (ones := _read_average(weight, bias, groups)) is not None:
         bounds = bound_sums(weight, None, fusion.builder.bounds_of(source), is_padded=True)
         return Recipe(Totals(source, window), ones, shape, bounds)
     return _weighted(fusion, step, Weighted(source, weight, bias, window, groups), shape)
 
 
+def _fits(source: Shape, weight: Shape, window: Window, groups: int, target: Shape) -> bool:
+    """Whether a convolution's shapes are of one."""
+    if groups < 1 or weight[0] % groups or weight[1] * groups != source[1]:
+        return False
+    if min(window.strides + window.dilation) < 1 or min(window.padding) < 0:
+        return False
+    return target == (source[0], weight[0], *output_size(window, source[2:]))
+
+
 def _read_dense(fusion: Fusion, step: Step) -> Recipe | None:
     """A window over the whole image, of which the program sees only the flat form."""
     weight, bias = _read_weights(fusion, step)
-    if weight is None or bias is None:
+    if weight is None or bias is None or weight.ndim != 2:
         return None
     source = fusion.stored(step.inputs[0])
     if source is None:
         return None
     rows, columns = fusion.program.shapes[step.inputs[0]]
     shape = as_planes(fusion.builder.tensors[source].shape)
-    if shape[0] != rows or prod(shape[1:]) != columns:
+    if shape[0] != rows or prod(shape[1:]) != columns or weight.shape[1:] != (columns,):
         return None
     window = Window((shape[2], shape[3]))
     kernel = weight.reshape(weight.shape[0], *shape[1:])
     units = fusion.program.shapes[step.outputs[0]]
+    if units != (rows, weight.shape[0]):
+        return None
     return _weighted(fusion, step, Weighted(source, kernel, bias, window, 1), as_planes(units))
 
 
@@ -70,10 +90,8 @@ def _read_weights(
     weight = parameters.get(step.inputs[1])
     if weight is None or weight.size == 0 or weight.min() < -128 or weight.max() > 127:
         return None, None
-    if weight.ndim not in (2, 4):
-        return None, None
     bias = parameters.get(step.inputs[2]) if len(step.inputs) > 2 else None
-    if len(step.inputs) > 2 and bias is None:
+    if len(step.inputs) > 2 and (bias is None or bias.shape != weight.shape[:1]):
         return None, None
     return weight.astype(np.int8), bias_or_zero(bias, weight.shape[0])
 
@@ -96,7 +114,9 @@ def _read_sum(fusion: Fusion, step: Step) -> Recipe | None:
     shape = fusion.program.shapes[step.inputs[0]]
     if len(shape) != 4 or step.attributes.get("axis") != (2, 3):
         return None
-    if number(step, "exclude", 0):
+    if number(step, "exclude", 0) or prod(fusion.program.shapes[step.outputs[0]]) != prod(
+        shape[:2]
+    ):
         return None
     source = fusion.stored_exactly(step.inputs[0])
     if source is None:
@@ -111,23 +131,24 @@ def _read_sum(fusion: Fusion, step: Step) -> Recipe | None:
 
 def _read_max_pool(fusion: Fusion, step: Step) -> Recipe | None:
     source = fusion.stored_exactly(step.inputs[0])
-    size = pair_of(step, "pool_size", 1)
+    window = window_of(step, pair_of(step, "pool_size", 1))
     shape = fusion.program.shapes[step.outputs[0]]
-    if source is None or not _meets_pixels(fusion, step, size, shape):
+    before = fusion.program.shapes[step.inputs[0]]
+    window = stretch(window, before[2:], shape[2:])
+    if source is None or not _pools(window, before, shape):
         return None
-    layer = Pool(0, 0, PoolKind.LARGEST, window_of(step, size))
-    target = fusion.builder.pool(source, shape, layer)
+    target = fusion.builder.pool(source, shape, Pool(0, 0, PoolKind.LARGEST, window))
     return Recipe(Stored(target), (), as_planes(shape), fusion.builder.bounds_of(target))
 
 
-def _meets_pixels(fusion: Fusion, step: Step, size: tuple[int, int], shape: Shape) -> bool:
-    """Whether no window lies in the padding alone."""
-    source = fusion.program.shapes[step.inputs[0]]
-    margins, strides = padding_of(step)[:2], pair_of(step, "strides", 1)
+def _pools(window: Window, source: Shape, target: Shape) -> bool:
+    """Whether the shapes are a pool's, and no window lies in the padding alone."""
+    if len(source) != 4 or target != (*source[:2], *output_size(window, source[2:])):
+        return False
     return all(
-        margin < window and (count - 1) * stride - margin < length
-        for margin, window, count, stride, length in zip(
-            margins, size, shape[2:], strides, source[2:], strict=True
+        before < size and (count - 1) * stride - before < length
+        for before, size, count, stride, length in zip(
+            window.padding[:2], window.size, target[2:], window.strides, source[2:], strict=True
         )
     )
 
@@ -151,13 +172,21 @@ def _read_concatenation(fusion: Fusion, step: Step) -> Recipe | None:
         return None
     parts = [fusion.stored_exactly(each) for each in step.inputs]
     tensors = [part for part in parts if part is not None]
-    if len(tensors) < len(parts):
-        return None
     builder = fusion.builder
+    if len(tensors) < len(parts) or not _joins([builder.tensors[t].shape for t in tensors], shape):
+        return None
     if any(builder.tensors[tensor].zero for tensor in tensors):
         tensors = [builder.to_signed(tensor) for tensor in tensors]
     target = builder.concatenate(tensors, shape)
     return Recipe(Stored(target), (), as_planes(shape), builder.bounds_of(target))
+
+
+def _joins(parts: Sequence[Shape], whole: Shape) -> bool:
+    """Whether planes (n, c, h, w) make up a whole along their channels."""
+    n, _, h, w = parts[0]
+    channels = sum(part[1] for part in parts)
+    is_alike = all((part[0], *part[2:]) == (n, h, w) for part in parts)
+    return is_alike and as_planes(whole) == (n, channels, h, w)
 
 
 READERS: dict[str, Reader] = {

@@ -15,7 +15,8 @@ import pytest
 import reference_program as reference
 from numpy.typing import NDArray
 
-from drivers.cpu.infer import InferRuns, LoadedProgram, flatten
+from drivers.cpu.infer import InferRuns
+from drivers.cpu.loaded_program import LoadedProgram, flatten
 from drivers.errors import BadArgument, DriverError, NotSupported
 from drivers.program import Attribute, Program, Step
 from drivers.selftest import INFER_ANSWER, infer_program, spread
@@ -247,5 +248,5 @@ def test_cut_text_never_crashes() -> None:
 def _load_text(text: str) -> None:
     program = infer_program()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("drivers.cpu.infer.flatten", lambda _: text)
+        patch.setattr("drivers.cpu.loaded_program.flatten", lambda _: text)
         LoadedProgram(program, MEMORY)

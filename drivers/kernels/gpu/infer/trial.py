@@ -28,7 +28,8 @@ from drivers.kernels.infer.layers import (
     Tensor,
     Window,
 )
-from drivers.kernels.infer.oracle import output_size, run_plan
+from drivers.kernels.infer.geometry import output_size
+from drivers.kernels.infer.oracle import run_plan
 
 #: Multiprocessors that the plan is laid out for: few take large tiles, many split the sums.
 UNITS = (1, 1000)

@@ -1,0 +1,115 @@
+"""Packed plans on disk, by model, instruction set and version, within a budget of bytes."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import hashlib
+import mmap
+import os
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+
+from drivers.cpu import layers as native
+from drivers.cpu.blob_format import MAGIC, VERSION, Header
+from drivers.program import Program
+
+DEFAULT_BUDGET_BYTES = 8 << 30
+_SUFFIX = ".plan"
+
+Write = Callable[[BinaryIO], mmap.mmap]
+
+
+class BlobCache:
+    """One file for each model. What was used longest ago goes first."""
+
+    def __init__(self, folder: Path, budget_bytes: int = DEFAULT_BUDGET_BYTES) -> None:
+        self._folder = folder
+        self._budget_bytes = budget_bytes
+
+    def find(self, model_id: str, program: Program | None = None) -> mmap.mmap | None:
+        """The blob of a model, mapped to be read; None where there is none of this processor and
+        version, or where it was made of another ``program``."""
+        path = self._path(model_id)
+        try:
+            with path.open("rb") as file:
+                blob = _map(file)
+            os.utime(path)
+        except OSError:
+            return None
+        if blob is not None and _is_of(blob, model_id, program):
+            return blob
+        return None
+
+    def store(self, model_id: str, write: Write) -> mmap.mmap:
+        """Keep what ``write`` puts into a file; whole or not at all. Raises `OSError`."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(".part", dir=self._folder)
+        try:
+            with open(handle, "r+b") as file:
+                write(file).flush()
+                os.fsync(file.fileno())
+            Path(name).rename(self._path(model_id))
+        except BaseException:
+            Path(name).unlink(missing_ok=True)
+            raise
+        self._evict()
+        with self._path(model_id).open("rb") as stored:
+            found = _map(stored)
+        assert found is not None
+        return found
+
+    def remove(self, model_id: str) -> None:
+        self._path(model_id).unlink(missing_ok=True)
+
+    def _path(self, model_id: str) -> Path:
+        name = hashlib.blake2b(model_id.encode(), digest_size=20).hexdigest()
+        return self._folder / f"{name}-{native.isa()}-{VERSION}{_SUFFIX}"
+
+    def _evict(self) -> None:
+        """All but the newest may go; a file that is mapped lives on until it is closed."""
+        files = [(path, path.stat()) for path in self._folder.glob(f"*{_SUFFIX}")]
+        files.sort(key=lambda item: item[1].st_mtime_ns, reverse=True)
+        total = 0
+        for place, (path, status) in enumerate(files):
+            total += status.st_size
+            if place and total > self._budget_bytes:
+                with contextlib.suppress(FileNotFoundError):
+                    path.unlink()
+
+
+def digest_id(model_id: str) -> bytes:
+    return hashlib.blake2b(model_id.encode(), digest_size=32).digest()
+
+
+def digest_program(program: Program) -> bytes:
+    """32 bytes that two programs share only if they are the same."""
+    steps = [(s.op, s.inputs, s.outputs, sorted(s.attributes.items())) for s in program.steps]
+    parts = (program.shapes, program.precisions, steps, program.heads)
+    digest = hashlib.blake2b(repr(parts).encode(), digest_size=32)
+    for number in sorted(program.parameters):
+        digest.update(str(number).encode())
+        digest.update(np.ascontiguousarray(program.parameters[number], "<i4").data)
+    return digest.digest()
+
+
+def _map(file: BinaryIO) -> mmap.mmap | None:
+    """None for a file that cannot hold a blob."""
+    if os.fstat(file.fileno()).st_size < ctypes.sizeof(Header):
+        return None
+    flags = mmap.MAP_SHARED | mmap.MAP_POPULATE
+    return mmap.mmap(file.fileno(), 0, flags=flags, prot=mmap.PROT_READ)
+
+
+def _is_of(blob: mmap.mmap, model_id: str, program: Program | None) -> bool:
+    """The header alone is looked at; the native code checks the rest as it opens the plan."""
+    header = Header.from_buffer_copy(blob)
+    if (header.magic, header.version, header.bytes) != (MAGIC, VERSION, len(blob)):
+        return False
+    if bytes(header.model) != digest_id(model_id):
+        return False
+    return program is None or bytes(header.program) == digest_program(program)

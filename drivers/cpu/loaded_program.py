@@ -1,0 +1,103 @@
+"""A program run as it is, one int32 operator after another: for hosts of devices that compute
+only some layers. The engine of `drivers.cpu.infer` is the fast way."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Iterator
+from ctypes import POINTER, byref, c_int32
+
+import numpy as np
+
+from drivers.cpu import library
+from drivers.cpu.library import Status
+from drivers.errors import BadArgument, DriverError, NotSupported
+from drivers.program import Program, Step
+
+ERROR_BYTES = 512
+_WORDS = POINTER(c_int32)
+
+
+class LoadedProgram:
+    """A program checked and bound to its buffers; one run at a time."""
+
+    def __init__(self, program: Program, memory_limit_bytes: int) -> None:
+        """Raises `BadArgument` for a malformed program, `NotSupported` naming an operator
+        that is not available, and `DriverError` beyond the memory limit."""
+        self._library = library.load()
+        self._handle = self._load(program, memory_limit_bytes)
+        self._input_words = self._library.farmcpu_program_input_words(self._handle)
+        self._output_words = self._library.farmcpu_program_output_words(self._handle)
+
+    def run(self, data: bytes) -> bytes:
+        """See `drivers.base.InferSession.run`. Raises `BadArgument` for a wrong length."""
+        if len(data) != 4 * self._input_words:
+            raise BadArgument(f"the input must be {4 * self._input_words} bytes, not {len(data)}")
+        given = np.frombuffer(data, dtype="<i4")
+        answer = np.empty(self._output_words, dtype="<i4")
+        status = self._library.farmcpu_program_run(
+            self._handle,
+            given.ctypes.data_as(_WORDS),
+            given.size,
+            answer.ctypes.data_as(_WORDS),
+            answer.size,
+        )
+        if status != Status.OK:
+            raise DriverError(f"the program failed: {Status(status).name.lower()}")
+        return answer.tobytes()
+
+    def close(self) -> None:
+        if self._handle:
+            self._library.farmcpu_program_free(self._handle)
+            self._handle = None
+
+    def _load(self, program: Program, memory_limit_bytes: int) -> int | None:
+        text = flatten(program).encode()
+        constants = [
+            np.ascontiguousarray(p, dtype="<i4").ravel() for p in program.parameters.values()
+        ]
+        words = np.concatenate(constants) if constants else np.empty(0, dtype="<i4")
+        status, message = c_int32(), ctypes.create_string_buffer(ERROR_BYTES)
+        handle: int | None = self._library.farmcpu_program_load(
+            text,
+            len(text),
+            words.ctypes.data_as(_WORDS),
+            words.size,
+            memory_limit_bytes,
+            byref(status),
+            message,
+            ERROR_BYTES,
+        )
+        if handle is None:
+            kinds = {Status.BAD_ARGUMENT: BadArgument, Status.NOT_SUPPORTED: NotSupported}
+            reason = message.value.decode(errors="replace")
+            raise kinds.get(Status(status.value), DriverError)(reason)
+        return handle
+
+
+def flatten(program: Program) -> str:
+    """The library's flat form of a program (``farmcpu_program_load`` in farmcpu.h)."""
+    return "\n".join(_lines(program))
+
+
+def _lines(program: Program) -> Iterator[str]:
+    yield f"values {len(program.shapes)}"
+    for shape, precision in zip(program.shapes, program.precisions, strict=True):
+        yield _join(precision, len(shape), *shape)
+    yield _join("parameters", len(program.parameters), *program.parameters)
+    yield f"steps {len(program.steps)}"
+    yield from map(_step_line, program.steps)
+    yield _join("heads", len(program.heads), *program.heads)
+
+
+def _step_line(step: Step) -> str:
+    words: list[object] = [step.op, len(step.inputs), *step.inputs]
+    words += [len(step.outputs), *step.outputs, len(step.attributes)]
+    for name, attribute in step.attributes.items():
+        numbers = attribute if isinstance(attribute, tuple) else (attribute,)
+        words += [name, len(numbers), *map(int, numbers)]
+    return _join(*words)
+
+
+def _join(*words: object) -> str:
+    return " ".join(map(str, words))

@@ -1,0 +1,44 @@
+// Checks a packed plan and binds its layers.
+#pragma once
+
+#include "plan.hpp"
+
+namespace farmcpu {
+
+class PlanReader {
+ public:
+  PlanReader(Plan &plan, const std::uint8_t *blob, std::size_t bytes);
+
+  void read();
+
+ private:
+  template <typename Item>
+  const Item *items(std::uint64_t at, std::uint64_t count, const char *what) const;
+
+  void read_header();
+  void read_values();
+  void read_heads();
+
+  std::uint8_t *place(std::uint64_t at, std::uint64_t bytes) const;
+  std::uint8_t *scratch(std::uint64_t bytes) const;
+  std::uint8_t *image(std::uint64_t at, const infer::Image &image) const;
+  std::int32_t *words(std::uint64_t at, const infer::Image &image) const;
+  const std::int32_t *numbers(std::uint64_t at, const infer::Image &image) const;
+
+  Plan::Step bind(const PlanLayer &layer);
+  Plan::Step bind_convolution(const PlanLayer &layer);
+  Plan::Step bind_pool(const PlanLayer &layer);
+  Plan::Step bind_forms(const PlanLayer &layer);
+  Plan::Step bind_to_bytes(const PlanLayer &layer);
+  Plan::Step bind_general(const PlanLayer &layer);
+  Value *value(std::int64_t number) const;
+
+  Plan &plan_;
+  Engine &engine_;
+  const std::uint8_t *blob_;
+  std::size_t bytes_;
+  PlanHeader header_{};
+  std::vector<bool> is_constant_;  // of each value
+};
+
+}  // namespace farmcpu

@@ -1,0 +1,157 @@
+"""The CPU's engine: the reference's bits, blobs that are kept, and blobs that are no good."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from drivers.cpu.infer import InferRuns
+from drivers.errors import BadArgument, OutOfMemory
+from drivers.program import Program, Step
+from drivers.selftest import INFER_ANSWER, infer_program, spread
+from node.lowering import lower
+from node.spec.cvm import load
+from node.spec.cvm.execution import compute_heads, decode_input
+from tests.support.plans import random_net
+
+MEMORY_BYTES = 1 << 28
+DATA = spread((1, 2, 8, 8), 251, 127).astype("<i4").tobytes()
+
+
+def answer_of(runs: InferRuns, model_id: str = "m", data: bytes = DATA) -> tuple[int, ...]:
+    return tuple(np.frombuffer(runs.run(model_id, data), "<i4").tolist())
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3])
+def test_random_nets(threads):
+    runs = InferRuns(MEMORY_BYTES, threads)
+    for seed in range(25):
+        generator = np.random.default_rng(seed)
+        graph = load(*random_net(generator))
+        values = decode_input(graph, generator.integers(0, 256, graph.input_bytes, np.uint8))
+        runs.load(str(seed), lower(graph))
+        expected = np.concatenate([head.ravel() for head in compute_heads(graph, values)])
+        found = answer_of(runs, str(seed), values.astype("<i4").tobytes())
+        assert found == tuple(expected.tolist()), f"seed {seed}"
+    runs.close()
+
+
+def test_a_blob_is_kept_and_recalled(tmp_path):
+    first = InferRuns(MEMORY_BYTES, 1, blob_folder=tmp_path)
+    assert not first.recall("m")
+    first.load("m", infer_program())
+    first.close()
+    second = InferRuns(MEMORY_BYTES, 2, blob_folder=tmp_path)
+    assert second.recall("m")
+    assert answer_of(second) == INFER_ANSWER
+    assert not second.recall("other")
+    second.close()
+
+
+@pytest.fixture
+def kept(tmp_path):
+    """A folder with one blob."""
+    runs = InferRuns(MEMORY_BYTES, 1, blob_folder=tmp_path)
+    runs.load("m", infer_program())
+    runs.close()
+    return tmp_path
+
+
+def blob_in(folder):
+    (path,) = folder.glob("*.plan")
+    return path
+
+
+@pytest.mark.parametrize("length", [0, 1, 100, 160, 1500, -1])
+def test_a_cut_blob_is_made_anew(kept, length):
+    content = blob_in(kept).read_bytes()
+    blob_in(kept).write_bytes(content[:length])
+    expect_made_anew(kept)
+
+
+@pytest.mark.parametrize("place", [0, 8, 20, 30, 40, 56, 90, 120, 150, 200, 500, 2000, -1])
+def test_a_changed_blob_is_made_anew(kept, place):
+    content = bytearray(blob_in(kept).read_bytes())
+    content[place] ^= 0x55
+    blob_in(kept).write_bytes(content)
+    expect_made_anew(kept)
+
+
+def expect_made_anew(folder):
+    runs = InferRuns(MEMORY_BYTES, 1, blob_folder=folder)
+    assert not runs.recall("m")
+    runs.load("m", infer_program())
+    assert answer_of(runs) == INFER_ANSWER
+    runs.close()
+    again = InferRuns(MEMORY_BYTES, 1, blob_folder=folder)
+    assert again.recall("m") and answer_of(again) == INFER_ANSWER
+    again.close()
+
+
+def test_a_blob_of_another_program_is_made_anew(kept):
+    """An id that stands for another program now does not give the old one's answer."""
+    program = infer_program()
+    changed = Program(
+        program.shapes, program.precisions,
+        {**program.parameters, 2: program.parameters[2] + 512}, program.steps, program.heads,
+    )  # fmt: skip
+    runs = InferRuns(MEMORY_BYTES, 1, blob_folder=kept)
+    runs.load("m", changed)
+    assert answer_of(runs) != INFER_ANSWER
+    runs.close()
+
+
+def test_the_folder_keeps_to_its_budget(tmp_path):
+    runs = InferRuns(MEMORY_BYTES, 1, blob_folder=tmp_path, blob_budget_bytes=1)
+    for model_id in ("a", "b", "c"):
+        runs.load(model_id, infer_program())
+        assert answer_of(runs, model_id) == INFER_ANSWER
+    assert [answer_of(runs, each) for each in ("a", "b", "c")] == [INFER_ANSWER] * 3
+    assert len(list(tmp_path.iterdir())) == 1
+    runs.close()
+
+
+def test_a_folder_that_cannot_be_written_is_done_without(tmp_path):
+    (tmp_path / "file").write_text("")
+    runs = InferRuns(MEMORY_BYTES, 1, blob_folder=tmp_path / "file")
+    runs.load("m", infer_program())
+    assert answer_of(runs) == INFER_ANSWER
+    runs.close()
+
+
+def test_the_memory_limit_holds(kept):
+    """Of the packed model and its activations together."""
+    for limit in (1 << 10, blob_in(kept).stat().st_size):
+        with pytest.raises(OutOfMemory, match="more memory"):
+            InferRuns(limit, 1).load("m", infer_program())
+
+
+def relu_program(**changes):
+    fields = {
+        "shapes": ((4,), (4,)), "precisions": (8, 8), "parameters": {},
+        "steps": (Step("relu", (0,), (1,), {}),), "heads": (1,),
+    }  # fmt: skip
+    return Program(**{**fields, **changes})
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"shapes": ((0,), (4,))},
+        {"shapes": ((1 << 25,), (4,))},
+        {"shapes": ((4,), (5,))},
+        {"precisions": (33, 8)},
+        {"precisions": (8,)},
+        {"steps": (Step("relu", (2,), (1,), {}),)},
+        {"steps": (Step("relu", (1,), (1,), {}),)},
+        {"steps": (Step("relu", (0,), (0,), {}),)},
+        {"steps": ()},
+        {"heads": (2,)},
+        {"heads": ()},
+        {"parameters": {0: np.zeros(4, np.int32)}},
+        {"parameters": {1: np.zeros(3, np.int32)}},
+    ],
+)
+def test_malformed_programs_are_refused(changes):
+    with pytest.raises(BadArgument):
+        InferRuns(MEMORY_BYTES, 1).load("m", relu_program(**changes))
