@@ -23,6 +23,7 @@ from farmctl.errors import BadRequest
 from farmctl.model_files import describe_identity, explained, read_array
 from farmctl.model_sessions import open_kernel
 from node.lowering import lower
+from node.models.sizes import measure_parameters
 from node.models.storage import PARAMETERS, SYMBOL
 from node.models.torrent import describe_folder
 from node.spec.cvm import Graph, load, run
@@ -52,6 +53,7 @@ def inspect(
         ("postprocess", graph.postprocess or "none"),
         ("operations", str(operations)),
         ("gas of one INFER", str(operations // OPERATIONS_PER_GAS)),
+        ("parameters", str(measure_parameters(graph))),
         ("memory", f"{graph.storage_bytes()} bytes"),
         ("operators", _count_operators(graph)),
         ("on devices", _explain_devices(graph)),
