@@ -5,6 +5,7 @@
 #include "infer_isa.hpp"
 #include "infer_narrow.hpp"
 #include "infer_plain.hpp"
+#include "infer_winograd.hpp"
 
 namespace farmcpu::infer {
 namespace {
@@ -20,12 +21,17 @@ static_assert(sizeof(Header) == kAlignment);
 
 }  // namespace
 
-std::size_t list_methods(const Convolution &layer, const Parameters &, Method methods[kMethods]) {
+std::size_t list_methods(const Convolution &layer, const Parameters &parameters,
+                         Method methods[kMethods]) {
   const InferKernels &isa = *infer_kernels(chosen_isa());
   std::size_t count = 0;
   for (const Method method : {Method::kGrouped, Method::kDepthwise})
     if (narrow::fits(isa, layer, method)) methods[count++] = method;
+  const bool transforms = winograd::fits(layer) && winograd::is_exact(layer, parameters.weight);
+  const bool first = transforms && winograd::is_worthwhile(layer);
+  if (first) methods[count++] = Method::kWinograd;
   methods[count++] = Method::kDirect;
+  if (transforms && !first) methods[count++] = Method::kWinograd;
   methods[count++] = Method::kPlain;
   return count;
 }
@@ -38,6 +44,8 @@ std::size_t packed_bytes(const Convolution &layer, Method method) {
     case Method::kDepthwise:
     case Method::kGrouped:
       return sizeof(Header) + narrow::packed_bytes(isa, layer);
+    case Method::kWinograd:
+      return sizeof(Header) + winograd::packed_bytes(isa, layer);
     default:
       return sizeof(Header) + direct::packed_bytes(isa, layer);
   }
@@ -55,6 +63,8 @@ void pack(const Convolution &layer, Method method, const Parameters &parameters,
     case Method::kDepthwise:
     case Method::kGrouped:
       return narrow::pack(isa, layer, parameters, packed);
+    case Method::kWinograd:
+      return winograd::pack(isa, layer, parameters, packed);
     default:
       return direct::pack(isa, layer, parameters, packed);
   }
@@ -67,6 +77,8 @@ std::size_t scratch_bytes(const Convolution &layer, Method method, std::uint32_t
     case Method::kDepthwise:
     case Method::kGrouped:
       return narrow::scratch_bytes(layer, threads);
+    case Method::kWinograd:
+      return winograd::scratch_bytes(*infer_kernels(chosen_isa()), layer, threads);
     default:
       return direct::scratch_bytes(*infer_kernels(chosen_isa()), layer, threads);
   }
@@ -88,6 +100,9 @@ bool convolve(const Convolution &layer, const std::uint8_t *packed, const Buffer
     case Method::kGrouped:
       if (!narrow::fits(*isa, layer, header.method)) return false;
       return narrow::convolve(*isa, layer, packed, buffers, team), true;
+    case Method::kWinograd:
+      if (!winograd::fits(layer)) return false;
+      return winograd::convolve(*isa, layer, packed, buffers, team), true;
     default:
       return false;
   }

@@ -12,31 +12,6 @@ namespace {
 constexpr std::size_t kBandBytes = 192 << 10;  // copied rows, which stay in the second cache
 constexpr std::size_t kBandPixels = 4096;
 
-// A block of channels that are computed together.
-struct Block {
-  std::uint32_t group, first, channels;  // first: of the target
-  std::uint32_t vectors;
-  std::size_t lanes_before, vectors_before;
-};
-
-std::vector<Block> list_blocks(const InferKernels &isa, const Convolution &layer) {
-  const std::uint32_t outer = layer.target.channels / layer.groups;
-  const std::uint32_t vectors = (outer + isa.lanes - 1) / isa.lanes;
-  const std::uint32_t count = (vectors + isa.max_vectors - 1) / isa.max_vectors;
-  std::vector<Block> blocks;
-  std::size_t before = 0;
-  for (std::uint32_t group = 0; group < layer.groups; ++group)
-    for (std::uint32_t i = 0, used = 0; i < count; ++i) {
-      const std::uint32_t width = (vectors - used + count - i - 1) / (count - i);
-      const std::uint32_t channels = std::min(outer - used * isa.lanes, width * isa.lanes);
-      blocks.push_back({group, group * outer + used * isa.lanes, channels, width,
-                        before * isa.lanes, before});
-      used += width;
-      before += width;
-    }
-  return blocks;
-}
-
 // The parts of a packed layer.
 struct Form {
   std::size_t lanes, steps, vector_bytes, weights_at, bytes;

@@ -6,6 +6,7 @@
 
 #include "infer_kernels.hpp"
 #include "infer_rows.hpp"
+#include "infer_tiles.hpp"
 
 namespace farmcpu::infer {
 
@@ -80,6 +81,7 @@ struct InferKernels {
   std::uint64_t (*multiply_registers)(std::uint64_t steps);
   const RowKernels *rows;
   const ChannelKernels *channels;
+  const TileKernels *tiles;
 };
 
 // The set at a place in the list of sets; null if it is not here or this machine lacks it.

@@ -195,10 +195,11 @@ namespace farmcpu::infer::FARMCPU_ISA {
 
 extern const RowKernels row_table;
 extern const ChannelKernels channel_table;
+extern const TileKernels tile_table;
 extern const InferKernels infer_table;
 const InferKernels infer_table = {
     FARMCPU_STRING(FARMCPU_ISA), kLanes, kElementBytes, kVectors, multiply, multiply_wide, widen,
-    multiply_registers, &row_table, &channel_table,
+    multiply_registers, &row_table, &channel_table, &tile_table,
 };
 
 }  // namespace farmcpu::infer::FARMCPU_ISA

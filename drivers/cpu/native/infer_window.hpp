@@ -5,10 +5,9 @@
 
 #include "infer_isa.hpp"
 #include "infer_kernels.hpp"
+#include "infer_packing.hpp"
 
 namespace farmcpu::infer {
-
-inline std::size_t round_up(std::size_t x, std::size_t to) { return (x + to - 1) / to * to; }
 
 struct Layout {
   bool copies;                        // else windows are read from the source itself

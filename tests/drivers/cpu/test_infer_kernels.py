@@ -102,6 +102,28 @@ def test_narrow_groups(seed: int, inner: int, isa: str, team: Team) -> None:
     check(case, team)
 
 
+@pytest.mark.parametrize("seed", range(8))
+def test_winograd(seed: int, isa: str, team: Team) -> None:
+    random = np.random.default_rng(seed)
+    height, width = (int(x) for x in random.integers(1, 23, 2))
+    shape = (int(random.choice([1, 2])), height, width, int(random.choice([1, 8, 33, 64])))
+    window = Window(3, 3, 1, 1, *(int(x) for x in random.integers(1, 4, 4)), 1, 1)
+    outer, joins = int(random.choice([5, 16, 70, 128])), bool(random.integers(2))
+    case = draw_convolution(random, draw_image(random, shape), window, outer, joins=joins)
+    assert Method.WINOGRAD in pack(case, None).methods
+    check(case, team, Method.WINOGRAD)
+
+
+def test_winograd_refuses_what_it_cannot_prove() -> None:
+    """Sums of 2^25 or more come out wrong, so such a layer has no such method."""
+    window = Window(3, 3, 1, 1, 1, 1, 1, 1, 1, 1)
+    for channels, proved in ((115, True), (116, False)):  # 255 · 127 · 9 · 115 < 2^25
+        source = Image(1, 4, 4, channels, channels, 0)
+        case = draw_convolution(np.random.default_rng(0), source, window, 16)
+        case.weight[...] = 127
+        assert (Method.WINOGRAD in pack(case, None).methods) == proved
+
+
 def test_saturation_trap(isa: str, team: Team) -> None:
     """Pairs of products that do not fit 16 bits: 255 · ±127."""
     source, window = Image(1, 5, 5, 64, 64, 0), Window(3, 3, 1, 1, 1, 1, 1, 1, 1, 1)
