@@ -65,10 +65,8 @@ async def farm_answers(config: Config) -> bool:
 @asynccontextmanager
 async def _open_farm(config: Config, kind: str) -> AsyncIterator[Backing]:
     """The farm's node has the models; its devices compute, unless this machine shall."""
-    asked, storage = (
-        BusEngine(config.node.infer_timeout_seconds),
-        BusStorage(asyncio.get_running_loop()),
-    )
+    asked = BusEngine(config.node.infer_timeout_seconds)
+    storage = BusStorage(asyncio.get_running_loop())
     connected: list[Bus] = []
 
     async def join() -> None:

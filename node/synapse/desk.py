@@ -77,15 +77,16 @@ class Desk:
     async def answer(self, work: Work, goes_first: bool = False) -> Answer:
         chain = find_rules(work.network_id)
         model = chain.replaced_models.get(work.model, work.model)
-        fixed = _find_fixed(chain, model, work)
-        if fixed is not None:
-            self._figures.count_source(Source.FIXED)
-            return Reply(fixed), Outcome.OK
         asked = _Asked(work, model, self._inferences(chain.vm.extended_models), chain)
         known = self._recall(asked)
         if known is not None:
             self._figures.count_source(Source.CACHE)
             return known, Outcome.OK
+        # What is fixed is never computed, and so not among what is known.
+        fixed = _find_fixed(chain, model, work)
+        if fixed is not None:
+            self._figures.count_source(Source.FIXED)
+            return Reply(fixed), Outcome.OK
         return await self._join(asked, Urgency.BLOCK if goes_first else Urgency.BUILD)
 
     def _recall(self, asked: _Asked) -> Reply | None:

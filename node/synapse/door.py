@@ -27,7 +27,7 @@ from node.synapse.messages import (
 from node.synapse.settings import SynapseSettings
 
 #: A longer request is read by a thread.
-LONG_BYTES = 256 * 1024
+LONG_BYTES = 1024**2
 JSON = b"application/json"
 
 #: Lines in the log, a second.
@@ -148,9 +148,9 @@ class Door:
     async def _answer(self, body: bytearray, goes_first: bool) -> tuple[Kind, Answer]:
         try:
             if len(body) > LONG_BYTES:
-                work = await asyncio.to_thread(read_work, body)
+                work = await asyncio.to_thread(read_work, bytes(body))
             else:
-                work = read_work(body)
+                work = read_work(bytes(body))
         except Unreadable as error:
             text = str(error).encode("ascii", "replace")
             return Kind.UNREAD, (Reply(text, False), Outcome.MALFORMED)

@@ -117,7 +117,7 @@ _FORMS: TypeAdapter[Work] = TypeAdapter(
 )
 
 
-def read_work(body: bytes | bytearray) -> Work:
+def read_work(body: bytes) -> Work:
     """Raises `Unreadable`."""
     try:
         return _FORMS.validate_json(body)
