@@ -22,7 +22,7 @@ import httpx
 
 from farmctl import bus_server
 from farmctl.child import Child, Spec
-from farmctl.config import Config, with_ports
+from farmctl.config import Config, own_address, with_ports
 from farmctl.errors import Conflict, StoreError
 from node.synapse.settings import split_endpoint
 
@@ -112,7 +112,8 @@ async def controller_answers(config: Config) -> bool:
 
 
 async def synapse_answers(config: Config) -> bool:
-    return await port_answers(*split_endpoint(config.synapse.listen))
+    host, port = split_endpoint(config.synapse.listen)
+    return await port_answers(own_address(host).strip("[]"), port)
 
 
 async def rig_is_seen(config: Config, since: float) -> bool:

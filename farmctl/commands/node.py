@@ -13,9 +13,10 @@ from rich.console import Console
 from rich.table import Column, Table
 
 from farmctl.commands import find_group
-from farmctl.config import load
+from farmctl.config import Config, load, own_address
 from farmctl.errors import Unavailable
 from node.issuance import COIN
+from node.synapse.settings import split_endpoint
 
 TIMEOUT_SECONDS = 5.0
 SHOWN_BLOCKS = 20
@@ -38,7 +39,7 @@ def status() -> None:
     config = load()
     url = config.node_url
     if config.node.mode == "light":
-        _show_light(url)
+        _show_light(config)
         return
     block, coinbase = ask(url, ("eth_getBlockByNumber", "latest", False), ("eth_coinbase",))
     balance, pending, mining = ask(
@@ -52,17 +53,38 @@ def status() -> None:
     table.add_row("coinbase", coinbase)
     table.add_row("balance", f"{int(balance, 16) / COIN:.4f} coins")
     table.add_row("work", "offered to miners" if mining else "none yet")
+    _add_synapse(table, config)
     Console(markup=False).print(table)
 
 
-def _show_light(url: str) -> None:
-    header, feeds = ask(url, ("eth_getHeaderByNumber", "latest"), ("peers_status",))
+def _add_synapse(table: Table, config: Config) -> None:
+    """A line on the remote inference, where it is configured."""
+    if config.synapse.listen:
+        table.add_row("synapse", describe_synapse(config.synapse.listen))
+
+
+def describe_synapse(listen: str) -> str:
+    """How the remote-inference service there does, in a line."""
+    host, port = split_endpoint(listen)
+    url = f"http://{own_address(host)}:{port}/healthz"
+    try:
+        found = httpx.get(url, timeout=TIMEOUT_SECONDS, trust_env=False).json()
+        requests = {name: count for name, count in found["requests"].items() if count}
+        told = ", ".join(f"{count} {name}" for name, count in requests.items()) or "none yet"
+        return f"{listen}, computed by {found['engine']}; requests: {told}"
+    except (httpx.HTTPError, ValueError, KeyError, TypeError, AttributeError):
+        return f"{listen}: no answer"
+
+
+def _show_light(config: Config) -> None:
+    header, feeds = ask(config.node_url, ("eth_getHeaderByNumber", "latest"), ("peers_status",))
     table = Table(show_header=False, box=None)
     table.add_row("mode", "light")
     table.add_row("height", str(int(header["number"], 16)))
     table.add_row("head", header["hash"])
     table.add_row("difficulty", str(int(header["difficulty"], 16)))
     table.add_row("feeds", feeds["comparison"])
+    _add_synapse(table, config)
     Console(markup=False).print(table)
 
 

@@ -27,7 +27,7 @@ Allow = Annotated[
 ]
 Folder = Annotated[
     str | None,
-    typer.Option(help="A CortexTheseus node's storage folder, to take models and inputs from."),
+    typer.Option(help="A CortexTheseus node's storage folder to take models and inputs from."),
 ]
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Log each request.")]
 
@@ -40,10 +40,14 @@ def serve(
     folder: Folder = None,
     verbose: Verbose = False,
 ) -> None:
-    """Compute inferences for CortexTheseus nodes.
+    """Compute inferences for CortexTheseus nodes, over HTTP.
 
-    Start the node with --infer.devicetype=remote://127.0.0.1:4321 and it asks here. Options left
-    out are those of [synapse] in farm.toml; where models come from says [storage]."""
+    Start a node with --infer.devicetype=remote://127.0.0.1:4321 and it asks here instead of
+    computing by itself.
+
+    What is left out is as farm.toml has it in its section synapse; whom models and inputs are
+    fetched from says its section storage.
+    """
     logging.basicConfig(
         level=logging.DEBUG if verbose else logging.INFO,
         format="%(asctime)s %(levelname)s %(name)s: %(message)s",
