@@ -53,9 +53,9 @@ std::vector<Axis> axes_of(const Shape &from, const Shape &to) {
 
 Kernel resample_linearly(const Operands &step) {
   const auto axes = axes_of(step.in(0).shape, step.out().shape);
-  int64_t divisor = 1, room = (int64_t{1} << 62) / ((int64_t{2} << step.in(0).precision) + 1);
+  int64_t divisor = 1, room = int64_t{1} << 62;
   for (const Axis &axis : axes) {
-    step.require((room /= axis.denominator()) > 0, "the sums would pass 64 bits");
+    step.require((room /= axis.denominator()) > 0, "the divisor would pass 64 bits");
     divisor *= axis.denominator();
   }
   return [=, x = &step.in(0), y = step.out().words.data()] {

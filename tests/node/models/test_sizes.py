@@ -5,16 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from drivers.cpu import library
-from drivers.cpu.infer import LoadedProgram
-from drivers.errors import NotSupported
+from drivers.base import Capability
+from drivers.worker import open_session
 from node.lowering import encode_heads, lower
 from node.models.sizes import measure_parameters
 from node.spec.cvm import CvmLoadError, Graph, load, run
 from node.spec.cvm.execution import decode_input
 from node.spec.cvm.writer import ModelWriter
-
-MEMORY_BYTES = 1 << 26
 
 
 def six_bit_model(largest: int = 31) -> Graph:
@@ -47,24 +44,15 @@ def test_a_weight_of_seven_bits_is_refused():
         six_bit_model(largest=32)
 
 
-@pytest.mark.parametrize("isa", ["baseline", "avx2", "avx512"])
-def test_every_instruction_set_is_exact(isa):
-    before = library.isa()
-    try:
-        library.use_isa(isa)
-    except NotSupported as error:
-        pytest.skip(str(error))
-    try:
-        check_random_inputs(six_bit_model())
-    finally:
-        library.use_isa(before)
-
-
-def check_random_inputs(graph):
-    loaded = LoadedProgram(lower(graph), MEMORY_BYTES)
-    for seed in range(20):
-        # Beyond ±31 the input is clamped.
-        values = np.random.default_rng(seed).integers(-40, 41, graph.input_shape).astype(np.int8)
-        answer = loaded.run(decode_input(graph, values.tobytes()).astype("<i4").tobytes())
-        assert encode_heads(graph, answer) == run(graph, values.tobytes())
-    loaded.close()
+@pytest.mark.parametrize("isa", ["baseline", "avx2", "avx512", "avx512vnni"])
+def test_every_instruction_set_is_exact(monkeypatch, isa):
+    monkeypatch.setenv("FARMCPU_ISA", isa)
+    graph = six_bit_model()
+    with open_session("cpu", "cpu:0", Capability.INFER) as session:
+        session.load("six", lower(graph))
+        for seed in range(20):
+            # Beyond ±31 the input is clamped.
+            random = np.random.default_rng(seed)
+            data = random.integers(-40, 41, graph.input_shape).astype(np.int8).tobytes()
+            answer = session.run("six", decode_input(graph, data).astype("<i4").tobytes())
+            assert encode_heads(graph, answer) == run(graph, data)
