@@ -92,6 +92,11 @@ class Prerunner:
         """Those that asked for an inference, so that another head may have them ask another."""
         self._asked: dict[Key, Future[Answer]] = {}
 
+    @property
+    def is_waiting(self) -> bool:
+        """Something was asked for and is not there yet, or was not looked at."""
+        return bool(self._asked)
+
     def step(self, head: Header) -> bool:
         """Do what can be done now; return whether some is left to do at once."""
         self._take_new()

@@ -82,7 +82,7 @@ class Asking(Published):
         self.node.prerunner.on_ready = ready.set
         for _ in range(20):
             self.node.run_ahead()
-            if not self.node.prerunner._asked:
+            if not self.node.prerunner.is_waiting:
                 return
             assert ready.wait(10)
             ready.clear()
