@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from drivers.errors import BadArgument, NotSupported
 from drivers.kernels.infer.elementwise import read_elementwise
-from drivers.kernels.infer.geometry import padding_of
+from drivers.kernels.infer.geometry import numbers_of, padding_of
 from drivers.kernels.infer.intervals import Interval, Wide
 from drivers.program import Program, Step
 
@@ -195,6 +195,10 @@ def _mix(program: Program, step: Step, inputs: Sequence[Interval]) -> Interval:
     return inputs[0].over_all()
 
 
+def _bound_average(program: Program, step: Step, inputs: Sequence[Interval]) -> Interval:
+    return inputs[0].union(_ZERO) if any(numbers_of(step, "padding", 0)) else inputs[0]
+
+
 def _bound_where(program: Program, step: Step, inputs: Sequence[Interval]) -> Interval:
     return inputs[1].union(inputs[2])
 
@@ -229,6 +233,7 @@ _TRANSFERS: dict[str, Transfer] = {
     "sum": _bound_sum,
     "max": _bound_largest,
     "max_pool2d": _bound_pool,
+    **dict.fromkeys(("avg_pool1d", "avg_pool2d", "avg_pool3d"), _bound_average),
     **dict.fromkeys(("flatten", "reshape", "expand_dims", "squeeze"), _keep),
     **dict.fromkeys(("transpose", "repeat", "tile", "strided_slice", "slice_like"), _mix),
     **dict.fromkeys(("upsampling", "take"), _mix),

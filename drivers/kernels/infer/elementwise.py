@@ -154,6 +154,14 @@ def _read_table(program: Program, step: Step) -> Elementwise | None:
     return Elementwise(source, (map_through(program.parameters[constant].astype(np.int64), 0),))
 
 
+def _read_byte_table(program: Program, step: Step) -> Elementwise | None:
+    source, constant = step.inputs
+    if constant not in program.parameters or source in program.parameters:
+        return None
+    table = program.parameters[constant].astype(np.int64)
+    return Elementwise(source, (map_through(table, -number(step, "zero", 128)),))
+
+
 def map_through(table: Wide, first: int) -> Map:
     """x becomes ``table[x − first]``, the index clamped."""
     table = table.reshape(-1)
@@ -190,4 +198,5 @@ _WITH_CONSTANT: dict[str, Callable[[Program, Step], Elementwise | None]] = {
     **dict.fromkeys(("broadcast_max", "elemwise_add", "elemwise_sub"), _read_binary),
     "cvm_lut": _read_table,
     "requantise": _read_requantise,
+    "table": _read_byte_table,
 }

@@ -138,6 +138,9 @@ def _join(first: Primitive, second: Primitive) -> tuple[Primitive, ...] | None:
             return (Multiply(product),)
         case Offset(), Offset() if _is_word(total := first.amount + second.amount):
             return (Offset(total),)
+        case Clip(), Shift():
+            low, high = ((b + second.half) >> second.bits for b in (first.low, first.high))
+            return second, Clip(low, high)
         case Shift(), Shift():
             half = first.half + (second.half << first.bits)
             return (Shift(half, first.bits + second.bits),)

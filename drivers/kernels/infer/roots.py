@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from drivers.kernels.infer.averages import divide_half_up
 from drivers.kernels.infer.bounds import bound_sums
 from drivers.kernels.infer.builder import bias_or_zero
 from drivers.kernels.infer.elementwise import half_of, number
@@ -20,6 +21,7 @@ from drivers.kernels.infer.geometry import (
     stretch,
     window_of,
 )
+from drivers.kernels.infer.intervals import Interval
 from drivers.kernels.infer.joints import join
 from drivers.kernels.infer.layers import Pool, PoolKind, Window
 from drivers.kernels.infer.primitives import Chain, Clip, Offset, Shift
@@ -126,6 +128,21 @@ def _read_sum(fusion: Fusion, step: Step) -> Recipe | None:
     return Recipe(Totals(source, Window((shape[2], shape[3]))), (), (*shape[:2], 1, 1), bounds)
 
 
+def _read_average_pool(fusion: Fusion, step: Step) -> Recipe | None:
+    """Where every window is divided by its whole size."""
+    source = fusion.stored_exactly(step.inputs[0])
+    size = pair_of(step, "pool_size", 1)
+    window = window_of(step, size)
+    counts = number(step, "count_include_pad", 1) or not any(window.padding)
+    if source is None or not counts or number(step, "ceil_mode", 0):
+        return None
+    one = fusion.builder.bounds_of(source).union(Interval.of(0, 0))
+    sums = one.multiply(np.array([prod(size)], np.int64))
+    chain = divide_half_up(prod(size), sums)
+    shape = fusion.program.shapes[step.outputs[0]]
+    return None if chain is None else Recipe(Totals(source, window), chain, shape, sums)
+
+
 # --- maxima
 
 
@@ -193,6 +210,7 @@ READERS: dict[str, Reader] = {
     "conv2d": _read_convolution,
     "dense": _read_dense,
     "sum": _read_sum,
+    "avg_pool2d": _read_average_pool,
     "max_pool2d": _read_max_pool,
     "concatenate": _read_concatenation,
     **dict.fromkeys(("elemwise_add", "broadcast_add"), read_addition),

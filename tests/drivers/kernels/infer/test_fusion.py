@@ -9,9 +9,12 @@ import numpy as np
 import pytest
 
 from drivers.errors import NotSupported
+from drivers.kernels.infer.averages import divide_half_up
 from drivers.kernels.infer.bounds import prove
 from drivers.kernels.infer.fusion import fuse
+from drivers.kernels.infer.intervals import Interval
 from drivers.kernels.infer.layers import Convolution, Form, General, Plan, Pool, PoolKind
+from drivers.kernels.infer.primitives import apply_chain
 from drivers.program import Program, Step
 from drivers.selftest import infer_program, spread
 from node.lowering import lower
@@ -178,3 +181,43 @@ def test_long_chains_do_not_exhaust_the_stack():
     shapes = {"x": (2, 3), **{f"v{n + 1}": (2, 3) for n in range(3000)}}
     plan = fuse(program_of(shapes, {}, steps, "v3000", precision=20))
     assert len(plan.layers) == 3000
+
+
+@pytest.mark.parametrize("size", [2, 3, 7])
+def test_an_average_pool_is_one_layer(size):
+    shape = (1, 4, 6 - size, 6 - size) if size < 6 else (1, 4, 1, 1)
+    program = program_of(
+        {"x": IMAGE, "p": shape},
+        {},
+        [("avg_pool2d", "x", "p", {"pool_size": (size, size), "padding": (size // 6,) * 2})],
+        "p",
+    )
+    plan = fuse(program)
+    (pool,) = (layer for layer in plan.layers if isinstance(layer, Pool))
+    assert pool.kind is PoolKind.SUM and kinds_of(plan)["General"] == 0
+
+
+@pytest.mark.parametrize("count", range(1, 82))
+def test_division_half_up_is_exact(count):
+    sums = Interval.of(-128 * count, 255 * count)
+    chain = divide_half_up(count, sums)
+    assert chain is not None
+    x = np.arange(sums.lowest, sums.highest + 1)
+    assert (apply_chain(chain, x) == np.floor(x / count + 0.5)).all()
+
+
+def test_a_clip_before_the_first_shift_of_a_requantisation():
+    """A clip to fewer bits, then a shift, a multiplier a channel, a shift: one layer."""
+    factors = np.array([20000, 15000, 32767, 9])
+    program = program_of(
+        {"x": IMAGE, "a": IMAGE, "b": IMAGE, "c": IMAGE},
+        {"w": spread((4, 4, 3, 3), 255, 127), "m": factors},
+        [
+            ("conv2d", "x w", "a", {"padding": (1, 1)}),
+            ("cvm_clip", "a", "b", {"precision": 17}),
+            ("requantise", "b m", "c",
+             {"axis": 1, "pre_shift": 2, "shift": 20, "low": 0, "high": 255}),
+        ],
+        "c",
+    )  # fmt: skip
+    assert kinds_of(fuse(program)) == {"Convert": 2, "Convolution": 1}
