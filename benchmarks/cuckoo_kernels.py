@@ -5,16 +5,12 @@
 
 from __future__ import annotations
 
-import json
 from argparse import ArgumentParser
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from benchmarks.kernel_resources import AMD, NVIDIA, clang_version, find_clang, of_amd, of_nvidia
-from drivers.errors import DriverMissing
-from drivers.kernels.gpu.nvrtc import version
-from drivers.kernels.gpu.source import source_hash
+from benchmarks.kernel_resources import NVIDIA, keep_report, report_on
+from drivers.kernels.gpu.source import CUCKOO
 
 KEPT = Path(__file__).parent / "results" / "cuckoo_kernels.json"
 
@@ -24,25 +20,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 
 def run(quick: bool, keep: bool = False) -> dict[str, Any]:
-    report = {"source": source_hash(), **_nvidia(NVIDIA[-1:] if quick else NVIDIA), **_amd()}
-    report["rows"] = [*report.pop("nvidia"), *report.pop("amd")]
+    report = report_on(CUCKOO, NVIDIA[-1:] if quick else NVIDIA)
     if keep:
-        KEPT.write_text(json.dumps(report, indent=1) + "\n")
+        keep_report(KEPT, report)
     return report
-
-
-def _nvidia(architectures: tuple[int, ...]) -> dict[str, Any]:
-    try:
-        rows = [asdict(row) for number in architectures for row in of_nvidia(number)]
-        return {"nvidia_compiler": version(), "nvidia": rows}
-    except DriverMissing as error:
-        return {"nvidia_compiler": f"not run: {error}", "nvidia": []}
-
-
-def _amd() -> dict[str, Any]:
-    try:
-        clang = find_clang()
-    except DriverMissing as error:
-        return {"amd_compiler": f"not run: {error}", "amd": []}
-    rows = [asdict(row) for target in AMD for row in of_amd(clang, target)]
-    return {"amd_compiler": clang_version(clang), "amd": rows}

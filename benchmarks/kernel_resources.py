@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import subprocess
 import tempfile
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from drivers.errors import DriverMissing
-from drivers.kernels.gpu.nvrtc import compile_cuda
-from drivers.kernels.gpu.source import SOURCE, kernel_source
+from drivers.kernels.gpu.nvrtc import compile_cuda, version
+from drivers.kernels.gpu.source import CUCKOO, Kernels, kernel_source, source_hash
 
-NVIDIA = (61, 75, 80, 86, 89, 90, 100, 120)
+Architectures = tuple[int | str, ...]
+NVIDIA: Architectures = (61, 75, 80, 86, 89, 90, 100, 120)
 AMD = ("gfx90a", "gfx1030", "gfx1100")
 CLANGS = ("clang-19", "clang-20", "clang-18", "clang")
 CLANG_OPTIONS = (
     *("-x", "hip", "--cuda-device-only", "--no-gpu-bundle-output", "-nogpuinc", "-nogpulib"),
-    *("-std=c++17", "-O3", "-DCUCKOO_BARE_HIP", "-Rpass-analysis=kernel-resource-usage"),
+    *("-std=c++17", "-O3", "-Rpass-analysis=kernel-resource-usage"),
 )
 PTXAS_KERNEL = re.compile(
     r"entry function '(?P<kernel>\w+)'.*?(?P<stack>\d+) bytes stack frame, "
@@ -44,9 +47,37 @@ class Resources:
     """Local memory a lane; shared memory is given at launch."""
 
 
-def of_nvidia(architecture: int) -> list[Resources]:
+def keep_report(path: Path, report: dict[str, Any]) -> None:
+    path.write_text(json.dumps(report, indent=1) + "\n")
+
+
+def report_on(kernels: Kernels, architectures: Architectures) -> dict[str, Any]:
+    """Of all kernels on NVIDIA's architectures and on those of `AMD`."""
+    report = {"source": source_hash(kernels), **_nvidia(kernels, architectures), **_amd(kernels)}
+    report["rows"] = [*report.pop("nvidia"), *report.pop("amd")]
+    return report
+
+
+def _nvidia(kernels: Kernels, architectures: Architectures) -> dict[str, Any]:
+    try:
+        rows = [asdict(row) for number in architectures for row in of_nvidia(number, kernels)]
+        return {"nvidia_compiler": version(), "nvidia": rows}
+    except DriverMissing as error:
+        return {"nvidia_compiler": f"not run: {error}", "nvidia": []}
+
+
+def _amd(kernels: Kernels) -> dict[str, Any]:
+    try:
+        clang = find_clang()
+    except DriverMissing as error:
+        return {"amd_compiler": f"not run: {error}", "amd": []}
+    rows = [asdict(row) for target in AMD for row in of_amd(clang, target, kernels)]
+    return {"amd_compiler": clang_version(clang), "amd": rows}
+
+
+def of_nvidia(architecture: int | str, kernels: Kernels = CUCKOO) -> list[Resources]:
     """Raises `DriverMissing` without NVRTC."""
-    log = compile_cuda(kernel_source(), architecture).log
+    log = compile_cuda(kernel_source(kernels), architecture).log
     return [
         Resources(
             target=f"sm_{architecture}",
@@ -73,18 +104,12 @@ def clang_version(clang: str) -> str:
     return told.stdout.splitlines()[0]
 
 
-def of_amd(clang: str, target: str) -> list[Resources]:
+def of_amd(clang: str, target: str, kernels: Kernels = CUCKOO) -> list[Resources]:
     """Raises `subprocess.CalledProcessError` if clang refuses the source."""
     with tempfile.TemporaryDirectory() as folder:
         output = Path(folder) / "kernels.co"
-        command = [
-            clang,
-            *CLANG_OPTIONS,
-            f"--offload-arch={target}",
-            "-o",
-            str(output),
-            str(SOURCE),
-        ]
+        options = [*CLANG_OPTIONS, f"-D{kernels.bare_hip}", f"--offload-arch={target}"]
+        command = [clang, *options, "-o", str(output), str(kernels.path)]
         told = subprocess.run(command, capture_output=True, text=True, check=True, timeout=SECONDS)
     kernels: list[dict[str, str]] = []
     for found in REMARK.finditer(told.stderr):

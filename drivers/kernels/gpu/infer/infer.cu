@@ -16,15 +16,18 @@ typedef Tile<128, 64, 64, 32> TallTile;
 typedef Tile<64, 64, 32, 32> SmallTile;
 #endif
 
+/* Groups that must be able to share a multiprocessor's registers. */
+constexpr int kTallGroups = TallTile::kLanes == 256 ? 2 : 3;
+
 #define CONVOLVE(name, tile, unit, groups)                      \
   KERNEL(tile::kLanes, groups) name(const Convolution layer) { \
     SHARED_MEMORY(shared);                                     \
     convolve<tile, unit>(layer, shared);                       \
   }
-CONVOLVE(convolve_big, BigTile, 16, 1)
-CONVOLVE(convolve_tall, TallTile, 16, 2)
-CONVOLVE(convolve_small, SmallTile, 16, 3)
-CONVOLVE(convolve_first, TallTile, 4, 2)
+CONVOLVE(convolve_big, BigTile, 16, 2)
+CONVOLVE(convolve_tall, TallTile, 16, kTallGroups)
+CONVOLVE(convolve_small, SmallTile, 16, 4)
+CONVOLVE(convolve_first, TallTile, 4, kTallGroups)
 
 KERNEL(kDenseLanes, 4) dense(const Convolution layer) {
   SHARED_MEMORY(shared);
