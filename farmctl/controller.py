@@ -29,6 +29,7 @@ from farmctl.messages import (
     RigEvent,
 )
 from farmctl.store import Store, tokens
+from farmctl.synapse.messages import SynapseStatus
 
 BUS_PATIENCE_SECONDS = 30.0
 SHUTDOWN_SECONDS = 5
@@ -75,6 +76,7 @@ async def listen(farm: Farm, bus: Bus) -> None:
     await bus.subscribe("reading.*", ReadingBatch, farm.telemetry.receive)
     await bus.subscribe("node.status", NodeStatus, farm.receive_node_status)
     await bus.subscribe("node.inference", InferenceStatus, farm.receive_inference)
+    await bus.subscribe("synapse.status", SynapseStatus, farm.receive_synapse)
     await bus.serve("artifact.put", ArtifactChunk, farm.artifacts.put, queue="controller")
     await bus.serve("artifact.get", ArtifactRequest, farm.artifacts.get, queue="controller")
     await bus.consume("event.>", "controller", RigEvent, farm.reports.hear)

@@ -25,6 +25,7 @@ from farmctl.reports import Effect, Reports
 from farmctl.store import Store, audit, events, jobs, market, plans
 from farmctl.store.events import EventRecord
 from farmctl.store.policy import Switch, prune_switches
+from farmctl.synapse.messages import SynapseStatus
 from farmctl.telemetry import Telemetry
 from farmctl.views import Views
 
@@ -49,6 +50,7 @@ class Farm:
         self.node = NodeClient(config.node_url)
         self._node_status: tuple[float, NodeStatus] | None = None
         self._inference: tuple[float, InferenceStatus] | None = None
+        self._synapse: tuple[float, SynapseStatus] | None = None
         self._dirty = True
         self.telemetry = Telemetry(store, clock)
         self.keeper = inventory.InventoryKeeper(store, self.telemetry, self.mark_dirty, clock)
@@ -109,6 +111,16 @@ class Farm:
 
     async def receive_inference(self, _: str, status: InferenceStatus) -> None:
         self._inference = (self.clock(), status)
+
+    def synapse(self) -> SynapseStatus | None:
+        """How remote inference does; None where no service reports."""
+        if self._synapse is None:
+            return None
+        received, status = self._synapse
+        return status if self.clock() - received <= NODE_SILENT_SECONDS else None
+
+    async def receive_synapse(self, _: str, status: SynapseStatus) -> None:
+        self._synapse = (self.clock(), status)
 
     def tell_event(self, record: EventRecord) -> None:
         self.live.tell("event", self.views.event(record))

@@ -43,6 +43,8 @@ class Backing:
     make: Make
     bus: Callable[[], Bus | None] = lambda: None
     """The farm's, once it is connected."""
+    farm: BusEngine | None = None
+    """Where the farm's devices compute, whom to ask apart from each other."""
 
 
 @asynccontextmanager
@@ -82,7 +84,8 @@ async def _open_farm(config: Config, kind: str) -> AsyncIterator[Backing]:
     joining = asyncio.create_task(join())
     try:
         with _engines(config, kind, lambda _: asked) as (name, make):
-            yield Backing(name, cast(Storage, storage), storage, make, find_bus)
+            farm = asked if kind == "farm" else None
+            yield Backing(name, cast(Storage, storage), storage, make, find_bus, farm)
     finally:
         joining.cancel()
         with suppress(asyncio.CancelledError):

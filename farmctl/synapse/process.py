@@ -8,6 +8,7 @@ import signal
 import time
 import uuid
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 
 from farmctl.bus import Bus
@@ -15,12 +16,16 @@ from farmctl.config import Config
 from farmctl.errors import BusError, FarmError
 from farmctl.messages import INFER_MISMATCH, FaultEvent, RigEvent
 from farmctl.synapse.backing import Backing, open_backing
+from farmctl.synapse.messages import SynapseStatus
 from node.errors import NodeError
 from node.inference import CrossCheckedEngine, Inference, ReferenceEngine
 from node.models.cache import CacheCounts
 from node.models.eviction import Policy
 from node.models.loading import GraphLoader
 from node.synapse.service import SynapseService
+from node.synapse.settings import split_endpoint
+
+STATUS_SECONDS = 1.0
 
 log = logging.getLogger(__name__)
 
@@ -68,6 +73,8 @@ class Forms:
             ReferenceEngine(loader),
             settings.cross_check_ratio,
             self._report,
+            self._backing.farm,
+            node.class_check_ratio if self._backing.farm else 0.0,
         )
         return loader, Inference(loader, engine, settings.cache_bytes)
 
@@ -93,6 +100,8 @@ class SynapseProcess:
         loop = asyncio.get_running_loop()
 
         def report(model: str, device: str, what: str) -> None:
+            if backing.farm is not None:
+                backing.farm.board.bar(device)
             loop.call_soon_threadsafe(self._report, backing.bus(), model, device, what)
             forms.distrust(device)
 
@@ -105,9 +114,12 @@ class SynapseProcess:
             self.service = service
             where = f"port {service.port}, computed by {backing.name}"
             log.info("remote inference on %s", where, extra={"action": "synapse_started"})
+            telling = asyncio.create_task(self._tell(service, backing))
             try:
                 await ending.wait()
             finally:
+                telling.cancel()
+                await asyncio.gather(telling, return_exceptions=True)
                 await service.stop()
         finally:
             await asyncio.to_thread(forms.close)
@@ -119,6 +131,18 @@ class SynapseProcess:
             )
         except NodeError as error:
             raise FarmError(str(error)) from error
+
+    async def _tell(self, service: SynapseService, backing: Backing) -> None:
+        """Publish how the service does, each second, for ever."""
+        names = SynapseStatus.model_fields
+        while True:
+            bus = backing.bus()
+            if bus is not None:
+                found = {n: value for n, value in service.describe().items() if n in names}
+                listen = f"{split_endpoint(self._config.synapse.listen)[0]}:{service.port}"
+                with suppress(BusError):
+                    await bus.publish("synapse.status", SynapseStatus(listen=listen, **found))
+            await asyncio.sleep(STATUS_SECONDS)
 
     def _report(self, bus: Bus | None, model: str, device: str, what: str) -> None:
         """Tell the farm of a device that computed wrongly."""

@@ -24,6 +24,7 @@ from farmctl.errors import ConfigError, Unavailable
 from farmctl.messages import InferReply, InferRequest, ModelReply, ModelRequest, RigEvent
 from farmctl.nats_bus import connect
 from farmctl.node_home import held
+from farmctl.synapse.messages import SynapseStatus
 from farmctl.synapse.process import SynapseProcess
 from node.inference import ReferenceEngine
 from node.models.errors import StorageError
@@ -181,6 +182,23 @@ async def test_a_farms_devices_answer(farm: FarmStandIn, served: Served) -> None
     assert await served.ask(model, given=given) == RESULT
     assert await served.ask(model, DATA) == RESULT
     assert farm.asked == 1  # its content is the same
+
+
+async def test_it_tells_the_farm_how_it_does(farm: FarmStandIn, served: Served) -> None:
+    told: list[SynapseStatus] = []
+
+    async def hear(_: str, status: SynapseStatus) -> None:
+        told.append(status)
+
+    await farm.bus.subscribe("synapse.status", SynapseStatus, hear)
+    await served.ask(farm.storage.put_model(*dense_model()), DATA)
+    async with asyncio.timeout(10):
+        while not told or not told[-1].requests["ok"]:
+            await asyncio.sleep(0.01)
+    assert told[-1].engine == "the farm's devices"
+    assert told[-1].listen == f"127.0.0.1:{served.port}"
+    assert told[-1].kept_results == told[-1].resident_models == 1
+    assert told[-1].p50_milliseconds is not None
 
 
 async def test_a_farm_that_says_other_things(farm: FarmStandIn, served: Served) -> None:

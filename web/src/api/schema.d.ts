@@ -885,6 +885,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/synapse": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Show Synapse */
+        get: operations["show_synapse_v1_synapse_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/tokens": {
         parameters: {
             query?: never;
@@ -1905,6 +1922,52 @@ export interface components {
              */
             state: "pending" | "confirmed" | "failed";
             workload: components["schemas"]["Workload"] | null;
+        };
+        /** SynapseState */
+        SynapseState: {
+            /** Configured */
+            configured: boolean;
+            service: components["schemas"]["SynapseView"] | null;
+        };
+        /**
+         * SynapseView
+         * @description Counts are since the service's process began.
+         */
+        SynapseView: {
+            /** Connections */
+            connections: number;
+            /** Engine */
+            engine: string;
+            /** Follow Block */
+            follow_block: number | null;
+            /** Follow Wanted */
+            follow_wanted: number | null;
+            /** Following */
+            following: number | null;
+            /** Kept Bytes */
+            kept_bytes: number;
+            /** Kept Results */
+            kept_results: number;
+            /** Listen */
+            listen: string;
+            /** P50 Milliseconds */
+            p50_milliseconds: number | null;
+            /** P99 Milliseconds */
+            p99_milliseconds: number | null;
+            /** Prefetched Bytes */
+            prefetched_bytes: number | null;
+            /** Requests */
+            requests: {
+                [key: string]: number;
+            };
+            /** Resident Bytes */
+            resident_bytes: number;
+            /** Resident Models */
+            resident_models: number;
+            /** Uptime Seconds */
+            uptime_seconds: number;
+            /** Waiting */
+            waiting: number;
         };
         /** TestSetView */
         TestSetView: {
@@ -4022,6 +4085,44 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["SwitchView"];
+                };
+            };
+            /** @description Client Error */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Server Error */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    show_synapse_v1_synapse_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SynapseState"];
                 };
             };
             /** @description Client Error */

@@ -29,3 +29,4 @@ export type StateCounts = Schemas["StateCounts"];
 export type Switch = Schemas["SwitchView"];
 export type Workload = Schemas["Workload"];
 export type State = Device["state"];
+export type Synapse = Schemas["SynapseView"];
