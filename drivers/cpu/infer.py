@@ -64,7 +64,7 @@ class LoadedPlan:
         if not self._handle:
             reason = message.value.decode(errors="replace")
             raise _ERRORS.get(status.value, DriverError)(reason)
-        self._input_words = self._library.farmcpu_plan_input_words(self._handle)
+        self.input_words = self._library.farmcpu_plan_input_words(self._handle)
         self._output_words = self._library.farmcpu_plan_output_words(self._handle)
 
     def run(self, data: bytes) -> bytes:
@@ -98,8 +98,8 @@ class LoadedPlan:
         del self._blob
 
     def _buffers(self, data: bytes) -> tuple[np.ndarray[tuple[int], np.dtype[np.int32]], ...]:
-        if len(data) != 4 * self._input_words:
-            raise BadArgument(f"the input must be {4 * self._input_words} bytes, not {len(data)}")
+        if len(data) != 4 * self.input_words:
+            raise BadArgument(f"the input must be {4 * self.input_words} bytes, not {len(data)}")
         return np.frombuffer(data, "<i4"), np.empty(self._output_words, "<i4")
 
     def _check(self, status: int) -> None:

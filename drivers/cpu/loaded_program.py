@@ -6,16 +6,24 @@ from __future__ import annotations
 import ctypes
 from collections.abc import Iterator
 from ctypes import POINTER, byref, c_int32
+from typing import Self
 
 import numpy as np
+from numpy.typing import NDArray
 
 from drivers.cpu import library
 from drivers.cpu.library import Status
-from drivers.errors import BadArgument, DriverError, NotSupported
+from drivers.errors import BadArgument, DriverError, NotSupported, OutOfMemory
 from drivers.program import Program, Step
 
 ERROR_BYTES = 512
 _WORDS = POINTER(c_int32)
+_ERRORS = {
+    Status.BAD_ARGUMENT: BadArgument,
+    Status.NOT_SUPPORTED: NotSupported,
+    Status.NO_MEMORY: OutOfMemory,
+}
+Words = NDArray[np.int32]
 
 
 class LoadedProgram:
@@ -23,9 +31,19 @@ class LoadedProgram:
 
     def __init__(self, program: Program, memory_limit_bytes: int) -> None:
         """Raises `BadArgument` for a malformed program, `NotSupported` naming an operator
-        that is not available, and `DriverError` beyond the memory limit."""
+        that is not available, and `OutOfMemory` beyond the memory limit."""
+        self._open(flatten(program).encode(), parameter_words(program), memory_limit_bytes)
+
+    @classmethod
+    def of_text(cls, text: bytes, parameters: Words, memory_limit_bytes: int) -> Self:
+        """From the library's flat form, see `flatten` and `parameter_words`."""
+        made = cls.__new__(cls)
+        made._open(text, parameters, memory_limit_bytes)
+        return made
+
+    def _open(self, text: bytes, parameters: Words, memory_limit_bytes: int) -> None:
         self._library = library.load()
-        self._handle = self._load(program, memory_limit_bytes)
+        self._handle = self._load(text, parameters, memory_limit_bytes)
         self._input_words = self._library.farmcpu_program_input_words(self._handle)
         self._output_words = self._library.farmcpu_program_output_words(self._handle)
 
@@ -51,12 +69,7 @@ class LoadedProgram:
             self._library.farmcpu_program_free(self._handle)
             self._handle = None
 
-    def _load(self, program: Program, memory_limit_bytes: int) -> int | None:
-        text = flatten(program).encode()
-        constants = [
-            np.ascontiguousarray(p, dtype="<i4").ravel() for p in program.parameters.values()
-        ]
-        words = np.concatenate(constants) if constants else np.empty(0, dtype="<i4")
+    def _load(self, text: bytes, words: Words, memory_limit_bytes: int) -> int | None:
         status, message = c_int32(), ctypes.create_string_buffer(ERROR_BYTES)
         handle: int | None = self._library.farmcpu_program_load(
             text,
@@ -69,10 +82,15 @@ class LoadedProgram:
             ERROR_BYTES,
         )
         if handle is None:
-            kinds = {Status.BAD_ARGUMENT: BadArgument, Status.NOT_SUPPORTED: NotSupported}
             reason = message.value.decode(errors="replace")
-            raise kinds.get(Status(status.value), DriverError)(reason)
+            raise _ERRORS.get(Status(status.value), DriverError)(reason)
         return handle
+
+
+def parameter_words(program: Program) -> Words:
+    """All parameters one after another, as the library's flat form expects them."""
+    constants = [np.ascontiguousarray(p, "<i4").ravel() for p in program.parameters.values()]
+    return np.concatenate(constants) if constants else np.empty(0, "<i4")
 
 
 def flatten(program: Program) -> str:

@@ -27,12 +27,16 @@ class Layer:
     attributes: dict[str, object] = field(default_factory=dict)
 
     def graph(self) -> Graph:
+        return load(*self.files(), extended=True)
+
+    def files(self) -> tuple[bytes, bytes]:
+        """Symbol and parameters."""
         writer = ModelWriter(extended=True)
         entries = [writer.add_input(self.shape, self.precision)]
         for index, (values, precision) in enumerate(self.parameters):
             entries.append(writer.add_parameter(f"p{index}", values, precision))
         made = writer.add(self.operator, "op", entries, **self.attributes)
-        return load(*writer.finish([made]), extended=True)
+        return writer.finish([made])
 
 
 def draw(random: Generator, shape: Shape, precision: int) -> NDArray[np.int32]:

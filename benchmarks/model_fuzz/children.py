@@ -1,0 +1,69 @@
+"""A process that takes cases, seen from outside: what it says, how it dies, how long it takes."""
+
+from __future__ import annotations
+
+import json
+import selectors
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Self
+
+#: A case may take so long; on a busy machine most of it is waiting.
+CASE_SECONDS = 60.0
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A case that was not taken as it should."""
+
+    number: int
+    reason: str
+
+
+class Child:
+    """Takes the cases from a number on, until it dies or is left."""
+
+    def __init__(self, first: int, module: str = "benchmarks.model_fuzz.taking") -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", module, str(first)], stdout=subprocess.PIPE, text=True
+        )
+        self._number = first
+        self.peak_bytes = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._process.kill()
+        self._process.communicate()
+
+    def outcomes(self, deadline: float) -> Iterator[tuple[int, str | Finding]]:
+        """Number and outcome of each case until the deadline; a crash or a stall is the last."""
+        assert self._process.stdout is not None
+        selector = selectors.DefaultSelector()
+        selector.register(self._process.stdout, selectors.EVENT_READ)
+        while time.monotonic() < deadline:
+            if not selector.select(CASE_SECONDS):
+                yield self._number, Finding(self._number, f"takes over {CASE_SECONDS:g} s")
+                return
+            line = self._process.stdout.readline()
+            if not line:
+                status = self._process.wait()
+                yield self._number, Finding(self._number, f"the process ended with {status}")
+                return
+            said = json.loads(line)
+            self._number = said["case"]
+            self.peak_bytes = max(self.peak_bytes, said.get("peak_bytes", 0))
+            if "outcome" in said:
+                yield self._number, said["outcome"]
+            elif "finding" in said:
+                yield self._number, Finding(self._number, said["finding"])
