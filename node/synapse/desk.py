@@ -63,6 +63,7 @@ class Desk:
         self._names: Cache[bytes] = Cache(MEMORY_BYTES)
         """Keccak-256 of an input's bytes by its infohash, which names them for good."""
         self._running: dict[bytes, asyncio.Task[Answer]] = {}
+        self._running_bytes = 0
 
     @property
     def running(self) -> int:
@@ -102,12 +103,9 @@ class Desk:
         """Wait, until the deadline, for who computes this already, or for whom begins to."""
         task = self._running.get(asked.key)
         if task is None:
-            if len(self._running) >= self._settings.max_waiting:
+            if self._is_full(asked):
                 return outage(f"{len(self._running)} requests are waiting"), Outcome.BUSY
-            self._figures.count_source(Source.COMPUTED)
-            task = asyncio.create_task(self._work(asked, urgency))
-            self._running[asked.key] = task
-            task.add_done_callback(lambda _: self._running.pop(asked.key, None))
+            task = self._begin(asked, urgency)
         else:
             self._figures.count_source(Source.JOINED)
         seconds = self._settings.deadline_seconds
@@ -117,6 +115,25 @@ class Desk:
         if task.cancelled():
             return outage("the service stops"), Outcome.UNAVAILABLE
         return task.result()
+
+    def _is_full(self, asked: _Asked) -> bool:
+        """What nobody waits for any more is counted too, as long as it is worked on."""
+        settings = self._settings
+        too_much = self._running_bytes + asked.size > settings.max_waiting_bytes
+        return too_much or len(self._running) >= settings.max_waiting
+
+    def _begin(self, asked: _Asked, urgency: Urgency) -> asyncio.Task[Answer]:
+        self._figures.count_source(Source.COMPUTED)
+        task = asyncio.create_task(self._work(asked, urgency))
+        self._running[asked.key] = task
+        self._running_bytes += asked.size
+
+        def end(_: asyncio.Task[Answer]) -> None:
+            del self._running[asked.key]
+            self._running_bytes -= asked.size
+
+        task.add_done_callback(end)
+        return task
 
     async def _work(self, asked: _Asked, urgency: Urgency) -> Answer:
         try:
@@ -159,7 +176,9 @@ class _Asked:
 
     def __init__(self, work: Work, model: bytes, inference: Inference, chain: Chain) -> None:
         self.work, self.model, self.inference = work, model, inference
-        self.data_hash = keccak(work.input) if isinstance(work, ContentWork) else None
+        content = work.input if isinstance(work, ContentWork) else None
+        self.data_hash = None if content is None else keccak(content)
+        self.size = len(content or b"")
         source = b"" if isinstance(work, GasWork) else self.data_hash or work.input
         kind = b"extended" if chain.vm.extended_models else b"official"
         self.key = b"/".join((kind, model, source))

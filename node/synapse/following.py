@@ -18,10 +18,12 @@ from node.models.content import CONTENT_BYTES_LIMIT
 from node.peers.errors import PeerError
 from node.peers.json_blocks import read_bytes, read_quantity
 from node.peers.rpc_caller import RpcCaller
+from node.spec.chain import Chain
 from node.spec.meta import decode_meta, is_input, is_model
 from node.spec.rlp import RlpError
 from node.synapse.fetching import ContentMissing, Fetcher
 from node.synapse.journal import Journal, Place, Wanted
+from node.synapse.networks import find_rules
 
 POLL_SECONDS = 2.0
 ASK_SECONDS = 20.0
@@ -76,6 +78,8 @@ class Follower:
         self._spent = self._place.spent_bytes if self._place else 0
         self._over_budget = 0
         self._is_following = False
+        self._at_once = BLOCKS
+        self._rules: Chain | None = None
 
     def counts(self) -> FollowCounts:
         number = self._place.next_block if self._place else max(self._first, 0)
@@ -92,18 +96,32 @@ class Follower:
 
     async def read_on(self) -> bool:
         """Read some blocks; whether there were any. Raises `PeerError`."""
-        (head,) = await self._rpc.calls([("eth_blockNumber", [])])
+        head, network = await self._rpc.calls([("eth_blockNumber", []), ("eth_chainId", [])])
         last = read_quantity(head)
+        self._rules = find_rules(read_quantity(network))
         place = self._place or Place(last + 1 if self._first < 0 else self._first, "")
-        numbers = range(place.next_block, min(last + 1, place.next_block + BLOCKS))
         self._place = place
-        if not numbers:
+        found = await self._read_blocks(place.next_block, last)
+        if not found:
             return False
-        found = await self._rpc.calls([("eth_getBlockByNumber", [hex(n), True]) for n in numbers])
         for block in found:
             self._place = place = self._read(place, block)
         self._save()
         return True
+
+    async def _read_blocks(self, first: int, last: int) -> list[Any]:
+        """Some of them; fewer at once where a node's answer was too much."""
+        numbers = range(first, min(last + 1, first + self._at_once))
+        if not numbers:
+            return []
+        try:
+            calls = [("eth_getBlockByNumber", [hex(n), True]) for n in numbers]
+            found = await self._rpc.calls(calls)
+        except PeerError:
+            self._at_once = max(1, self._at_once // 2)
+            raise
+        self._at_once = min(BLOCKS, 2 * self._at_once)
+        return found
 
     async def _follow(self) -> None:
         while True:
@@ -130,6 +148,10 @@ class Follower:
         return Place(number + 1, str(block.get("hash", "")))
 
     def _want(self, wanted: Wanted) -> None:
+        if self._rules is not None and wanted.infohash in self._rules.replaced_models:
+            # Its size may be another, too.
+            infohash = self._rules.replaced_models[wanted.infohash]
+            wanted = Wanted(infohash, CONTENT_BYTES_LIMIT)
         if wanted.infohash in self._wanted:
             return
         self._wanted[wanted.infohash] = _Errand(wanted)

@@ -59,8 +59,8 @@ class SynapseSettings:
     """Of a request: twice the longest input that a contract can hold, as it comes in hex."""
     max_waiting: int = 512
     """Different inferences that are worked on or wait."""
-    max_waiting_bytes: int = 512 * MIB
-    """Of all requests that are read or worked on."""
+    max_waiting_bytes: int = 256 * MIB
+    """Of all requests that are read, and of all inputs that are worked on."""
     max_connections: int = 1024
     """Of all callers."""
     max_connections_per_caller: int = 512

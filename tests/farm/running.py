@@ -35,13 +35,15 @@ MARKS = {
     "agent": "farmctl agent",
     "runner": "farmctl.agent.runner",
     "job": "farmctl.training.run",
+    "synapse": "farmctl node synapse",
 }
 
 
 class RunningFarm:
-    """`farmctl up` on ports and a home of its own; ``twin`` adds a device that only trains."""
+    """`farmctl up` on ports and a home of its own; ``twin`` adds a device that only trains,
+    ``variables`` are added to the environment."""
 
-    def __init__(self, home: Path, twin: bool = False) -> None:
+    def __init__(self, home: Path, twin: bool = False, **variables: str) -> None:
         self.home = home
         kept = {k: v for k, v in os.environ.items() if not k.startswith("FARMCTL_")}
         python_path = os.pathsep.join(filter(None, (str(ROOT), kept.get("PYTHONPATH", ""))))
@@ -50,6 +52,7 @@ class RunningFarm:
             "PYTHONPATH": python_path,
             "FARMCTL_HOME": str(home),
             "FARMCTL_FARM_RIG": "rig-a",
+            **variables,
         }
         if twin:
             self.environment["FARMCTL_DRIVERS"] = str(FAMILIES)
@@ -140,9 +143,9 @@ class RunningFarm:
 
 
 @contextmanager
-def running(home: Path, twin: bool = False) -> Iterator[RunningFarm]:
+def running(home: Path, twin: bool = False, **variables: str) -> Iterator[RunningFarm]:
     """A farm that is stopped in order at the end, with its logs shown where something failed."""
-    farm = RunningFarm(home, twin)
+    farm = RunningFarm(home, twin, **variables)
     try:
         farm.start()
         yield farm

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from node.chains.cortex import DOLORES
 from node.models.input_file import write_input
 from node.models.storage.combined import CombinedStorage
 from node.models.storage.directory import DirectoryStorage
@@ -113,12 +114,18 @@ class Scripted:
 
     def __init__(self) -> None:
         self.blocks: list[Any] = []
+        self.network = 21
+        self.most = 1000
+        """Blocks in one answer; for more it gives an error."""
         outer = self
 
         class Answers(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["content-length"]))
-                replies = [outer.answer(call) for call in json.loads(body)]
+                calls = json.loads(body)
+                replies = [outer.answer(call) for call in calls]
+                if len(calls) > outer.most:
+                    replies = [{"jsonrpc": "2.0", "id": 1, "error": {"message": "too much"}}]
                 content = json.dumps(replies).encode()
                 self.send_response(200)
                 self.send_header("content-length", str(len(content)))
@@ -134,6 +141,8 @@ class Scripted:
 
     def answer(self, call: Any) -> Any:
         found: Any = hex(len(self.blocks) - 1)
+        if call["method"] == "eth_chainId":
+            found = hex(self.network)
         if call["method"] == "eth_getBlockByNumber":
             number = int(call["params"][0], 16)
             found = self.blocks[number] if number < len(self.blocks) else None
@@ -170,6 +179,35 @@ async def test_another_branch_is_read_again(tmp_path: Path, site: Site, scripted
         while await follower.read_on():
             pass
         assert (follower.counts().block, follower.counts().wanted) == (7, 1)
+
+
+async def test_a_model_that_dolores_replaces(
+    tmp_path: Path, site: Site, scripted: Scripted
+) -> None:
+    replaced, by = next(iter(DOLORES.replaced_models.items()))
+    scripted.add("a", model_meta(replaced))
+    for scripted.network, wanted in ((43, by), (21, replaced)):
+        async with following(
+            scripted.url, site, tmp_path / f"journal{scripted.network}"
+        ) as follower:
+            await follower.read_on()
+            assert list(follower._wanted) == [wanted]
+
+
+async def test_too_large_an_answer_is_asked_for_in_parts(
+    tmp_path: Path, site: Site, scripted: Scripted
+) -> None:
+    for _ in range(40):
+        scripted.add("a")
+    scripted.most = 5
+    async with following(scripted.url, site, tmp_path / "journal") as follower:
+        failures = 0
+        while follower.counts().block < 40:
+            try:
+                await follower.read_on()
+            except PeerError:
+                failures += 1
+            assert failures < 40
 
 
 async def test_a_budget_bounds_what_is_fetched(

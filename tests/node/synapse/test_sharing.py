@@ -110,6 +110,22 @@ def test_what_waits_is_bounded_and_said(tmp_path: Path) -> None:
         assert ask(served, model, DATA) == RESULT
 
 
+def test_inputs_that_are_worked_on_are_bounded_in_bytes(tmp_path: Path) -> None:
+    """Though their nodes have been answered already, that it takes too long."""
+    gates = Gates()
+    bounds = {"deadline_seconds": 0.2, "max_waiting_bytes": 50_000}
+    with running(tmp_path, engine=gates, **bounds) as served:
+        model = served.storage.put_model(*dense_model())
+        for each in (b"1", b"2"):
+            with pytest.raises(RuntimeError_, match="still worked on"):
+                ask(served, model, each * 20_000)
+        with pytest.raises(RuntimeError_, match="2 requests are waiting"):
+            ask(served, model, b"3" * 20_000)
+        gates.gate.open.set()
+        until(lambda: served.service.describe()["waiting"] == 0, "it ends")
+        assert len(ask(served, model, b"3" * 20_000)) == 12
+
+
 def test_first_callers_and_prices_go_first(tmp_path: Path) -> None:
     gates = Gates()
     bounds = {"threads": 1, "first": ("127.0.0.1/32",), "allow": ("127.0.0.0/8",)}
