@@ -1,0 +1,54 @@
+"""What is fuzzed: devices of this machine that infer, the processor by number of threads."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import cast
+
+from drivers import registry
+from drivers.base import Capability, InferSession, ProbeStatus
+
+#: Instruction sets of the processor; a child process is held to one by `ISA_VARIABLE`.
+ISAS = ("baseline", "avx2", "avx512", "avx512vnni")
+ISA_VARIABLE = "FARMCPU_ISA"
+THREADS = (1, 2, 3)
+
+
+@dataclass(frozen=True)
+class Backend:
+    """A device, and how its session is opened."""
+
+    device: str
+    threads: int | None = None
+
+    @property
+    def name(self) -> str:
+        return self.device if self.threads is None else f"{self.device} {self.threads} threads"
+
+    def open(self) -> InferSession:
+        family = self.device.partition(":")[0]
+        options = {} if self.threads is None else {"threads": self.threads}
+        device = registry.find_device(family, self.device)
+        return cast(InferSession, device.open(Capability.INFER, **options))
+
+
+def find_devices() -> list[str]:
+    """Ids of the devices here that infer, and whose session runs in this process."""
+    surveys = (registry.survey_family(name) for name in registry.families())
+    return [
+        device.info.id
+        for family in surveys
+        if family.probe.status == ProbeStatus.PASS
+        for device in family.devices
+        if Capability.INFER in device.info.capabilities
+    ]
+
+
+def expand(devices: list[str]) -> Iterator[Backend]:
+    """The processor once for each number of threads."""
+    for device in devices:
+        if device.startswith("cpu:"):
+            yield from (Backend(device, threads) for threads in THREADS)
+        else:
+            yield Backend(device)
