@@ -12,7 +12,7 @@ from typing import Any
 
 QUICK_NETS = ("squeezenet", "resnet-50")
 SECONDS, QUICK_SECONDS = 12.0, 3.0
-PARTS = ("exactness", "speed", "loading", "stream")
+PARTS = ("exactness", "speed", "loading", "stream", "int6")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from benchmarks.infer.engines import Engine, all_engines
+from benchmarks.infer.int6 import measure_int6
 from benchmarks.infer.loading import measure_loading, rate_loading
 from benchmarks.infer.probe import probe_all
 from benchmarks.infer.probed import PROBED
@@ -17,6 +18,8 @@ from benchmarks.zoo.catalogue import Net, all_nets, find
 
 CACHED_REQUESTS, UNCACHED_REQUESTS = 400, 60
 QUICK_REQUESTS = 20
+#: Nets whose 6-bit form is shown.
+NARROWED = ("squeezenet", "resnet-50", "vgg16")
 
 
 @dataclass(frozen=True)
@@ -92,9 +95,18 @@ def _stream(choice: Choice, engines: list[Engine], targets: Lines) -> dict[str, 
     return {"stream": rows}
 
 
+def _narrow(choice: Choice, engines: list[Engine], targets: Lines) -> dict[str, Lines]:
+    rows: Lines = []
+    for net in choice.find_nets():
+        if net.name in NARROWED:
+            rows += measure_int6(net, choice.seconds)
+    return {"int6": rows}
+
+
 _PARTS: Mapping[str, Callable[[Choice, list[Engine], Lines], dict[str, Lines]]] = {
     "exactness": _probe,
     "speed": _time,
     "loading": _load,
     "stream": _stream,
+    "int6": _narrow,
 }

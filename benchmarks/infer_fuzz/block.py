@@ -19,7 +19,7 @@ from benchmarks.infer_fuzz.backends import Backend, expand
 from benchmarks.infer_fuzz.minimise import minimise
 from benchmarks.infer_fuzz.models import Model, Words, draw_models
 from drivers.base import InferSession
-from drivers.errors import DriverError, NotSupported
+from drivers.errors import BadArgument, DriverError, NotSupported
 
 #: Mismatches that a block tells in full; it counts them all.
 MOST_TOLD = 5
@@ -45,7 +45,7 @@ def run_block(seed: int, block: int, count: int, backends: Sequence[Backend]) ->
         for name, session in sessions.items():
             try:
                 judge(tally, name, session, model)
-            except NotSupported as error:
+            except (BadArgument, NotSupported) as error:
                 tally.refused[f"{name}: {error}"] += 1
     for session in sessions.values():
         session.close()

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from benchmarks.infer_fuzz.models import Model
-from drivers.errors import NotSupported
+from drivers.errors import BadArgument, NotSupported
 from drivers.program import Program
 
 MOST_ELEMENTS_TOLD = 256
@@ -42,7 +42,7 @@ def prune(program: Program) -> Program:
 def _still_differs(model: Model, differs: Callable[[Model], bool]) -> bool:
     try:
         return differs(model)
-    except NotSupported:
+    except (BadArgument, NotSupported):
         return False
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -18,23 +19,44 @@ from node.mrt.forms.numbers import SIGNED_LIMIT
 from node.spec.cvm import Graph, load
 
 
-def model_folder(net: Net, form: Form, batch: int = 1) -> Path:
+@dataclass(frozen=True)
+class Variant:
+    """One way to make a net integer."""
+
+    form: Form
+    weight_bits: int = 8
+
+    @property
+    def name(self) -> str:
+        return f"{self.form}-{self.weight_bits}"
+
+
+OFFICIAL, EXTENSION = Variant(Form.CVM), Variant(Form.EXTENSION)
+INT6 = Variant(Form.EXTENSION, 6)
+
+
+def model_folder(net: Net, variant: Variant, batch: int = 1) -> Path:
     """Folder with ``symbol`` and ``params``."""
-    name = f"{form}-{batch}"
-    return keep(converted_folder(net, name), lambda folder: _convert(net, form, batch, folder))
+    path = converted_folder(net, f"{variant.name}-{batch}")
+    return keep(path, lambda folder: _convert(net, variant, batch, folder))
 
 
-def read_graph(net: Net, form: Form, batch: int = 1) -> Graph:
-    folder = model_folder(net, form, batch)
+def read_graph(net: Net, variant: Variant, batch: int = 1) -> Graph:
+    folder = model_folder(net, variant, batch)
     return load((folder / "symbol").read_bytes(), (folder / "params").read_bytes(), extended=True)
 
 
-def read_program(net: Net, form: Form, batch: int = 1) -> Program:
-    return lower(read_graph(net, form, batch))
+def read_program(net: Net, variant: Variant, batch: int = 1) -> Program:
+    return lower(read_graph(net, variant, batch))
 
 
-def _convert(net: Net, form: Form, batch: int, folder: Path) -> None:
-    settings = Settings(form=form, input_scale=_input_scale(net), batch=batch)
+def _convert(net: Net, variant: Variant, batch: int, folder: Path) -> None:
+    settings = Settings(
+        form=variant.form,
+        input_scale=_input_scale(net),
+        weight_bits=variant.weight_bits,
+        batch=batch,
+    )
     content = onnx_file(net).read_bytes()
     found = convert(content, samples(net), settings=settings, judge=False)
     folder.mkdir()

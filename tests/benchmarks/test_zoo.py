@@ -92,10 +92,10 @@ def test_converted_net_runs_on_the_processor_as_on_the_reference(
 ) -> None:
     monkeypatch.setenv("FARMCTL_ZOO", str(tmp_path))
     net = find(name)
-    graph = integers.read_graph(net, integers.Form.CVM)
+    graph = integers.read_graph(net, integers.OFFICIAL)
     image = bytes(range(256)) * (3 * net.side**2 // 256 + 1)
     data = image[: 3 * net.side**2]
-    loaded = LoadedProgram(integers.read_program(net, integers.Form.CVM), 1 << 32)
+    loaded = LoadedProgram(integers.read_program(net, integers.OFFICIAL), 1 << 32)
     words = torch.frombuffer(bytearray(data), dtype=torch.int8).clamp(-127, 127).int()
     answer = loaded.run(words.numpy().astype("<i4").tobytes())
     loaded.close()

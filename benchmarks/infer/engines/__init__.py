@@ -8,7 +8,15 @@ from benchmarks.infer.engines.onnxruntime_peer import OnnxRuntimeFloat, OnnxRunt
 from benchmarks.infer.engines.openvino_peer import OpenVino
 from benchmarks.infer.engines.ours import Ours
 from benchmarks.infer.engines.torch_peer import TorchInt8
+from benchmarks.zoo.integers import EXTENSION, INT6, OFFICIAL
 
+#: Engines that run an integer model and must equal its reference, by what they run.
+INTEGER_ENGINES = {
+    "farmctl": EXTENSION,
+    "farmctl official form": OFFICIAL,
+    "farmctl int6": INT6,
+    "cvm-runtime": OFFICIAL,
+}
 #: The engines that ours is to be faster than at int8.
 INT8_PEERS = ("onnxruntime", "openvino", "torch")
 
@@ -16,6 +24,7 @@ INT8_PEERS = ("onnxruntime", "openvino", "torch")
 def all_engines() -> tuple[Engine, ...]:
     return (
         Ours(),
+        Ours("farmctl official form", OFFICIAL),
         OnnxRuntimeInt8(),
         OpenVino(),
         TorchInt8(),
@@ -24,4 +33,4 @@ def all_engines() -> tuple[Engine, ...]:
     )
 
 
-__all__ = ["INT8_PEERS", "Engine", "Runner", "all_engines"]
+__all__ = ["INT8_PEERS", "INTEGER_ENGINES", "Engine", "Runner", "all_engines"]

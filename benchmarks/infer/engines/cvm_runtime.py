@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from benchmarks.infer.engines.base import Images
 from benchmarks.zoo.catalogue import Net
-from benchmarks.zoo.integers import Form, model_folder, quantise_images
+from benchmarks.zoo.integers import OFFICIAL, model_folder, quantise_images
 
 VARIABLE = "FARMCTL_CVM_RUNTIME"
 CPU = 0
@@ -33,7 +33,7 @@ class CvmRunner:
         self._answer = ctypes.create_string_buffer(size.value * width.value)
 
     def _load(self, net: Net, batch: int) -> c_void_p:
-        folder, handle = model_folder(net, Form.CVM, batch), c_void_p()
+        folder, handle = model_folder(net, OFFICIAL, batch), c_void_p()
         symbol, parameters = ((folder / name).read_bytes() for name in ("symbol", "params"))
         load = self._library.CVMAPILoadModel
         load.argtypes = (c_char_p, c_int, c_char_p, c_int, c_void_p, c_int, c_int)
@@ -67,7 +67,7 @@ class CvmRuntime:
         return "" if batch == 1 else "one image at a time"
 
     def prepare(self, net: Net, batch: int) -> None:
-        model_folder(net, Form.CVM, batch)
+        model_folder(net, OFFICIAL, batch)
 
     def load(self, net: Net, images: Images, threads: int) -> CvmRunner:
         return CvmRunner(net, images, threads)
