@@ -105,9 +105,9 @@ def _draw_shape(draw: Drawing) -> tuple[int, ...]:
     kind = draw.random.random()
     if kind < 0.12:
         return (batch, channels * draw.pick((1, 7)))
-    if draw.extended and kind < 0.22:
+    if draw.extended and kind < 0.26:
         return (batch, channels, draw.number(1, 17))
-    if draw.extended and kind < 0.32:
+    if draw.extended and kind < 0.36:
         return (batch, min(channels, 9), *(draw.number(1, 4) for _ in range(3)))
     return (batch, channels, draw.pick((1, 2, 3, 5, 7, 8, 14)), draw.pick((1, 2, 3, 5, 7, 13, 16)))
 

@@ -33,7 +33,7 @@ def test_a_seed_draws_the_same_model() -> None:
 
 def test_every_operator_is_drawn_and_every_precision_kept() -> None:
     drawn: Counter[str] = Counter()
-    for model in draw_models(SEED, 0, 120):
+    for model in draw_models(SEED, 0, 250):
         program = model.program
         drawn.update(step.op for step in program.steps)
         for head, values in zip(program.heads, model.expected[0], strict=True):
