@@ -13,7 +13,7 @@ from benchmarks.infer.probe import probe_all
 from benchmarks.infer.probed import PROBED
 from benchmarks.infer.speed import Setting, measure_net
 from benchmarks.infer.stream import PEER, measure_stream, rate_stream
-from benchmarks.infer.targets import rate_speed
+from benchmarks.infer.targets import OUR_FORMS, rate_speed
 from benchmarks.zoo.catalogue import Net, all_nets, find
 
 CACHED_REQUESTS, UNCACHED_REQUESTS = 400, 60
@@ -85,12 +85,12 @@ def _load(choice: Choice, engines: list[Engine], targets: Lines) -> dict[str, Li
 
 def _stream(choice: Choice, engines: list[Engine], targets: Lines) -> dict[str, Lines]:
     nets = [net for net in choice.find_nets() if net.in_table_3]
-    two = [each for each in engines if each.name in ("farmctl", PEER)]
+    compared = [each for each in engines if each.name in (*OUR_FORMS, PEER)]
     rows: Lines = []
     for threads in choice.threads:
         for cached, requests in ((True, CACHED_REQUESTS), (False, UNCACHED_REQUESTS)):
             count = QUICK_REQUESTS if choice.quick else requests
-            rows += measure_stream(nets, two, threads, cached, count)
+            rows += measure_stream(nets, compared, threads, cached, count)
     targets += rate_stream(rows)
     return {"stream": rows}
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from benchmarks.infer.engines import Engine, Runner
 from benchmarks.infer.engines.base import Images
-from benchmarks.infer.targets import Row, rate
+from benchmarks.infer.targets import OUR_FORMS, Row, rate
 from benchmarks.infer.timing import PAUSE_SECONDS, clock
 from benchmarks.zoo.catalogue import Net
 from benchmarks.zoo.weights import random_images
@@ -56,10 +56,11 @@ def rate_stream(rows: list[dict[str, Any]]) -> list[Row]:
     lines: list[Row] = []
     for (cached, threads, engine), ours in found.items():
         theirs = found.get((cached, threads, PEER))
-        if engine != "farmctl" or theirs is None:
+        if engine not in OUR_FORMS or theirs is None:
             continue
         by = "cpu" if threads == 1 else "wall"
         label = f"stream {'cached' if cached else 'uncached'}, {threads} threads"
+        label += engine.removeprefix("farmctl")
         mean_ms = [1e3 / row[f"requests_{by}_second"] for row in (ours, theirs)]
         lines.append(rate(label, mean_ms[0], PEER, mean_ms[1], CACHED if cached else UNCACHED))
     return lines

@@ -25,6 +25,9 @@ AGAINST_BEST: Mapping[str, float] = {
 #: Times as fast as cvm-runtime, on its own form of the models.
 AGAINST_OFFICIAL = 7.0
 TWO_THREADS = 1.8
+#: The engine's name on the official form of the models; without it, on the extension form.
+OFFICIAL_FORM = "farmctl official form"
+OUR_FORMS = ("farmctl", OFFICIAL_FORM)
 
 
 def rate_speed(rows: Iterable[Row]) -> list[Row]:
@@ -58,26 +61,24 @@ def cost(row: Row) -> float:
 def _rate_setting(
     found: Mapping[tuple[Any, ...], Row], net: str, threads: int, batch: int
 ) -> Iterator[Row]:
+    """Each of our forms against the best peer, and the official one against cvm-runtime."""
     rows = {engine: row for (*key, engine), row in found.items() if key == [net, threads, batch]}
-    if "farmctl" not in rows:
-        return
-    ours, label = cost(rows["farmctl"]), f"{net}, {threads} threads, batch {batch}"
-    if peers := [name for name in INT8_PEERS if name in rows]:
-        best = min(peers, key=lambda name: cost(rows[name]))
-        yield rate(label, ours, best, cost(rows[best]), AGAINST_BEST.get(net))
-    official = rows.get("farmctl official form")
-    if official and "cvm-runtime" in rows:
-        theirs = cost(rows["cvm-runtime"])
-        yield rate(
-            f"{label}, official form", cost(official), "cvm-runtime", theirs, AGAINST_OFFICIAL
-        )
+    label = f"{net}, {threads} threads, batch {batch}"
+    for name in [each for each in OUR_FORMS if each in rows]:
+        ours, shown = cost(rows[name]), f"{label}{name.removeprefix('farmctl')}"
+        if peers := [peer for peer in INT8_PEERS if peer in rows]:
+            best = min(peers, key=lambda peer: cost(rows[peer]))
+            yield rate(shown, ours, best, cost(rows[best]), AGAINST_BEST.get(net))
+        if name == OFFICIAL_FORM and "cvm-runtime" in rows:
+            yield rate(shown, ours, "cvm-runtime", cost(rows["cvm-runtime"]), AGAINST_OFFICIAL)
 
 
 def _rate_threads(found: Mapping[tuple[Any, ...], Row]) -> Iterator[Row]:
     """Two threads against one, by the wall's clock."""
     for (net, threads, batch, engine), two in found.items():
         one = found.get((net, 1, batch, engine))
-        if threads == 2 and engine == "farmctl" and one:
+        if threads == 2 and engine in OUR_FORMS and one:
             least = TWO_THREADS if (net, batch) == ("resnet-152", 1) else None
-            label, took = f"{net}, two threads for one, batch {batch}", two["wall_ms_least"]
+            form = engine.removeprefix("farmctl")
+            label, took = f"{net}, two threads, batch {batch}{form}", two["wall_ms_least"]
             yield rate(label, took, "itself", one["wall_ms_least"], least)

@@ -10,7 +10,7 @@ import json
 import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -94,7 +94,7 @@ def _split(session: InferSession, model: Model, values: Words) -> Iterator[Words
 def main(arguments: Sequence[str]) -> None:
     seed, block, count, *devices = arguments
     tally = run_block(int(seed), int(block), int(count), list(expand(devices)))
-    print(json.dumps(asdict(tally)))
+    print(json.dumps(vars(tally)))
 
 
 if __name__ == "__main__":

@@ -31,7 +31,8 @@ def test_ratio_is_against_the_best_peer() -> None:
         row("resnet-50", 1, "farmctl official form", 20.0),
         row("resnet-50", 1, "cvm-runtime", 120.0),
     ]
-    best, official = rate_speed(rows)
+    best, second, official = rate_speed(rows)
+    assert (second["ratio"], second["met"]) == (0.6, False)
     assert (best["peer"], best["ratio"], best["at_least"], best["met"]) == (
         *("openvino", pytest.approx(1.2), 1.07),
         True,

@@ -33,7 +33,7 @@ def test_a_seed_draws_the_same_model() -> None:
 
 def test_every_operator_is_drawn_and_every_precision_kept() -> None:
     drawn: Counter[str] = Counter()
-    for model in draw_models(SEED, 0, 250):
+    for model in (draw_model((SEED, 0, n), 90) for n in range(50)):
         program = model.program
         drawn.update(step.op for step in program.steps)
         for head, values in zip(program.heads, model.expected[0], strict=True):
@@ -44,10 +44,11 @@ def test_every_operator_is_drawn_and_every_precision_kept() -> None:
 
 
 @pytest.mark.parametrize("isa", ISAS)
-def test_no_case_differs_on_an_instruction_set(isa: str, tmp_path: Path) -> None:
+def test_no_case_differs_on_an_instruction_set(isa: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(campaign, "MODELS_PER_BLOCK", 15)
     found = campaign._run_order(SEED, Order(1, isa, ("cpu:0",)))
     assert found["told"] == [] and found["mismatches"] == 0
-    assert sum(found["cases"].values()) > 2000
+    assert sum(found["cases"].values()) > 700
     assert found["refused"] == {}
 
 
