@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from drivers.errors import SelfTestFailed
 from drivers.kernels.gpu.infer.memory import planes_of
 from drivers.kernels.gpu.infer.session import GpuInfer
+from drivers.kernels.infer.geometry import output_size
 from drivers.kernels.infer.layers import (
     Add,
     Concatenate,
@@ -28,7 +29,6 @@ from drivers.kernels.infer.layers import (
     Tensor,
     Window,
 )
-from drivers.kernels.infer.geometry import output_size
 from drivers.kernels.infer.oracle import run_plan
 
 #: Multiprocessors that the plan is laid out for: few take large tiles, many split the sums.
