@@ -65,6 +65,7 @@ class MethodChoice:
 
     def choose(self, form: native.Convolution, weights: Weights) -> Method:
         methods = weights.list_methods(form)
+        methods = [method for method in methods if method != Method.PLAIN] or methods
         if len(methods) == 1 or _macs(form) < _LEAST_TIMED_MACS:
             return methods[0]
         key = _shape_of(form) + bytes(methods)

@@ -191,12 +191,13 @@ def _bound_pool(program: Program, step: Step, inputs: Sequence[Interval]) -> Int
     return inputs[0]
 
 
+def _bound_average(program: Program, step: Step, inputs: Sequence[Interval]) -> Interval:
+    """Between the elements, and 0 where there is padding."""
+    return inputs[0].union(_ZERO)
+
+
 def _mix(program: Program, step: Step, inputs: Sequence[Interval]) -> Interval:
     return inputs[0].over_all()
-
-
-def _bound_average(program: Program, step: Step, inputs: Sequence[Interval]) -> Interval:
-    return inputs[0].union(_ZERO) if any(numbers_of(step, "padding", 0)) else inputs[0]
 
 
 def _bound_where(program: Program, step: Step, inputs: Sequence[Interval]) -> Interval:
@@ -232,8 +233,8 @@ _TRANSFERS: dict[str, Transfer] = {
     "scaled_add": _bound_scaled_add,
     "sum": _bound_sum,
     "max": _bound_largest,
-    "max_pool2d": _bound_pool,
-    **dict.fromkeys(("avg_pool1d", "avg_pool2d", "avg_pool3d"), _bound_average),
+    **dict.fromkeys((f"max_pool{d}d" for d in (1, 2, 3)), _bound_pool),
+    **dict.fromkeys((f"avg_pool{d}d" for d in (1, 2, 3)), _bound_average),
     **dict.fromkeys(("flatten", "reshape", "expand_dims", "squeeze"), _keep),
     **dict.fromkeys(("transpose", "repeat", "tile", "strided_slice", "slice_like"), _mix),
     **dict.fromkeys(("upsampling", "take"), _mix),

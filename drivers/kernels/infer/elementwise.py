@@ -147,19 +147,14 @@ def _combine(op: str, values: Wide, in_order: bool) -> Chain | None:
 
 
 def _read_table(program: Program, step: Step) -> Elementwise | None:
-    """``cvm_lut`` clamps the index to the table."""
+    """The index is clamped to the table; ``zero`` is the entry of value 0, which ``cvm_lut`` has
+    at its beginning."""
     source, constant = step.inputs
     if constant not in program.parameters or source in program.parameters:
         return None
-    return Elementwise(source, (map_through(program.parameters[constant].astype(np.int64), 0),))
-
-
-def _read_byte_table(program: Program, step: Step) -> Elementwise | None:
-    source, constant = step.inputs
-    if constant not in program.parameters or source in program.parameters:
-        return None
+    zero = number(step, "zero", 128) if step.op == "table" else 0
     table = program.parameters[constant].astype(np.int64)
-    return Elementwise(source, (map_through(table, -number(step, "zero", 128)),))
+    return Elementwise(source, (map_through(table, -zero),))
 
 
 def map_through(table: Wide, first: int) -> Map:
@@ -196,7 +191,6 @@ def _read_requantise(program: Program, step: Step) -> Elementwise | None:
 _WITH_CONSTANT: dict[str, Callable[[Program, Step], Elementwise | None]] = {
     **dict.fromkeys(("broadcast_add", "broadcast_sub", "broadcast_mul"), _read_binary),
     **dict.fromkeys(("broadcast_max", "elemwise_add", "elemwise_sub"), _read_binary),
-    "cvm_lut": _read_table,
+    **dict.fromkeys(("cvm_lut", "table"), _read_table),
     "requantise": _read_requantise,
-    "table": _read_byte_table,
 }

@@ -134,13 +134,13 @@ def _join(first: Primitive, second: Primitive) -> tuple[Primitive, ...] | None:
         case Clip(), Clip():
             low, high = (int(np.clip(b, second.low, second.high)) for b in (first.low, first.high))
             return (Clip(low, high),)
+        case Clip(), Shift():  # a shift keeps the order
+            low, high = (int((b + second.half) >> second.bits) for b in (first.low, first.high))
+            return (second, Clip(low, high))
         case Multiply(), Multiply() if _is_word(product := first.factor * second.factor):
             return (Multiply(product),)
         case Offset(), Offset() if _is_word(total := first.amount + second.amount):
             return (Offset(total),)
-        case Clip(), Shift():
-            low, high = ((b + second.half) >> second.bits for b in (first.low, first.high))
-            return second, Clip(low, high)
         case Shift(), Shift():
             half = first.half + (second.half << first.bits)
             return (Shift(half, first.bits + second.bits),)

@@ -21,7 +21,6 @@ from drivers.kernels.infer.geometry import (
     stretch,
     window_of,
 )
-from drivers.kernels.infer.intervals import Interval
 from drivers.kernels.infer.joints import join
 from drivers.kernels.infer.layers import Pool, PoolKind, Window
 from drivers.kernels.infer.primitives import Chain, Clip, Offset, Shift
@@ -129,18 +128,21 @@ def _read_sum(fusion: Fusion, step: Step) -> Recipe | None:
 
 
 def _read_average_pool(fusion: Fusion, step: Step) -> Recipe | None:
-    """Where every window is divided by its whole size."""
+    """A sum and a division, where every window has the same count of elements."""
     source = fusion.stored_exactly(step.inputs[0])
-    size = pair_of(step, "pool_size", 1)
-    window = window_of(step, size)
-    counts = number(step, "count_include_pad", 1) or not any(window.padding)
-    if source is None or not counts or number(step, "ceil_mode", 0):
+    before, shape = (fusion.program.shapes[each] for each in (step.inputs[0], step.outputs[0]))
+    window = stretch(window_of(step, pair_of(step, "pool_size", 1)), before[2:], shape[2:])
+    if source is None or not _pools(window, before, shape):
         return None
-    one = fusion.builder.bounds_of(source).union(Interval.of(0, 0))
-    sums = one.multiply(np.array([prod(size)], np.int64))
-    chain = divide_half_up(prod(size), sums)
-    shape = fusion.program.shapes[step.outputs[0]]
-    return None if chain is None else Recipe(Totals(source, window), chain, shape, sums)
+    if any(window.padding) and not number(step, "count_include_pad", 1):
+        return None
+    count = prod(window.size)
+    ones = np.ones((before[1], 1, *window.size), np.int8)
+    bounds = bound_sums(ones, None, fusion.builder.bounds_of(source), any(window.padding))
+    division = divide_half_up(count, bounds.over_all())
+    if division is None:
+        return None
+    return Recipe(Totals(source, window), (), shape, bounds.over_all()).then(division)
 
 
 # --- maxima

@@ -8,19 +8,22 @@ from collections import Counter
 import numpy as np
 import pytest
 
+from drivers.cpu.loaded_program import LoadedProgram
 from drivers.errors import NotSupported
 from drivers.kernels.infer.averages import divide_half_up
 from drivers.kernels.infer.bounds import prove
 from drivers.kernels.infer.fusion import fuse
 from drivers.kernels.infer.intervals import Interval
 from drivers.kernels.infer.layers import Convolution, Form, General, Plan, Pool, PoolKind
+from drivers.kernels.infer.oracle import run_plan
 from drivers.kernels.infer.primitives import apply_chain
 from drivers.program import Program, Step
 from drivers.selftest import infer_program, spread
 from node.lowering import lower
 from node.spec.cvm import load
 from tests.support.cvm_models import random_model
-from tests.support.plans import compare, random_net
+from tests.support.plans import compare, native_steps, random_net
+from tests.support.programs import RandomNet
 
 EXTREMES = np.array([-127, 127], np.int8)
 
@@ -221,3 +224,16 @@ def test_a_clip_before_the_first_shift_of_a_requantisation():
         "c",
     )  # fmt: skip
     assert kinds_of(fuse(program)) == {"Convert": 2, "Convolution": 1}
+
+
+def test_random_nets_of_the_extension_form():
+    for seed in range(40):
+        random = np.random.default_rng(seed)
+        program = RandomNet(random).build(6)
+        data = random.choice(np.array([-127, 0, 127]), program.input_shape).astype(np.int32)
+        plan = fuse(program)
+        found = run_plan(plan, data, native_steps(plan))
+        loaded = LoadedProgram(program, 1 << 28)
+        expected = loaded.run(data.astype("<i4").tobytes())
+        loaded.close()
+        assert b"".join(head.astype("<i4").tobytes() for head in found) == expected, seed

@@ -1,0 +1,87 @@
+"""Whole nets under each instruction set and several threads: the general operators' bits."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from drivers.cpu import layers as native
+from drivers.cpu.infer import InferRuns
+from drivers.cpu.loaded_program import LoadedProgram
+from drivers.errors import NotSupported
+from drivers.program import Program
+from tests.support.programs import ProgramWriter, RandomNet
+
+MEMORY_BYTES = 1 << 28
+ISAS = ("baseline", "avx2", "avx512", "avx512vnni")
+
+
+@pytest.fixture(params=ISAS)
+def isa(request):
+    before = native.isa()
+    try:
+        native.use_isa(request.param)
+    except NotSupported as error:
+        pytest.skip(f"not run: {error}")
+    yield request.param
+    native.use_isa(before)
+
+
+def general_answer(program: Program, data: bytes) -> bytes:
+    loaded = LoadedProgram(program, MEMORY_BYTES)
+    answer = loaded.run(data)
+    loaded.close()
+    return answer
+
+
+def draw(random: np.random.Generator, shape: tuple[int, ...]) -> bytes:
+    """Extremes alone, or anything."""
+    choices = np.array([-127, 127]) if random.random() < 0.5 else np.arange(-127, 128)
+    return random.choice(choices, shape).astype("<i4").tobytes()
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3])
+def test_random_nets(isa, threads):
+    runs = InferRuns(MEMORY_BYTES, threads)
+    for seed in range(12):
+        random = np.random.default_rng(seed)
+        program = RandomNet(random, channels=int(random.choice([4, 9, 40]))).build(6)
+        data = draw(random, program.input_shape)
+        runs.load("net", program)
+        assert runs.run("net", data) == general_answer(program, data), f"seed {seed}"
+        runs.unload("net")
+    runs.close()
+
+
+def trap() -> Program:
+    """Every product is 255 · 127 or 255 · −127: pairs of them pass 16 bits."""
+    writer = ProgramWriter((1, 64, 6, 6), precision=9)
+    unsigned = writer.add("clip", [0], (1, 64, 6, 6), a_min=0, a_max=255)
+    signs = np.where(np.arange(32)[:, None, None, None] % 2, 127, -127)
+    weight = writer.constant(np.broadcast_to(signs, (32, 64, 3, 3)))
+    return writer.finish([writer.add("conv2d", [unsigned, weight], (1, 32, 4, 4), groups=1)])
+
+
+def test_nothing_saturates(isa):
+    program = trap()
+    runs = InferRuns(MEMORY_BYTES, 1)
+    runs.load("trap", program)
+    data = np.full(program.input_shape, 255, "<i4").tobytes()
+    found = np.frombuffer(runs.run("trap", data), "<i4").reshape(32, 16)
+    expected = 64 * 9 * 255 * 127 * np.where(np.arange(32) % 2, 1, -1)
+    assert (found == expected[:, None]).all()
+    runs.close()
+
+
+def test_the_environment_forces_a_set():
+    command = "from drivers.cpu import layers; print(layers.isa())"
+    environment = {**os.environ, "FARMCPU_ISA": "baseline"}
+    shown = subprocess.run(
+        [sys.executable, "-c", command], env=environment, capture_output=True, text=True,
+        check=True, timeout=60,
+    )  # fmt: skip
+    assert shown.stdout.strip() == "baseline"
