@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +22,13 @@ Weights = NDArray[np.int32]
 
 COMMUTATIVE = frozenset({"elemwise_add", "broadcast_add", "broadcast_mul", "broadcast_max"})
 #: Operators that only fit a precision: another training sets other bits.
-FITTING = frozenset({"cvm_right_shift", "cvm_left_shift", "cvm_clip", "clip"})
+FITTING = frozenset({"cvm_right_shift", "cvm_left_shift", "cvm_clip", "clip", "requantise"})
+#: Operators whose attributes only fit a precision.
+FITTED = frozenset({"scaled_add", "layer_norm", "softmax"})
+#: Operators whose second operand is a table that only fits a precision.
+TABLED = frozenset({"softmax"})
+#: Attributes that go with the operands, in their order.
+FACTORS = {"scaled_add": ("own", "theirs")}
 #: Quantiles of a tensor's magnitudes in its sketch.
 QUANTILES = 16
 
@@ -120,7 +127,7 @@ class _Walk:
 
     def _inputs(self, step: Step) -> list[int]:
         inputs = list(step.inputs)
-        if step.operator.name in COMMUTATIVE:
+        if step.operator.name in COMMUTATIVE or step.operator.name in FACTORS:
             inputs.sort(key=lambda entry: self._hash(entry, True))
         return inputs
 
@@ -143,11 +150,25 @@ class _Walk:
         return _digest(kind, graph.shapes[entry], precision)
 
     def _hash_step(self, entry: int, step: Step, exact: bool) -> bytes:
-        inputs = [self._hash(each, exact) for each in step.inputs]
-        if step.operator.name in COMMUTATIVE:
+        name = step.operator.name
+        read = step.inputs[:1] if not exact and name in TABLED else step.inputs
+        inputs = [self._hash(each, exact) for each in read]
+        values = {} if not exact and name in FITTED else dict(step.attributes.values)
+        if name in FACTORS:
+            inputs, values = _sort_terms(inputs, values)
+        elif name in COMMUTATIVE:
             inputs.sort()
-        attributes = sorted((name, str(value)) for name, value in step.attributes.values.items())
-        return _digest(step.operator.name, attributes, step.outputs.index(entry), inputs)
+        attributes = sorted((name, str(value)) for name, value in values.items())
+        return _digest(name, attributes, step.outputs.index(entry), inputs)
+
+
+def _sort_terms(inputs: list[bytes], values: dict[str, Any]) -> tuple[list[bytes], dict[str, Any]]:
+    """Both terms of a `scaled_add` with their factors, in an order of their own."""
+    terms = sorted(
+        zip(inputs, (values.get(each, 0) for each in FACTORS["scaled_add"]), strict=True)
+    )
+    others = {name: value for name, value in values.items() if name not in FACTORS["scaled_add"]}
+    return [term for term, _ in terms], others | {"factors": [factor for _, factor in terms]}
 
 
 def _digest(*parts: object) -> bytes:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from node.mrt.calibration import FloatModel, Samples, cut_batches
 from node.mrt.errors import CalibrationFailed
-from node.mrt.forms.builder import IntegerModel
+from node.mrt.forms.builder import IntegerModel, find_input_limit
 from node.mrt.forms.numbers import SIGNED_LIMIT
 from node.spec.cvm import Graph, load
 from node.spec.cvm.execution import compute_heads
@@ -73,9 +73,9 @@ def run_reference(graph: Graph, inputs: Iterator[Integers]) -> Iterator[list[Int
     return (compute_heads(graph, values) for values in inputs)
 
 
-def quantise_input(samples: Samples, scale: float) -> Integers:
-    """The int8 input (in int32) that stands for real inputs."""
-    clipped: Samples = np.clip(np.rint(samples / scale), -SIGNED_LIMIT, SIGNED_LIMIT)
+def quantise_input(samples: Samples, scale: float, limit: int = SIGNED_LIMIT) -> Integers:
+    """The integers within ±limit (in int32) that stand for real inputs."""
+    clipped: Samples = np.clip(np.rint(samples / scale), -limit, limit)
     return clipped.astype(np.int32)
 
 
@@ -108,12 +108,17 @@ def evaluate(given: Evaluation, progress: Callable[[int], None] = lambda done: N
     )
 
 
+def _quantise(given: Evaluation, samples: Samples) -> Integers:
+    limit = find_input_limit(given.floats.network)
+    return quantise_input(samples, given.input_scale, limit)
+
+
 def _run_outputs(
     given: Evaluation, graph: Graph, progress: Callable[[int], None]
 ) -> NDArray[np.float32]:
     """The first output's real values, one row a sample."""
     batch = graph.input_shape[0]
-    integers = cut_batches(quantise_input(given.samples, given.input_scale), batch)
+    integers = cut_batches(_quantise(given, given.samples), batch)
     parts = []
     for done, heads in enumerate(given.run_model(graph, integers), 1):
         parts.append(heads[0] * np.float32(given.model.output_scales[0]))
@@ -127,7 +132,7 @@ def _compare_layers(given: Evaluation) -> tuple[LayerReport, ...]:
     shown = given.build(True)
     names = list(shown.scales)
     graph = load(shown.symbol, shown.parameters, extended=True)
-    integers = cut_batches(quantise_input(samples, given.input_scale), graph.input_shape[0])
+    integers = cut_batches(_quantise(given, samples), graph.input_shape[0])
     noise: dict[str, list[float]] = {name: [0.0, 0.0] for name in names}
     for floats, heads in zip(
         given.floats.run(samples), given.run_model(graph, integers), strict=True

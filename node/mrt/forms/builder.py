@@ -15,13 +15,14 @@ from typing import Any, ClassVar
 import numpy as np
 
 from node.mrt.errors import CalibrationFailed, UnsupportedOperator
-from node.mrt.forms.numbers import SIGNED_LIMIT, UNSIGNED_LIMIT, Wide
+from node.mrt.forms.numbers import SIGNED_LIMIT, UNSIGNED_LIMIT, Wide, bits_for
 from node.mrt.network import (
     Add,
     AveragePool,
     Clip,
     Concatenate,
     Constant,
+    Embed,
     Floats,
     Layer,
     MaxPool,
@@ -64,7 +65,7 @@ class Target:
 
     @property
     def precision(self) -> int:
-        return 9 if self.high > SIGNED_LIMIT else 8
+        return bits_for(max(abs(self.low), abs(self.high), SIGNED_LIMIT))
 
 
 @dataclass(frozen=True)
@@ -88,6 +89,13 @@ class IntegerModel:
     output_scales: tuple[float, ...]
 
 
+def find_input_limit(network: Network) -> int:
+    """Largest magnitude of the integers that go in: bytes, or numbers of a table's rows."""
+    tables = [layer for layer in network.layers if isinstance(layer, Embed)]
+    rows = max((len(layer.table) for layer in tables), default=0)
+    return max(SIGNED_LIMIT, rows - 1)
+
+
 class Builder(ABC):
     """Walks a network once and writes each layer. A subclass lists its layers in ``layers``."""
 
@@ -103,8 +111,9 @@ class Builder(ABC):
         self.writer = ModelWriter(extended=self.extended)
         self.absorbed: set[str] = set()
         """Layers whose own value is cut off as their reader, a ReLU or clip, would."""
-        entry = self.writer.add_input(network.input_shape, 8)
-        self.values = {network.input_name: Value(entry, input_scale, -SIGNED_LIMIT, SIGNED_LIMIT)}
+        limit = find_input_limit(network)
+        entry = self.writer.add_input(network.input_shape, bits_for(limit))
+        self.values = {network.input_name: Value(entry, input_scale, -limit, limit)}
 
     def build(self, show_layers: bool) -> IntegerModel:
         """Write the model.
@@ -175,13 +184,18 @@ class Builder(ABC):
         if not limit > 0.0 or not math.isfinite(limit):
             raise CalibrationFailed(f"{name!r} is {limit} on all samples; calibrate on others")
         limit = min(limit, max(abs(low), abs(high)))
-        room = UNSIGNED_LIMIT if self.extended and self.is_nonnegative(name) else SIGNED_LIMIT
+        room = self.room(name)
         scale = limit / room
-        floor = max(-SIGNED_LIMIT, round(low / scale)) if low > -math.inf else -SIGNED_LIMIT
+        most = max(room, SIGNED_LIMIT) if room != UNSIGNED_LIMIT else SIGNED_LIMIT
+        floor = max(-most, round(low / scale)) if low > -math.inf else -most
         ceiling = min(room, round(high / scale)) if high < math.inf else room
         if floor >= ceiling:
             raise UnsupportedOperator(layer.kind, layer.name, f"leaves nothing of {low}…{high}")
         return Target(scale, floor, ceiling)
+
+    def room(self, name: str) -> int:
+        """Largest integer of a value."""
+        return SIGNED_LIMIT
 
     def parameter(self, name: str, values: Any, precision: int) -> Entry:
         return self.writer.add_parameter(name, np.asarray(values), precision)

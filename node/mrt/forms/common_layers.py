@@ -18,6 +18,7 @@ from node.mrt.network import (
     Concatenate,
     Constant,
     Dense,
+    Embed,
     Layer,
     Mean,
     Multiply,
@@ -29,12 +30,21 @@ from node.mrt.network import (
 )
 from node.spec.cvm.writer import Entry
 
-#: Bits after the point of multipliers that stand before a sum.
-_POINT_LIMIT, _FACTOR_LIMIT = 18, (1 << 14) - 1
+#: Bits after the point of multipliers that stand before a sum, and what the products may reach.
+_POINT_LIMIT, _FACTOR_LIMIT, _PRODUCT_LIMIT = 18, (1 << 14) - 1, 1 << 27
 
 
 def write_reshape(builder: Builder, layer: Reshape) -> Value:
     return builder.reshape(layer.name, builder.source(layer), layer.shape)
+
+
+def write_embedding(builder: Builder, layer: Embed) -> Value:
+    """Rows of the table in the target's scale."""
+    target = builder.target(layer)
+    rows = np.clip(np.rint(layer.table / target.scale), target.low, target.high)
+    table = builder.parameter(f"{layer.name}_table", rows, target.precision)
+    entry = builder.writer.add("take", layer.name, [table, builder.source(layer).entry], axis=0)
+    return Value(entry, target.scale, target.low, target.high)
 
 
 def write_transpose(builder: Builder, layer: Transpose) -> Value:
@@ -171,17 +181,21 @@ def combine(
 ) -> Value:
     """The sum of entries times real factors, plus an offset, with one shift for all."""
     largest = np.array([np.abs(ratio).max() for _, ratio in terms])
-    _, bits = multiply_for(layer.name, largest, _FACTOR_LIMIT)
+    limit = min(_FACTOR_LIMIT, _PRODUCT_LIMIT // max(entry.limit for entry, _ in terms))
+    _, bits = multiply_for(layer.name, largest, limit)
     bits = max(1, min(bits, _POINT_LIMIT))
     total: Entry | None = None
     for index, (entry, ratio) in enumerate(terms):
         name = f"{layer.name}_{index}"
-        factor = builder.parameter(f"{name}_factor", np.rint(ratio * 2.0**bits), 15)
+        factors = np.rint(ratio * 2.0**bits).astype(np.int64)
+        precision = bits_for(int(np.abs(factors).max()))
+        factor = builder.parameter(f"{name}_factor", factors, precision)
         product = builder.writer.add("broadcast_mul", name, [entry, factor])
         total = product if total is None else _add(builder, f"{name}_sum", total, product)
     assert total is not None
     if offset is not None and offset.any():
-        values = np.rint(np.clip(offset, -1024, 1024) * 2.0**bits).astype(np.int64)
+        bound = 8 * max(-target.low, target.high)  # what is beyond it is cut off in any case
+        values = np.rint(np.clip(offset, -bound, bound) * 2.0**bits).astype(np.int64)
         constant = builder.parameter(
             f"{layer.name}_offset", values, bits_for(int(np.abs(values).max()))
         )
@@ -199,6 +213,7 @@ COMMON: Mapping[type[Layer], Callable[[Any, Any], Value]] = {
     Concatenate: write_concatenation,
     Constant: write_constant,
     Dense: write_dense,
+    Embed: write_embedding,
     Mean: write_mean,
     Multiply: write_product,
     Rectify: write_relu,

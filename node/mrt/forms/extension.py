@@ -7,14 +7,18 @@ either is its lower bound. Operators: docs/operators.md.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
+from node.mrt.forms.attention import ATTENTION
 from node.mrt.forms.bias_correction import correct_bias
 from node.mrt.forms.builder import Builder, Target, Value
 from node.mrt.forms.common_layers import COMMON
 from node.mrt.forms.numbers import (
+    MULTIPLIER_LIMIT,
+    SIGNED_LIMIT,
     UNSIGNED_LIMIT,
     Wide,
     bits_for,
@@ -25,25 +29,36 @@ from node.mrt.forms.numbers import (
     round_bias,
     scale_channels,
 )
+from node.mrt.forms.space import SPACE
+from node.mrt.forms.widths import Widths
 from node.mrt.network import (
     Add,
-    AveragePool,
     Concatenate,
-    Convolution,
     Function,
     Layer,
-    MaxPool,
     Weighted,
-    Window,
 )
 from node.spec.cvm.writer import Entry
 
 #: Bits of a sum that meets a multiplier: 15 beside the sign.
 _NARROW_PRECISION = 16
+#: Of a sum of products, so that half of the largest shift fits beside it.
+_PRODUCT_LIMIT = 1 << 30
 
 
 class ExtensionBuilder(Builder):
     extended = True
+
+    def room(self, name: str) -> int:
+        """Bytes; more bits for what only layer norms, sums and softmaxes read."""
+        wide = self.widths.room(name)
+        if wide is not None:
+            return wide
+        return UNSIGNED_LIMIT if self.is_nonnegative(name) else SIGNED_LIMIT
+
+    @cached_property
+    def widths(self) -> Widths:
+        return Widths(self.network)
 
     def rescale(self, name: str, value: Value, ratio: Wide, target: Target, axis: int = 1) -> Value:
         entry, shift = self._narrow(name, value, ratio, target)
@@ -108,37 +123,6 @@ def _needed_precision(value: Value, ratio: Wide, target: Target) -> int:
     return max(bits_for(int(min(reached, most / smallest)) + 1), _NARROW_PRECISION)
 
 
-def write_convolution(builder: ExtensionBuilder, layer: Convolution) -> Value:
-    details = describe_window("kernel_size", layer.window)
-    details |= {"channels": len(layer.weight), "groups": layer.groups}
-    details["dilation"] = layer.window.dilation
-    return builder.weigh(layer, builder.source(layer), f"conv{len(layer.window.size)}d", details)
-
-
-def write_max_pool(builder: ExtensionBuilder, layer: MaxPool) -> Value:
-    return _write_pool(builder, layer, layer.window, "max_pool", {})
-
-
-def write_average_pool(builder: ExtensionBuilder, layer: AveragePool) -> Value:
-    counts = {"count_include_pad": layer.counts_padding}
-    return _write_pool(builder, layer, layer.window, "avg_pool", counts)
-
-
-def _write_pool(
-    builder: ExtensionBuilder,
-    layer: Layer,
-    window: Window,
-    operator: str,
-    details: Mapping[str, object],
-) -> Value:
-    source = builder.source(layer)
-    pooled = builder.writer.add(
-        f"{operator}{len(window.size)}d", layer.name, [source.entry],
-        **describe_window("pool_size", window), ceil_mode=window.ceil, **details,
-    )  # fmt: skip
-    return Value(pooled, source.scale, source.low, source.high)
-
-
 def write_add(builder: ExtensionBuilder, layer: Add) -> Value:
     target = builder.target(layer)
     operands = [_broadcast(builder, layer, index) for index in (0, 1)]
@@ -146,7 +130,9 @@ def write_add(builder: ExtensionBuilder, layer: Add) -> Value:
         sign * operand.scale / target.scale
         for sign, operand in zip(layer.signs, operands, strict=True)
     ]
-    (own, theirs), shift = multiply_for(layer.name, np.array(ratios))
+    room = sum(operand.entry.limit for operand in operands)
+    limit = min(MULTIPLIER_LIMIT, _PRODUCT_LIMIT // room)
+    (own, theirs), shift = multiply_for(layer.name, np.array(ratios), limit)
     added = builder.writer.add(
         "scaled_add", layer.name, [operand.entry for operand in operands],
         own=own, theirs=theirs, shift=shift, low=target.low, high=target.high,
@@ -200,17 +186,10 @@ def _target_of_function(builder: ExtensionBuilder, layer: Function) -> Target:
     return Target(high / UNSIGNED_LIMIT, 0, UNSIGNED_LIMIT)
 
 
-def describe_window(size: str, window: Window) -> dict[str, object]:
-    """Attributes of a window in the extension form."""
-    padding = window.before if window.before == window.after else (*window.before, *window.after)
-    return {size: window.size, "strides": window.strides, "padding": padding}
-
-
 ExtensionBuilder.layers = {
     **COMMON,
+    **SPACE,
+    **ATTENTION,
     Add: write_add,
-    AveragePool: write_average_pool,
-    Convolution: write_convolution,
     Function: write_function,
-    MaxPool: write_max_pool,
 }

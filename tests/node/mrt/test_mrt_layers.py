@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import onnx
 import pytest
-from onnx import TensorProto, helper, numpy_helper, shape_inference
 
 from node.mrt.conversion import Form, Settings, convert
 from node.mrt.errors import CalibrationFailed, MalformedOnnx, UnsupportedOperator
@@ -13,6 +12,7 @@ from node.mrt.forms.cvm import Scaling
 from node.mrt.frontend.onnx_model import parse_onnx, prepare
 from node.mrt.frontend.reader import read_network
 from node.mrt.passes.pipeline import simplify
+from tests.support.onnx_networks import write_onnx
 
 GENERATOR = np.random.default_rng(5)
 SHAPE = (3, 6, 6)
@@ -22,22 +22,8 @@ def floats(*shape):
     return GENERATOR.normal(0, 0.5, shape).astype(np.float32)
 
 
-def network(nodes, constants=None, shape=SHAPE, output="y"):
-    """ONNX of a list of (operator, inputs, output, attributes)."""
-    made = [
-        helper.make_node(operator, inputs, [result], name=f"node_{result}", **attributes)
-        for operator, inputs, result, attributes in nodes
-    ]
-    graph = helper.make_graph(
-        made,
-        "test",
-        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", *shape])],
-        [helper.make_tensor_value_info(output, TensorProto.FLOAT, None)],
-        [numpy_helper.from_array(value, name) for name, value in (constants or {}).items()],
-    )
-    imports = [helper.make_opsetid("", 17)]
-    model = helper.make_model(graph, opset_imports=imports, ir_version=8)
-    return shape_inference.infer_shapes(model).SerializeToString()
+def network(nodes, constants=None, shape=SHAPE):
+    return write_onnx(nodes, constants or {}, shape)
 
 
 WEIGHTS = {
