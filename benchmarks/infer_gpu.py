@@ -17,9 +17,8 @@ from typing import TYPE_CHECKING, Any, cast
 
 from benchmarks.readings import Readings
 from drivers import registry
-from drivers.base import Capability, Device
+from drivers.base import Capability, Device, InferSession
 from drivers.errors import DriverError
-from drivers.host_program import HostProgram
 from drivers.kernels.gpu.infer.session import GpuInfer
 from drivers.program import Program
 
@@ -150,9 +149,13 @@ def read_net(net: Net, batch: int) -> tuple[Program, bytes]:
 
 def _expect_equal(name: str, answer: bytes, program: Program, data: bytes) -> str:
     """The answer's hash, which is that of the processor's answer too."""
-    host = HostProgram(program, CPU_MEMORY_BYTES)
-    expected = host.run(data)
-    host.close()
+    processor = registry.find_device("cpu", "cpu:0")
+    session = cast(
+        InferSession, processor.open(Capability.INFER, memory_limit_bytes=CPU_MEMORY_BYTES)
+    )
+    session.load(name, program)
+    expected = session.run(name, data)
+    session.close()
     assert answer == expected, f"{name}: the GPU's answer is not the processor's"
     return hashlib.sha256(answer).hexdigest()
 

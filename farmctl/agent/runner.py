@@ -22,6 +22,7 @@ from farmctl.agent.end import end_with_parent
 from farmctl.agent.faults import fault_code
 from farmctl.agent.lines import LINE_BYTES, Assign, Cause, Happened, Line, Rates, State, encode_line
 from farmctl.agent.link import BusLink, nats_link
+from farmctl.agent.sharing import GPU_FAMILIES
 from farmctl.domain import Workload
 from farmctl.errors import FarmError, Refused
 from farmctl.messages import AssignmentMessage, FaultEvent, JobProgress, ShareEvent
@@ -46,12 +47,14 @@ class _Working:
     paused: bool = False
 
 
-def work_key(assignment: AssignmentMessage) -> object:
+def work_key(assignment: AssignmentMessage, family: str) -> object:
     """What must differ for the work to be started anew. A job is told by its generation: its
-    parameters may name a newer checkpoint while it runs."""
+    parameters may name a newer checkpoint while it runs. On a GPU mining leaves memory to an
+    INFER reserve from its start."""
     if assignment.job_id is not None:
         return (assignment.workload, assignment.job_id, assignment.generation)
-    return (assignment.workload, tuple(sorted(assignment.parameters.items())))
+    shares = assignment.infer_reserve and family in GPU_FAMILIES
+    return (assignment.workload, tuple(sorted(assignment.parameters.items())), shares)
 
 
 class Runner:
@@ -107,7 +110,7 @@ class Runner:
         if main is not None and command.assignment.paused and isinstance(main.activity, Pausable):
             main.command = command
             await self._pause(main, main.activity)
-        elif main is not None and main.key == work_key(command.assignment):
+        elif main is not None and main.key == work_key(command.assignment, self._place.family):
             main.command = command
             await self._resume(main)
         else:
@@ -141,7 +144,8 @@ class Runner:
             await activity.stop()
             raise
         task = asyncio.create_task(self._watch_main(activity))
-        self._main = _Working(activity, work_key(assignment), command, task)
+        key = work_key(assignment, self._place.family)
+        self._main = _Working(activity, key, command, task)
 
     async def _watch_main(self, activity: Activity) -> None:
         try:

@@ -17,6 +17,7 @@ from drivers.errors import BadArgument, DriverError, NotSupported, OutOfMemory
 from drivers.worker import WorkerSession, open_session
 from farmctl.agent.models import ModelFiles
 from farmctl.agent.rate import Rate
+from farmctl.agent.sharing import infer_options
 from farmctl.bus import Bus, Subscription
 from farmctl.errors import BusError, NotFound, StoreError
 from farmctl.inference.forms import Arrived, decode_request, read_model
@@ -69,13 +70,12 @@ class Infer:
 
     async def start(self) -> None:
         self._resident.clear()
-        self._session = await asyncio.to_thread(
-            open_session,
-            self._place.family,
-            self._place.device_id,
-            Capability.INFER,
-            SESSION_DEADLINE_SECONDS,
-        )
+        self._session = await asyncio.to_thread(self._open)
+
+    def _open(self) -> WorkerSession:
+        family, device = self._place.family, self._place.device_id
+        options = infer_options(self._place)
+        return open_session(family, device, Capability.INFER, SESSION_DEADLINE_SECONDS, **options)
 
     async def run(self) -> None:
         self._fault = asyncio.get_running_loop().create_future()

@@ -13,6 +13,7 @@ from drivers.base import Capability, CuckooJob, CuckooSolution
 from drivers.errors import BadArgument, DriverError, NotSupported, OutOfMemory
 from drivers.worker import WorkerSession, open_session
 from farmctl.agent.faults import fault_code
+from farmctl.agent.sharing import mining_options
 from farmctl.bus import Bus
 from farmctl.errors import BadWork, BusError
 from farmctl.messages import AssignmentMessage, FaultEvent, Message, Work
@@ -44,9 +45,13 @@ UNFIT = (BadWork, BadArgument, NotSupported, OutOfMemory)
 
 
 class Mine:
-    def __init__(self, place: Place, options: Mapping[str, int]) -> None:
+    def __init__(
+        self, place: Place, options: Mapping[str, int], shares_device: bool = False
+    ) -> None:
+        """``shares_device``: with an INFER reserve."""
         self._place = place
         self._options = options
+        self._shares_device = shares_device
         self._tuned: Options = {}
         self._session: WorkerSession | None = None
         self._work: Work | None = None
@@ -66,14 +71,13 @@ class Mine:
         self._shares = Shares(place, lambda: self._work)
 
     async def start(self) -> None:
-        self._session = await asyncio.to_thread(
-            open_session,
-            self._place.family,
-            self._place.device_id,
-            Capability.CUCKOO,
-            DEADLINE_SECONDS[1],
-            **{**self._tuned, **self._options},
-        )
+        self._session = await asyncio.to_thread(self._open)
+
+    def _open(self) -> WorkerSession:
+        shared = mining_options(self._place) if self._shares_device else {}
+        options = {**self._tuned, **shared, **self._options}
+        family, device = self._place.family, self._place.device_id
+        return open_session(family, device, Capability.CUCKOO, DEADLINE_SECONDS[1], **options)
 
     async def stop(self) -> None:
         self._leaving = True
@@ -273,4 +277,4 @@ def create(place: Place, assignment: AssignmentMessage) -> Mine:
     }
     if place.family == "cpu":
         options["niceness"] = NICENESS
-    return Mine(place, options)
+    return Mine(place, options, assignment.infer_reserve)
