@@ -6,6 +6,7 @@ Structures mirror ``native/infer_kernels.hpp``, where each field is explained.
 from __future__ import annotations
 
 import ctypes
+from collections.abc import Callable
 from ctypes import byref, c_char_p, c_int32, c_size_t, c_uint32, c_uint64, c_void_p
 from enum import IntEnum
 from types import TracebackType
@@ -197,14 +198,27 @@ class PackedConvolution:
         size = _entry("farmcpu_convolution_scratch_bytes", c_size_t, c_void_p, c_uint32, c_uint32)
         return aligned(size(byref(self.form), self.method, threads))
 
+    def bind(
+        self, source: Bytes, other: Bytes | None, target: Bytes | Words, scratch: Bytes, team: Team
+    ) -> Callable[[], None]:
+        """What runs the layer on these buffers; it raises `BadArgument` if the packed bytes are
+        not of this layer's form."""
+        arrays = (source, other, target, scratch)
+        buffers = _Buffers(*map(_address, arrays))
+        run = _entry("farmcpu_convolve", c_int32, c_void_p, c_void_p, c_void_p, c_void_p)
+        arguments = (byref(self.form), _address(self.packed), byref(buffers), team.handle)
+
+        def call(keep: object = arrays) -> None:
+            if run(*arguments) != Status.OK:
+                raise BadArgument("the packed layer is of another form or instruction set")
+
+        return call
+
     def run(
         self, source: Bytes, other: Bytes | None, target: Bytes | Words, scratch: Bytes, team: Team
     ) -> None:
-        """Raises `BadArgument` if the packed bytes are not of this layer's form."""
-        buffers = _Buffers(*map(_address, (source, other, target, scratch)))
-        run = _entry("farmcpu_convolve", c_int32, c_void_p, c_void_p, c_void_p, c_void_p)
-        if run(byref(self.form), _address(self.packed), byref(buffers), team.handle) != Status.OK:
-            raise BadArgument("the packed layer is of another form or instruction set")
+        """As `bind`, once."""
+        self.bind(source, other, target, scratch, team)()
 
 
 def pool(

@@ -6,29 +6,26 @@
 namespace farmcpu::infer::FARMCPU_ISA {
 namespace {
 
-template <bool clips, bool joins>
-[[gnu::always_inline]] inline void finish_pixel(Words sum, const ChannelRow &row, uint32_t pixel,
-                                                uint32_t channel) {
-  const uint8_t *other = joins ? row.other + pixel * row.other_stride + channel : nullptr;
-  const Words x = finish_words<clips, joins>(sum, *row.finish, row.multiplier + channel,
-                                             row.offset + channel, other);
-  store_row<joins, 1>(&x, *row.finish, row.target + pixel * row.target_stride + channel,
-                      row.channels - channel);
+template <uint32_t pixels, Style style, bool joins>
+[[gnu::always_inline]] inline void finish_as(const Words *sums, const ChannelRow &row,
+                                             uint32_t channel) {
+  const Finisher<style, joins> finisher(*row.finish);
+#pragma GCC unroll 8
+  for (uint32_t p = 0; p < pixels; ++p) {
+    const uint8_t *other = joins ? row.other + p * row.other_stride + channel : nullptr;
+    const Words x =
+        finisher.compute(sums[p], row.multiplier + channel, row.offset + channel, other);
+    finisher.template store_row<1>(&x, row.target + p * row.target_stride + channel,
+                                   row.channels - channel);
+  }
 }
 
 template <uint32_t pixels>
 [[gnu::always_inline]] inline void finish_pixels(const Words *sums, const ChannelRow &row,
                                                  uint32_t channel) {
-  const Finish &how = *row.finish;
-#pragma GCC unroll 8
-  for (uint32_t p = 0; p < pixels; ++p) {
-    if (how.clips_before)
-      how.joins ? finish_pixel<true, true>(sums[p], row, p, channel)
-                : finish_pixel<true, false>(sums[p], row, p, channel);
-    else
-      how.joins ? finish_pixel<false, true>(sums[p], row, p, channel)
-                : finish_pixel<false, false>(sums[p], row, p, channel);
-  }
+  choose_style(*row.finish, [&](auto how) {
+    finish_as<pixels, how.style, how.joins>(sums, row, channel);
+  });
 }
 
 template <uint32_t pixels>

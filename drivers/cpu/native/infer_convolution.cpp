@@ -4,18 +4,20 @@
 #include "infer_direct.hpp"
 #include "infer_isa.hpp"
 #include "infer_narrow.hpp"
+#include "infer_packing.hpp"
 #include "infer_plain.hpp"
 #include "infer_winograd.hpp"
 
 namespace farmcpu::infer {
 namespace {
 
-constexpr std::uint32_t kMagic = 0x4b4c5046;  // of packed layers of this version
+constexpr std::uint32_t kMagic = 0x4b4c5047;  // of packed layers of this version
 
 struct Header {
   std::uint32_t magic, isa;
   Method method;
-  std::uint32_t unused[13];
+  Style style;
+  std::uint32_t unused[12];
 };
 static_assert(sizeof(Header) == kAlignment);
 
@@ -53,7 +55,8 @@ std::size_t packed_bytes(const Convolution &layer, Method method) {
 
 void pack(const Convolution &layer, Method method, const Parameters &parameters,
           std::uint8_t *packed) {
-  const Header header{kMagic, chosen_isa(), method, {}};
+  const Style style = find_style(layer, parameters);
+  const Header header{kMagic, chosen_isa(), method, style, {}};
   const InferKernels &isa = *infer_kernels(header.isa);
   std::memcpy(packed, &header, sizeof header);
   packed += sizeof header;
@@ -62,11 +65,11 @@ void pack(const Convolution &layer, Method method, const Parameters &parameters,
       return plain::pack(layer, parameters, packed);
     case Method::kDepthwise:
     case Method::kGrouped:
-      return narrow::pack(isa, layer, parameters, packed);
+      return narrow::pack(isa, layer, style, parameters, packed);
     case Method::kWinograd:
-      return winograd::pack(isa, layer, parameters, packed);
+      return winograd::pack(isa, layer, style, parameters, packed);
     default:
-      return direct::pack(isa, layer, parameters, packed);
+      return direct::pack(isa, layer, style, parameters, packed);
   }
 }
 
@@ -95,14 +98,14 @@ bool convolve(const Convolution &layer, const std::uint8_t *packed, const Buffer
     case Method::kPlain:
       return plain::convolve(layer, packed, buffers, team), true;
     case Method::kDirect:
-      return direct::convolve(*isa, layer, packed, buffers, team), true;
+      return direct::convolve(*isa, layer, header.style, packed, buffers, team), true;
     case Method::kDepthwise:
     case Method::kGrouped:
       if (!narrow::fits(*isa, layer, header.method)) return false;
-      return narrow::convolve(*isa, layer, packed, buffers, team), true;
+      return narrow::convolve(*isa, layer, header.style, packed, buffers, team), true;
     case Method::kWinograd:
       if (!winograd::fits(layer)) return false;
-      return winograd::convolve(*isa, layer, packed, buffers, team), true;
+      return winograd::convolve(*isa, layer, header.style, packed, buffers, team), true;
     default:
       return false;
   }

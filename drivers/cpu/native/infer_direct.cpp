@@ -96,14 +96,14 @@ Scratch measure(const Layout &layout, const Convolution &layer) {
 
 class Run {
  public:
-  Run(const InferKernels &isa, const Convolution &layer, const std::uint8_t *packed,
-      const Buffers &buffers, Team &team)
+  Run(const InferKernels &isa, const Convolution &layer, Style style,
+      const std::uint8_t *packed, const Buffers &buffers, Team &team)
       : isa_(isa), layer_(layer), buffers_(buffers), team_(team), packed_(packed),
         layout_(lay_out(isa, layer)), form_(isa, layer, layout_),
         taps_(list_taps(layout_, layer.window)), blocks_(list_blocks(isa, layer)),
         split_(split(layout_, layer, form_, blocks_.size(), team.threads())),
         scratch_(measure(layout_, layer)),
-        finish_(finish_of(layer)) {}
+        finish_(finish_of(layer, style)) {}
 
   void run() {
     team_.run(static_cast<std::uint32_t>(split_.bands * split_.parts),
@@ -202,8 +202,8 @@ std::size_t packed_bytes(const InferKernels &isa, const Convolution &layer) {
   return Form(isa, layer, lay_out(isa, layer)).bytes;
 }
 
-void pack(const InferKernels &isa, const Convolution &layer, const Parameters &parameters,
-          std::uint8_t *packed) {
+void pack(const InferKernels &isa, const Convolution &layer, Style style,
+          const Parameters &parameters, std::uint8_t *packed) {
   const Layout layout = lay_out(isa, layer);
   const Form form(isa, layer, layout);
   std::memset(packed, 0, form.bytes);
@@ -216,7 +216,7 @@ void pack(const InferKernels &isa, const Convolution &layer, const Parameters &p
       const std::int8_t *weight = parameters.weight + channel * count;
       words[lane] = fold_bias(layer, parameters.bias[channel], weight, count);
       if (layer.rescaled) {
-        words[form.lanes + lane] = parameters.multiplier[channel];
+        words[form.lanes + lane] = factor_of(parameters.multiplier[channel], style);
         words[2 * form.lanes + lane] = parameters.offset[channel];
       }
       std::uint8_t *to = packed + form.weights_at +
@@ -231,9 +231,9 @@ std::size_t scratch_bytes(const InferKernels &isa, const Convolution &layer,
   return threads * measure(lay_out(isa, layer), layer).bytes;
 }
 
-void convolve(const InferKernels &isa, const Convolution &layer, const std::uint8_t *packed,
-              const Buffers &buffers, Team &team) {
-  Run(isa, layer, packed, buffers, team).run();
+void convolve(const InferKernels &isa, const Convolution &layer, Style style,
+              const std::uint8_t *packed, const Buffers &buffers, Team &team) {
+  Run(isa, layer, style, packed, buffers, team).run();
 }
 
 }  // namespace farmcpu::infer::direct

@@ -7,11 +7,11 @@
 namespace farmcpu::infer::direct {
 
 std::size_t packed_bytes(const InferKernels &isa, const Convolution &layer);
-void pack(const InferKernels &isa, const Convolution &layer, const Parameters &parameters,
-          std::uint8_t *packed);
+void pack(const InferKernels &isa, const Convolution &layer, Style style,
+          const Parameters &parameters, std::uint8_t *packed);
 std::size_t scratch_bytes(const InferKernels &isa, const Convolution &layer,
                           std::uint32_t threads);
-void convolve(const InferKernels &isa, const Convolution &layer, const std::uint8_t *packed,
-              const Buffers &buffers, Team &team);
+void convolve(const InferKernels &isa, const Convolution &layer, Style style,
+              const std::uint8_t *packed, const Buffers &buffers, Team &team);
 
 }  // namespace farmcpu::infer::direct

@@ -64,7 +64,7 @@ void add(const Image &from, const Image &to, const Residual &residual, const std
 void scale(const Image &from, const Image &to, const Rescale &rescale,
            const std::int32_t *multiplier, const std::int32_t *offset, const std::uint8_t *source,
            std::uint8_t *target, Team &team) {
-  const Finish finish{rescale, {}, to.zero, true, false};
+  const Finish finish{rescale, {}, to.zero, Style::kGeneral, false};
   const Factors factors{&finish, multiplier, offset};
   const RowKernels &kernels = *infer_kernels(chosen_isa())->rows;
   share(from, team, [&](std::size_t first, std::size_t last) {

@@ -81,27 +81,27 @@ struct Block {
         store(panel.sums + (first + p) * panel.sum_stride + v * kLanes, sums[p][v]);
   }
 
-  template <bool clips, bool joins>
+  template <Style style, bool joins>
   [[gnu::always_inline]] inline void finish(const Panel &panel, uint32_t first) {
+    const Finisher<style, joins> finisher(*panel.finish);
+    const uint8_t *other = joins ? panel.other + first * panel.other_stride : nullptr;
+    uint8_t *target = panel.target + first * panel.target_stride;
 #pragma GCC unroll 8
     for (uint32_t p = 0; p < pixels; ++p) {
-      const uint8_t *other = joins ? panel.other + (first + p) * panel.other_stride : nullptr;
 #pragma GCC unroll 4
       for (uint32_t v = 0; v < vectors; ++v)
-        sums[p][v] = finish_words<clips, joins>(sums[p][v], *panel.finish,
-                                                panel.multiplier + v * kLanes,
-                                                panel.offset + v * kLanes, other + v * kLanes);
-      store_row<joins, vectors>(sums[p], *panel.finish,
-                                panel.target + (first + p) * panel.target_stride, panel.channels);
+        sums[p][v] = finisher.compute(sums[p][v], panel.multiplier + v * kLanes,
+                                      panel.offset + v * kLanes,
+                                      other + p * panel.other_stride + v * kLanes);
+      finisher.template store_row<vectors>(sums[p], target + p * panel.target_stride,
+                                           panel.channels);
     }
   }
 
   [[gnu::always_inline]] inline void finish(const Panel &panel, uint32_t first) {
-    const Finish &how = *panel.finish;
-    if (how.clips_before)
-      how.joins ? finish<true, true>(panel, first) : finish<true, false>(panel, first);
-    else
-      how.joins ? finish<false, true>(panel, first) : finish<false, false>(panel, first);
+    choose_style(*panel.finish, [&](auto how) {
+      this->template finish<how.style, how.joins>(panel, first);
+    });
   }
 };
 

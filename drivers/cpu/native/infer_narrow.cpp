@@ -59,10 +59,10 @@ void pack_channel(const InferKernels &isa, const Convolution &layer, const std::
 
 class Run {
  public:
-  Run(const InferKernels &isa, const Convolution &layer, const std::uint8_t *packed,
-      const Buffers &buffers, std::uint32_t threads)
+  Run(const InferKernels &isa, const Convolution &layer, Style style,
+      const std::uint8_t *packed, const Buffers &buffers, std::uint32_t threads)
       : isa_(isa), layer_(layer), buffers_(buffers), form_(isa, layer),
-        depthwise_(is_depthwise(layer)), finish_(finish_of(layer)) {
+        depthwise_(is_depthwise(layer)), finish_(finish_of(layer, style)) {
     const auto *words = reinterpret_cast<const std::int32_t *>(packed);
     row_.taps = static_cast<std::uint32_t>(taps(layer.window));
     row_.inner = inner(layer);
@@ -171,8 +171,8 @@ std::size_t packed_bytes(const InferKernels &isa, const Convolution &layer) {
   return Form(isa, layer).bytes;
 }
 
-void pack(const InferKernels &isa, const Convolution &layer, const Parameters &parameters,
-          std::uint8_t *packed) {
+void pack(const InferKernels &isa, const Convolution &layer, Style style,
+          const Parameters &parameters, std::uint8_t *packed) {
   const Form form(isa, layer);
   std::memset(packed, 0, form.bytes);
   auto *words = reinterpret_cast<std::int32_t *>(packed);
@@ -180,7 +180,7 @@ void pack(const InferKernels &isa, const Convolution &layer, const Parameters &p
   for (std::uint32_t channel = 0; channel < layer.target.channels; ++channel) {
     const std::int8_t *weight = parameters.weight + channel * count;
     words[channel] = fold_bias(layer, parameters.bias[channel], weight, count);
-    words[form.lanes + channel] = parameters.multiplier[channel];
+    words[form.lanes + channel] = factor_of(parameters.multiplier[channel], style);
     words[2 * form.lanes + channel] = parameters.offset[channel];
     pack_channel(isa, layer, weight, channel % isa.lanes,
                  packed + form.weights_at + channel / isa.lanes * form.vector_bytes);
@@ -191,9 +191,9 @@ std::size_t scratch_bytes(const Convolution &layer, std::uint32_t threads) {
   return threads * Run::places_bytes(layer) + layer.source.channels + kSlackBytes;
 }
 
-void convolve(const InferKernels &isa, const Convolution &layer, const std::uint8_t *packed,
-              const Buffers &buffers, Team &team) {
-  const Run run(isa, layer, packed, buffers, team.threads());
+void convolve(const InferKernels &isa, const Convolution &layer, Style style,
+              const std::uint8_t *packed, const Buffers &buffers, Team &team) {
+  const Run run(isa, layer, style, packed, buffers, team.threads());
   const Image &to = layer.target;
   const std::size_t rows = std::size_t{to.batch} * to.height;
   const std::size_t products = pixels(to) * to.channels * inner(layer) * taps(layer.window);

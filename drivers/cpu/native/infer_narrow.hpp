@@ -10,10 +10,10 @@ namespace farmcpu::infer::narrow {
 // Whether this set has a kernel of that method for the layer.
 bool fits(const InferKernels &isa, const Convolution &layer, Method method);
 std::size_t packed_bytes(const InferKernels &isa, const Convolution &layer);
-void pack(const InferKernels &isa, const Convolution &layer, const Parameters &parameters,
-          std::uint8_t *packed);
+void pack(const InferKernels &isa, const Convolution &layer, Style style,
+          const Parameters &parameters, std::uint8_t *packed);
 std::size_t scratch_bytes(const Convolution &layer, std::uint32_t threads);
-void convolve(const InferKernels &isa, const Convolution &layer, const std::uint8_t *packed,
-              const Buffers &buffers, Team &team);
+void convolve(const InferKernels &isa, const Convolution &layer, Style style,
+              const std::uint8_t *packed, const Buffers &buffers, Team &team);
 
 }  // namespace farmcpu::infer::narrow

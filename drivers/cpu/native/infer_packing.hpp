@@ -45,11 +45,23 @@ inline std::int32_t fold_bias(const Convolution &layer, std::int32_t bias,
   return static_cast<std::int32_t>(sum + static_cast<std::uint32_t>(half));
 }
 
+// The least and the largest sum of products that the source's bounds allow.
+struct Range {
+  std::int64_t low, high;
+};
+
+inline Range range_of(const Convolution &layer, const std::int8_t *weight, std::size_t count) {
+  const std::int64_t low = std::min(layer.source_low, 0), high = std::max(layer.source_high, 0);
+  std::int64_t up = 0, down = 0;  // sums of the weights above and below 0
+  for (std::size_t i = 0; i < count; ++i) (weight[i] > 0 ? up : down) += weight[i];
+  return {up * low + down * high, up * high + down * low};
+}
+
+Style find_style(const Convolution &layer, const Parameters &parameters);
+
 // What becomes of the sums once fold_bias() is in them.
-inline Finish finish_of(const Convolution &layer) {
-  const Rescale &by = layer.rescale;
-  Finish finish{by, layer.residual, layer.target.zero,
-                by.pre_low != INT32_MIN || by.pre_high != INT32_MAX, layer.has_residual != 0};
+inline Finish finish_of(const Convolution &layer, Style style) {
+  Finish finish{layer.rescale, layer.residual, layer.target.zero, style, layer.has_residual != 0};
   finish.residual.half -= layer.residual.theirs * layer.residual.zero;
   return finish;
 }

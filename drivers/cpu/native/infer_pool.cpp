@@ -35,7 +35,7 @@ class Pooling {
   Pooling(const Pool &layer, const std::int32_t *multiplier, const std::int32_t *offset,
           const std::uint8_t *source, void *target)
       : layer_(layer), kernels_(*infer_kernels(chosen_isa())->rows), source_(source), target_(target),
-        finish_{layer.rescale, {}, layer.target.zero, true, false},
+        finish_{layer.rescale, {}, layer.target.zero, Style::kGeneral, false},
         factors_{&finish_, multiplier, offset} {}
 
   void pool_row(std::size_t row) const {

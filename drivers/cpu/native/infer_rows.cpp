@@ -51,24 +51,22 @@ struct Tail {
   }
 };
 
-[[gnu::always_inline]] inline Words rescale(Words x, const Finish &how, const int32_t *multiplier,
-                                            const int32_t *offset) {
-  x = finish_words<true, false>(x + fill(how.rescale.pre_half), how, multiplier, offset, nullptr);
-  return limit(x, how.rescale.low, how.rescale.high) + fill(how.zero);
-}
-
 // to = rescale(words_at(channel)) for each channel.
 template <typename WordsAt>
 [[gnu::always_inline]] inline void rescale_row(const WordsAt &words_at, uint32_t channels,
                                                const Factors &factors, uint8_t *to) {
+  const Finisher<Style::kGeneral, false> finisher(*factors.finish);
+  const Words half = fill(factors.finish->rescale.pre_half);
   uint32_t c = 0;
-  for (; c + kLanes <= channels; c += kLanes)
-    narrow(rescale(words_at(c), *factors.finish, factors.multiplier + c, factors.offset + c),
-           to + c);
+  for (; c + kLanes <= channels; c += kLanes) {
+    const Words x = finisher.compute(words_at(c) + half, factors.multiplier + c,
+                                     factors.offset + c, nullptr);
+    finisher.template store_row<1>(&x, to + c, kLanes);
+  }
   if (c == channels) return;
   const Tail tail(factors, c, channels - c);
-  narrow_some(rescale(words_at(c), *factors.finish, tail.multiplier, tail.offset), channels - c,
-              to + c);
+  const Words x = finisher.compute(words_at(c) + half, tail.multiplier, tail.offset, nullptr);
+  finisher.template store_row<1>(&x, to + c, channels - c);
 }
 
 void pool_largest(const Taps &taps, uint32_t channels, uint8_t added, uint8_t *to) {

@@ -50,20 +50,20 @@ constexpr uint32_t kHalves = 2 * kLanes;
   return (x * fill(0x38E38E39)) >> 6;
 }
 
-template <bool clips, bool joins>
-[[gnu::always_inline]] inline void write_pixel(Words y, const TileTarget &tile, size_t row,
-                                               size_t column, uint32_t channel) {
-  const size_t pixel = row * tile.row_pixels + column;
+template <Style style, bool joins>
+[[gnu::always_inline]] inline void write_pixel(Words y, const TileTarget &tile,
+                                               const Finisher<style, joins> &finisher,
+                                               size_t pixel, uint32_t channel) {
   const uint8_t *other = joins ? tile.other + pixel * tile.other_stride + channel : nullptr;
-  const Words x = finish_words<clips, joins>(divide(y) + load(tile.bias + channel), *tile.finish,
-                                             tile.multiplier + channel, tile.offset + channel,
-                                             other);
-  store_row<joins, 1>(&x, *tile.finish, tile.target + pixel * tile.target_stride + channel,
-                      tile.channels - channel);
+  const Words x = finisher.compute(divide(y) + load(tile.bias + channel),
+                                   tile.multiplier + channel, tile.offset + channel, other);
+  finisher.template store_row<1>(&x, tile.target + pixel * tile.target_stride + channel,
+                                 tile.channels - channel);
 }
 
-template <bool clips, bool joins>
+template <Style style, bool joins>
 void write_tile(const TileTarget &tile) {
+  const Finisher<style, joins> finisher(*tile.finish);
   for (uint32_t c = 0; c < tile.channels; c += kLanes) {
     Words half[4 * kTileSide];  // (column, row of the target)
 #pragma GCC unroll 6
@@ -79,7 +79,8 @@ void write_tile(const TileTarget &tile) {
       transform_out(half + row, 4, out);
 #pragma GCC unroll 4
       for (uint32_t column = 0; column < 4; ++column)
-        if (column < tile.columns) write_pixel<clips, joins>(out[column], tile, row, column, c);
+        if (column < tile.columns)
+          write_pixel(out[column], tile, finisher, row * tile.row_pixels + column, c);
     }
   }
 }
@@ -107,9 +108,7 @@ void tile_in(const TileSource &tile) {
 }
 
 void tile_out(const TileTarget &tile) {
-  if (tile.finish->clips_before)
-    return tile.finish->joins ? write_tile<true, true>(tile) : write_tile<true, false>(tile);
-  tile.finish->joins ? write_tile<false, true>(tile) : write_tile<false, false>(tile);
+  choose_style(*tile.finish, [&](auto how) { write_tile<how.style, how.joins>(tile); });
 }
 
 }  // namespace

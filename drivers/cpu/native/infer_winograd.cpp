@@ -80,11 +80,11 @@ void transform_weight(const std::int8_t *weight, std::int16_t to[kTilePositions]
 
 class Run {
  public:
-  Run(const InferKernels &isa, const Convolution &layer, const std::uint8_t *packed,
-      const Buffers &buffers, std::uint32_t threads)
+  Run(const InferKernels &isa, const Convolution &layer, Style style,
+      const std::uint8_t *packed, const Buffers &buffers, std::uint32_t threads)
       : isa_(isa), layer_(layer), packed_(packed), buffers_(buffers), form_(isa, layer),
         grid_(layer.target), scratch_(isa, layer, grid_.count), blocks_(list_blocks(isa, layer)),
-        finish_(finish_of(layer)) {
+        finish_(finish_of(layer, style)) {
     groups_ = (grid_.count + scratch_.tiles - 1) / scratch_.tiles;
     if (threads > 1) groups_ = std::max(groups_, std::min<std::size_t>(grid_.count, threads));
     if (threads > 1 && groups_ < 8 * threads) groups_ = round_up(groups_, threads);
@@ -224,11 +224,9 @@ bool fits(const Convolution &layer) {
 
 bool is_exact(const Convolution &layer, const std::int8_t *weight) {
   const std::size_t count = std::size_t{9} * layer.source.channels;
-  const std::int64_t low = std::min(layer.source_low, 0), high = std::max(layer.source_high, 0);
-  for (std::uint32_t channel = 0; channel < layer.target.channels; ++channel, weight += count) {
-    std::int64_t up = 0, down = 0;  // sums of the weights above and below 0
-    for (std::size_t i = 0; i < count; ++i) (weight[i] > 0 ? up : down) += weight[i];
-    if (up * high + down * low >= kLimit || up * low + down * high <= -kLimit) return false;
+  for (std::uint32_t channel = 0; channel < layer.target.channels; ++channel) {
+    const Range sums = range_of(layer, weight + channel * count, count);
+    if (sums.high >= kLimit || sums.low <= -kLimit) return false;
   }
   return true;
 }
@@ -244,8 +242,8 @@ std::size_t packed_bytes(const InferKernels &isa, const Convolution &layer) {
   return Form(isa, layer).bytes;
 }
 
-void pack(const InferKernels &isa, const Convolution &layer, const Parameters &parameters,
-          std::uint8_t *packed) {
+void pack(const InferKernels &isa, const Convolution &layer, Style style,
+          const Parameters &parameters, std::uint8_t *packed) {
   const Form form(isa, layer);
   const std::uint32_t inner = layer.source.channels;
   std::memset(packed, 0, form.bytes);
@@ -256,7 +254,7 @@ void pack(const InferKernels &isa, const Convolution &layer, const Parameters &p
       const std::int8_t *weight = parameters.weight + channel * inner * 9;
       // the zero is taken off before the transform
       words[lane] = parameters.bias[channel] + layer.rescale.pre_half;
-      words[form.lanes + lane] = parameters.multiplier[channel];
+      words[form.lanes + lane] = factor_of(parameters.multiplier[channel], style);
       words[2 * form.lanes + lane] = parameters.offset[channel];
       for (std::uint32_t c = 0; c < inner; ++c) {
         std::int16_t transformed[kTilePositions];
@@ -275,9 +273,9 @@ std::size_t scratch_bytes(const InferKernels &isa, const Convolution &layer,
   return threads * scratch.bytes + Run::blank_bytes(layer);
 }
 
-void convolve(const InferKernels &isa, const Convolution &layer, const std::uint8_t *packed,
-              const Buffers &buffers, Team &team) {
-  const Run run(isa, layer, packed, buffers, team.threads());
+void convolve(const InferKernels &isa, const Convolution &layer, Style style,
+              const std::uint8_t *packed, const Buffers &buffers, Team &team) {
+  const Run run(isa, layer, style, packed, buffers, team.threads());
   team.run(run.tasks(), [&](std::uint32_t task, std::uint32_t thread) {
     run.do_group(task, thread);
   });

@@ -6,8 +6,8 @@ cd "$(dirname "$0")/.."
 native=native
 sources="cuckoo_api cuckoo_cycles cuckoo_edges cuckoo_lean cuckoo_mean cuckoo_recovery
   cuckoo_verify infer_channels infer_convolution infer_direct infer_elementwise infer_isa
-  infer_multiply infer_narrow infer_plain infer_pool infer_rows infer_team infer_tiles
-  infer_window infer_winograd isa lean_plan mean_chunks isa_kernels mean_kernels
+  infer_multiply infer_narrow infer_packing infer_plain infer_pool infer_rows infer_team
+  infer_tiles infer_window infer_winograd isa lean_plan mean_chunks isa_kernels mean_kernels
   operators operators_arrangement operators_convolution operators_detection
   operators_elementwise operators_layout operators_normalisation operators_pooling
   operators_reduction operators_regions operators_sampling operators_scaling
