@@ -7,7 +7,7 @@ import threading
 from collections import OrderedDict
 
 from drivers.base import Capability
-from drivers.errors import BadArgument, DriverError, NotSupported
+from drivers.errors import DeadlineExceeded, DeviceLost, DriverError, NotSupported
 from drivers.worker import WorkerSession, open_session
 from node.errors import EngineUnavailable, ModelFault
 from node.inference import Answer, InferEngine, ReferenceEngine
@@ -81,9 +81,7 @@ class LocalEngine:
             try:
                 self._load(session, model, graph)
                 return session.run(model, values)
-            except (NotSupported, BadArgument):
-                raise
-            except DriverError as error:
+            except (DeviceLost, DeadlineExceeded) as error:
                 log.warning("%s: %s", self._device, error, extra={"action": "worker_lost"})
                 self._drop()
                 raise

@@ -48,6 +48,11 @@ class Cache(Generic[Value]):
         self._hits = self._misses = self._evictions = 0
         self._lock = threading.Lock()
 
+    def __contains__(self, key: bytes) -> bool:
+        """Whether it is here; this counts for no look-up."""
+        with self._lock:
+            return key in self._entries
+
     def get(self, key: bytes) -> Value | None:
         with self._lock:
             found = self._entries.get(key)

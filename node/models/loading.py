@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from node.errors import EngineUnavailable, ModelFault
 from node.models.cache import Cache, Policy
 from node.models.errors import StorageError
@@ -27,6 +31,8 @@ class GraphLoader:
         self.storage = storage
         self.extended = extended
         self.cache: Cache[Graph] = Cache(cache_bytes, policy)
+        self._turns: dict[bytes, tuple[threading.Lock, int]] = {}
+        self._lock = threading.Lock()
 
     def load(self, infohash: bytes) -> Graph:
         """The model of an infohash (20 bytes).
@@ -35,7 +41,10 @@ class GraphLoader:
             EngineUnavailable: the storage does not hold it, or not whole.
             ModelFault: it is no valid model; the same on each node.
         """
-        return self.cache.find(infohash, lambda: self._load(infohash))
+        if infohash in self.cache:
+            return self.cache.find(infohash, lambda: self._load(infohash))
+        with self._loading(infohash):
+            return self.cache.find(infohash, lambda: self._load(infohash))
 
     def count_operations(self, infohash: bytes) -> int:
         """Operations of a model's graph. Where it cannot be loaded, its symbol alone decides.
@@ -52,6 +61,22 @@ class GraphLoader:
             return load_graph(symbol, extended=self.extended).operations()
         except CvmLoadError as error:
             raise ModelFault(f"model {infohash.hex()}: {error}", logic=error.logic) from error
+
+    @contextmanager
+    def _loading(self, infohash: bytes) -> Iterator[None]:
+        """A model is loaded by one thread; the others wait and find it."""
+        with self._lock:
+            turn, waiting = self._turns.get(infohash, (threading.Lock(), 0))
+            self._turns[infohash] = turn, waiting + 1
+        try:
+            with turn:
+                yield
+        finally:
+            with self._lock:
+                waiting = self._turns[infohash][1] - 1
+                self._turns[infohash] = turn, waiting
+                if not waiting:
+                    del self._turns[infohash]
 
     def _read(self, infohash: bytes) -> tuple[bytes, bytes]:
         try:

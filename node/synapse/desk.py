@@ -33,6 +33,8 @@ from node.synapse.messages import (
 from node.synapse.networks import find_rules
 from node.synapse.settings import SynapseSettings
 
+#: Prices wait for no inference: a block's execution begins with them.
+PRICE_THREADS = 2
 #: Of remembered prices and names of inputs.
 MEMORY_BYTES = 16 * 1024**2
 ENTRY_BYTES = 256
@@ -59,6 +61,7 @@ class Desk:
         self._settings = settings
         self._figures = figures
         self._lanes = Lanes(settings.threads)
+        self._price_lanes = Lanes(PRICE_THREADS)
         self._prices: Cache[int] = Cache(MEMORY_BYTES)
         self._names: Cache[bytes] = Cache(MEMORY_BYTES)
         """Keccak-256 of an input's bytes by its infohash, which names them for good."""
@@ -74,8 +77,10 @@ class Desk:
         for task in self._running.values():
             task.cancel()
         self._lanes.close()
+        self._price_lanes.close()
 
-    async def answer(self, work: Work, goes_first: bool = False) -> Answer:
+    async def answer(self, work: Work, goes_first: bool, seconds: float) -> Answer:
+        """Within so many seconds."""
         chain = find_rules(work.network_id)
         model = chain.replaced_models.get(work.model, work.model)
         asked = _Asked(work, model, self._inferences(chain.vm.extended_models), chain)
@@ -88,7 +93,8 @@ class Desk:
         if fixed is not None:
             self._figures.count_source(Source.FIXED)
             return Reply(fixed), Outcome.OK
-        return await self._join(asked, Urgency.BLOCK if goes_first else Urgency.BUILD)
+        urgency = Urgency.BLOCK if goes_first else Urgency.BUILD
+        return await self._join(asked, urgency, max(0.0, seconds))
 
     def _recall(self, asked: _Asked) -> Reply | None:
         work = asked.work
@@ -99,7 +105,7 @@ class Desk:
         result = None if name is None else asked.inference.recall(asked.model, name)
         return None if result is None else Reply(result)
 
-    async def _join(self, asked: _Asked, urgency: Urgency) -> Answer:
+    async def _join(self, asked: _Asked, urgency: Urgency, seconds: float) -> Answer:
         """Wait, until the deadline, for who computes this already, or for whom begins to."""
         task = self._running.get(asked.key)
         if task is None:
@@ -108,9 +114,9 @@ class Desk:
             task = self._begin(asked, urgency)
         else:
             self._figures.count_source(Source.JOINED)
-        seconds = self._settings.deadline_seconds
         await asyncio.wait([task], timeout=seconds)
         if not task.done():
+            seconds = self._settings.deadline_seconds
             return outage(f"no result within {seconds:g} s; it is still worked on"), Outcome.LATE
         if task.cancelled():
             return outage("the service stops"), Outcome.UNAVAILABLE
@@ -155,9 +161,8 @@ class Desk:
         if isinstance(work, HashWork):
             await self._fetcher.ensure(work.input)
         if isinstance(work, GasWork):
-            # First of all: prices are cheap, and a block's execution begins with them.
             count = partial(asked.inference.operations, model, work.model_size)
-            price = await self._lanes.run(-1, count)
+            price = await self._price_lanes.run(urgency, count)
             self._prices.put(asked.key, price, ENTRY_BYTES)
             return count_reply(price)
         return Reply(await self._lanes.run(urgency, partial(self._run, asked, work, urgency)))

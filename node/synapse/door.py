@@ -107,7 +107,7 @@ class Door:
         caller = _caller(scope)
         kind, closes = Kind.UNREAD, False
         try:
-            kind, (reply, outcome) = await self._judge(scope, receive, caller)
+            kind, (reply, outcome) = await self._judge(scope, receive, caller, began)
         except TooLong as error:
             reply, outcome, closes = outage(str(error)), Outcome.BUSY, True
         except CallerLeft:
@@ -130,7 +130,9 @@ class Door:
         words = (caller, kind, outcome, seconds, text)
         log.warning("%s: %s: %s in %.3f s: %s", *words, extra={"action": "infer_refused"})
 
-    async def _judge(self, scope: Scope, receive: Receive, caller: str) -> tuple[Kind, Answer]:
+    async def _judge(
+        self, scope: Scope, receive: Receive, caller: str, began: float
+    ) -> tuple[Kind, Answer]:
         if not self._callers.is_allowed(caller):
             refused = outage(f"{caller} is on no list of allowed callers")
             return Kind.UNREAD, (refused, Outcome.REFUSED)
@@ -141,11 +143,11 @@ class Door:
         body = bytearray()
         try:
             await self._read(receive, body)
-            return await self._answer(body, self._callers.is_first(caller))
+            return await self._answer(body, self._callers.is_first(caller), began)
         finally:
             self._held_bytes -= len(body)
 
-    async def _answer(self, body: bytearray, goes_first: bool) -> tuple[Kind, Answer]:
+    async def _answer(self, body: bytearray, goes_first: bool, began: float) -> tuple[Kind, Answer]:
         try:
             if len(body) > LONG_BYTES:
                 work = await asyncio.to_thread(read_work, bytes(body))
@@ -154,7 +156,8 @@ class Door:
         except Unreadable as error:
             text = str(error).encode("ascii", "replace")
             return Kind.UNREAD, (Reply(text, False), Outcome.MALFORMED)
-        return _kind(work), await self._desk.answer(work, goes_first)
+        left = self._settings.deadline_seconds - (time.perf_counter() - began)
+        return _kind(work), await self._desk.answer(work, goes_first, left)
 
     async def _wait_turn(self, caller: str) -> bool:
         """Hold a caller to his rate; whether he was served in time."""

@@ -131,6 +131,9 @@ class Follower:
                 if self._is_following:
                     log.warning("following: %s", error, extra={"action": "follow_failed"})
                 self._is_following, is_behind = False, False
+            except Exception:  # the top of a loop: the next round may do
+                log.exception("following failed", extra={"action": "follow_failed"})
+                self._is_following, is_behind = False, False
             else:
                 self._is_following = True
             await asyncio.sleep(0 if is_behind else POLL_SECONDS)
@@ -167,6 +170,9 @@ class Follower:
             self._fetching.add(errand.wanted.infohash)
             try:
                 await self._fetch_one(errand)
+            except Exception:  # the top of a loop: another content may do
+                log.exception("prefetching failed", extra={"action": "prefetch_failed"})
+                errand.put_off(self._clock())
             finally:
                 self._fetching.discard(errand.wanted.infohash)
 

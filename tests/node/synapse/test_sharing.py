@@ -126,7 +126,7 @@ def test_inputs_that_are_worked_on_are_bounded_in_bytes(tmp_path: Path) -> None:
         assert len(ask(served, model, b"3" * 20_000)) == 12
 
 
-def test_first_callers_and_prices_go_first(tmp_path: Path) -> None:
+def test_first_callers_go_first_and_prices_wait_for_none(tmp_path: Path) -> None:
     gates = Gates()
     bounds = {"threads": 1, "first": ("127.0.0.1/32",), "allow": ("127.0.0.0/8",)}
     order: list[str] = []
@@ -148,19 +148,13 @@ def test_first_callers_and_prices_go_first(tmp_path: Path) -> None:
         ):
             began.append(nodes.submit(ask_from, host, name, bytes((number,)) * 6))
             until(lambda n=number: served.service.describe()["waiting"] == n, "it waits")
-
-        def price() -> None:
-            with GoClient(served.port) as client:
-                client.gas(other)
-            order.append("price")
-
-        began.append(nodes.submit(price))
-        until(lambda: served.service.describe()["waiting"] == 4, "the price waits")
+        with GoClient(served.port) as client:
+            assert client.gas(other) == 189
+        assert order == []
         gates.gate.open.set()
         for each in began:
             each.result(10)
     assert [data[0] for data in gates.gate.asked] == [1, 3, 2]
-    assert order.index("price") < order.index("usual")
 
 
 def dense_model_of_another() -> tuple[bytes, bytes]:
