@@ -20,7 +20,7 @@ from drivers.cpu.blob import Identity, write_blob
 from drivers.cpu.blob_format import Header
 from drivers.cpu.infer import Engine, InferRuns, LoadedPlan
 from drivers.cpu.loaded_program import LoadedProgram, flatten, parameter_words
-from drivers.errors import BadArgument, NotSupported, OutOfMemory
+from drivers.errors import BadArgument, DriverError, NotSupported, OutOfMemory
 from drivers.kernels.infer.fusion import fuse
 from node.lowering import encode_heads, lower
 from node.models.errors import MalformedModel
@@ -123,6 +123,8 @@ class Cases:
             return "resealed plan: refused"
         try:
             plan.run(chance.randbytes(4 * plan.input_words))
+        except DriverError:
+            return "resealed plan: refused as it runs"
         finally:
             plan.close()
         return "resealed plan: run"
