@@ -109,6 +109,11 @@ class WorkerSession:
     def load(self, model_id: str, program: Program) -> None:
         self._call("load", model_id, program)
 
+    def recall(self, model_id: str) -> bool:
+        """Make a model resident from what an earlier `load` of this id left on disk. Raises
+        `NotSupported` for a session that leaves nothing there."""
+        return bool(self._call("recall", model_id))
+
     def unload(self, model_id: str) -> None:
         self._call("unload", model_id)
 

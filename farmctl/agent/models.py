@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import shutil
@@ -16,6 +17,8 @@ from node.models.torrent import PIECE_BYTES, PIECE_BYTES_LIMIT, describe_folder
 
 FileName = Literal["symbol", "params"]
 FILES: tuple[FileName, ...] = ("symbol", "params")
+#: SHA-256 of a symbol that was verified together with its parameters.
+DIGEST = "symbol.sha256"
 CAPACITY_BYTES = 8 * 2**30
 FILE_LIMIT_BYTES = 2**30
 TIMEOUT_SECONDS = 5.0
@@ -52,6 +55,16 @@ class ModelFiles:
             self._keep(infohash, files)
         return files["symbol"], files["params"]
 
+    def symbol(self, infohash: str) -> bytes | None:
+        """The symbol alone, as it was when the whole model was last verified; None where that is
+        not known."""
+        folder = self._folder / infohash
+        try:
+            symbol, digest = (folder / "symbol").read_bytes(), (folder / DIGEST).read_bytes()
+        except OSError:
+            return None
+        return symbol if hashlib.sha256(symbol).digest() == digest else None
+
     def _read(self, infohash: str) -> dict[str, bytes] | None:
         folder = self._folder / infohash
         try:
@@ -61,6 +74,7 @@ class ModelFiles:
         if not is_model(infohash, files):
             shutil.rmtree(folder, ignore_errors=True)
             return None
+        write_atomic(folder / DIGEST, hashlib.sha256(files["symbol"]).digest())
         os.utime(folder)
         return files
 
@@ -68,6 +82,7 @@ class ModelFiles:
         self._make_room(sum(map(len, files.values())))
         for name, content in files.items():
             write_atomic(self._folder / infohash / name, content)
+        write_atomic(self._folder / infohash / DIGEST, hashlib.sha256(files["symbol"]).digest())
 
     def _make_room(self, wanted_bytes: int) -> None:
         if wanted_bytes > self._capacity_bytes:

@@ -12,6 +12,8 @@ from farmctl.workloads.base import Place
 log = logging.getLogger(__name__)
 #: Families whose sessions keep models and graphs in a memory of the device's own.
 GPU_FAMILIES = frozenset({"cuda", "rocm", "opencl"})
+#: Of a session that keeps models on disk as its device takes them, and can recall them.
+PACKED_OPTION = "blob_folder"
 #: A device keeps a byte a parameter, where `Place.infer_bytes` counts four.
 PARAMETER_BYTES = 4
 #: For what is computed between a model's layers.
@@ -21,7 +23,7 @@ RESERVE_SHARE = 8
 #: The rest after each graph, which lets waiting requests in where a GPU does not switch by itself.
 YIELD_SECONDS = 0.005
 
-Options = dict[str, int | float]
+Options = dict[str, int | float | str]
 
 
 def mining_options(place: Place) -> Options:
@@ -37,6 +39,8 @@ def mining_options(place: Place) -> Options:
 
 def infer_options(place: Place) -> Options:
     """Of a session for models, alone or as a reserve."""
+    if place.family == "cpu":
+        return {PACKED_OPTION: str(place.folder / "packed")}
     info = _find(place)
     if info is None or not info.memory_bytes:
         return {}

@@ -15,12 +15,12 @@ from collections.abc import Mapping
 from drivers.base import Capability
 from drivers.errors import BadArgument, DriverError, NotSupported, OutOfMemory
 from drivers.worker import WorkerSession, open_session
-from farmctl.agent.models import ModelFiles
 from farmctl.agent.rate import Rate
-from farmctl.agent.sharing import infer_options
+from farmctl.agent.sharing import PACKED_OPTION, Options, infer_options
 from farmctl.bus import Bus, Subscription
 from farmctl.errors import BusError, NotFound, StoreError
-from farmctl.inference.forms import Arrived, decode_request, read_model
+from farmctl.inference.forms import decode_request
+from farmctl.inference.loading import ModelLoading
 from farmctl.inference.messages import (
     MODELS_LIMIT,
     QUEUE,
@@ -28,7 +28,6 @@ from farmctl.inference.messages import (
     WorkerStatus,
     worker_subject,
 )
-from farmctl.inference.residency import Residency
 from farmctl.inference.waiting import BATCH_LIMIT, Requests, Waiting
 from farmctl.messages import AssignmentMessage, InferReply, InferRequest
 from farmctl.workloads.base import Activity, Place
@@ -39,8 +38,6 @@ log = logging.getLogger(__name__)
 #: Requests waiting for the device; further ones are answered ``unavailable`` at once.
 WAITING_LIMIT = 64
 SESSION_DEADLINE_SECONDS = 30.0
-#: Models that are fetched and read at once, while others are computed.
-ARRIVING_LIMIT = 2
 STATUS_SECONDS = 1.0
 RECENT = 1024
 #: What cannot be computed now, or not here, without a fault of the device.
@@ -50,11 +47,10 @@ OUTAGES = (NotSupported, BadArgument, OutOfMemory, NotFound, BusError, StoreErro
 class Infer:
     def __init__(self, place: Place) -> None:
         self._place = place
-        self._files = ModelFiles(place.folder / "models")
         self._session: WorkerSession | None = None
-        self._resident = Residency(place.infer_bytes, place.infer_policy)
+        folder = place.folder / "models"
+        self._models = ModelLoading(folder, place.infer_bytes, place.infer_policy)
         self._requests = Requests(WAITING_LIMIT)
-        self._arriving: dict[str, asyncio.Task[Arrived]] = {}
         self._news = asyncio.Event()
         """A request or a model came."""
         self._changed = asyncio.Event()
@@ -65,16 +61,15 @@ class Infer:
         self._done = Rate()
         self._times: deque[float] = deque(maxlen=RECENT)
         self._answered = self._batches = 0
-        self._load_seconds = 1.0
         self._fault: asyncio.Future[None] | None = None
 
     async def start(self) -> None:
-        self._resident.clear()
-        self._session = await asyncio.to_thread(self._open)
+        options = await asyncio.to_thread(infer_options, self._place)
+        self._models.begin(recalls=PACKED_OPTION in options)
+        self._session = await asyncio.to_thread(self._open, options)
 
-    def _open(self) -> WorkerSession:
+    def _open(self, options: Options) -> WorkerSession:
         family, device = self._place.family, self._place.device_id
-        options = infer_options(self._place)
         return open_session(family, device, Capability.INFER, SESSION_DEADLINE_SECONDS, **options)
 
     async def run(self) -> None:
@@ -95,9 +90,9 @@ class Infer:
                 each.result()
         finally:
             await self._leave(bus, serving)
-            for task in (*tasks, *self._arriving.values()):
+            for task in tasks:
                 task.cancel()
-            self._arriving.clear()
+            self._models.cancel()
 
     async def _leave(self, bus: Bus, serving: list[Subscription]) -> None:
         """Requests that have come are still answered: another device is to be asked."""
@@ -120,12 +115,12 @@ class Infer:
         return WorkerStatus(
             device=self._place.device,
             is_leaving=self._leaves,
-            models=tuple(self._resident)[:MODELS_LIMIT],
+            models=tuple(self._models.resident)[:MODELS_LIMIT],
             waiting=self._requests.held,
             limit=WAITING_LIMIT,
             slots=BATCH_LIMIT // 4,
-            load_seconds=self._load_seconds,
-            residency=self._resident.counts(),
+            load_seconds=self._models.seconds,
+            residency=self._models.resident.counts(),
             requests=self._answered,
             batches=self._batches,
             p50_milliseconds=times[len(times) // 2] * 1000 if times else None,
@@ -166,20 +161,10 @@ class Infer:
     def _next(self, bus: Bus) -> str | None:
         """The model that can be served now; others are sent for."""
         for model in self._requests.models():
-            if self._leaves or model in self._resident:
+            if self._leaves or self._models.is_near(model):
                 return model
-            arriving = self._arriving.get(model)
-            if arriving is not None and arriving.done():
-                return model
-            if arriving is None and len(self._arriving) < ARRIVING_LIMIT:
-                task = asyncio.create_task(self._fetch(bus, model))
-                task.add_done_callback(lambda _: self._news.set())
-                self._arriving[model] = task
+            self._models.send_for(bus, model, self._news.set)
         return None
-
-    async def _fetch(self, bus: Bus, model: str) -> Arrived:
-        symbol, parameters = await self._files.get(bus, model)
-        return await asyncio.to_thread(read_model, symbol, parameters)
 
     async def _serve(self, model: str, batch: list[Waiting]) -> None:
         """Requests for one model, with the device to themselves."""
@@ -194,10 +179,11 @@ class Infer:
     async def _infer(
         self, session: WorkerSession, model: str, batch: list[Waiting]
     ) -> list[InferReply]:
-        was_resident = model in self._resident
+        was_resident = model in self._models.resident
         try:
             if not was_resident:
-                await self._load(session, model)
+                await self._models.bring(self._place.link.now(), session, model)
+                self._changed.set()
         except CvmError as error:
             return [self._model_fault(error)] * len(batch)
         except OUTAGES as error:
@@ -205,13 +191,13 @@ class Infer:
         except DriverError as error:
             self._break(error)
             return [self._unavailable(str(error))] * len(batch)
-        self._resident.use(model, len(batch), was_resident)
+        self._models.resident.use(model, len(batch), was_resident)
         return await self._compute(session, model, batch)
 
     async def _compute(
         self, session: WorkerSession, model: str, batch: list[Waiting]
     ) -> list[InferReply]:
-        graph, began = self._resident.graph(model), time.monotonic()
+        graph, began = self._models.resident.graph(model), time.monotonic()
         given = [decode_request(graph, each.request.input) for each in batch]
         right = [each for each in given if isinstance(each, bytes)]
         answers: list[bytes] = []
@@ -232,27 +218,6 @@ class Infer:
             else self._result(graph, next(left), milliseconds)
             for each in given
         ]
-
-    async def _load(self, session: WorkerSession, model: str) -> None:
-        """Bring a model that has arrived onto the device."""
-        began = time.monotonic()
-        graph, program = await self._arriving.pop(model)
-        await self._unload(session, self._resident.make_room(program.parameter_bytes))
-        while True:
-            try:
-                await asyncio.to_thread(session.load, model, program)
-                break
-            except OutOfMemory:
-                if not self._resident:
-                    raise
-                await self._unload(session, [self._resident.evict()])
-        self._resident.add(model, graph, program.parameter_bytes)
-        self._load_seconds += 0.3 * (time.monotonic() - began - self._load_seconds)
-        self._changed.set()
-
-    async def _unload(self, session: WorkerSession, models: list[str]) -> None:
-        for model in models:
-            await asyncio.to_thread(session.unload, model)
 
     def _count(self, batch: list[Waiting], results: int, seconds: float) -> None:
         now = time.monotonic()

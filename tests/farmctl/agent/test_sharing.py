@@ -81,9 +81,11 @@ def test_processors_and_lost_gpus_are_opened_as_their_drivers_choose(
         raise DeviceLost("gone")
 
     monkeypatch.setattr(registry, "find_device", lose)
-    for device_id in ("cpu:0", "cuda:0"):
-        place = place_of(device_id, tmp_path)
-        assert infer_options(place) == mining_options(place) == {}
+    place = place_of("cuda:0", tmp_path)
+    assert infer_options(place) == mining_options(place) == {}
+    place = place_of("cpu:0", tmp_path)
+    assert mining_options(place) == {}
+    assert infer_options(place) == {"blob_folder": str(place.folder / "packed")}
 
 
 @pytest.mark.usefixtures("gpu")

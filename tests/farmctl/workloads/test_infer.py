@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
+import shutil
 import time
 from collections.abc import AsyncIterator
 
@@ -12,6 +13,7 @@ import numpy as np
 import pytest
 
 from drivers.errors import DeviceLost, OutOfMemory
+from drivers.program import Program
 from drivers.worker import WorkerSession
 from farmctl.agent.models import ModelFiles
 from farmctl.domain import Priority, Workload
@@ -264,6 +266,34 @@ async def test_a_device_without_room_makes_some(
         assert (await ask(bus, first, bytes(6))).status == "ok"
         assert (await ask(bus, second, bytes(6))).status == "ok"
         assert made.status().models == (second,)
+
+
+async def test_a_model_that_was_here_before_is_recalled(
+    place: Place, bus: MemoryBus, models: ModelServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From the disk as the device takes it, without its parameters being read."""
+    loads: list[str] = []
+    real = WorkerSession.load
+
+    def counted(session: WorkerSession, model: str, program: Program) -> None:
+        loads.append(model)
+        real(session, model, program)
+
+    monkeypatch.setattr(WorkerSession, "load", counted)
+    data = bytes([3, 1, 2, 3, 4, 5])
+    expected = run(load(SYMBOL, PARAMS), data)
+    folder = place.folder
+    for step, known in (
+        (None, 1),
+        (None, 1),
+        (folder / "packed", 2),  # what the device had is gone
+        (folder / "models" / MODEL / "symbol", 3),  # so is what says that the symbol is right
+    ):
+        if step is not None:
+            shutil.rmtree(step) if step.is_dir() else step.write_bytes(b"{}")
+        async with serving(place, bus):
+            assert (await ask(bus, MODEL, data)).output == expected
+        assert loads == [MODEL] * known
 
 
 def add_copy(server: ModelServer, number: int) -> str:
