@@ -14,6 +14,8 @@ from node.spec.cvm import CvmLoadError, Graph, load, load_graph
 
 #: As in the official node.
 CACHE_BYTES = 4 << 30
+#: Models of which the operations are remembered, and what that takes each.
+COUNTS, COUNT_BYTES = 65_536, 200
 
 
 class GraphLoader:
@@ -31,6 +33,7 @@ class GraphLoader:
         self.storage = storage
         self.extended = extended
         self.cache: Cache[Graph] = Cache(cache_bytes, policy)
+        self._counts: Cache[int] = Cache(COUNTS * COUNT_BYTES)
         self._turns: dict[bytes, tuple[threading.Lock, int]] = {}
         self._lock = threading.Lock()
 
@@ -47,20 +50,22 @@ class GraphLoader:
             return self.cache.find(infohash, lambda: self._load(infohash))
 
     def count_operations(self, infohash: bytes) -> int:
-        """Operations of a model's graph. Where it cannot be loaded, its symbol alone decides.
+        """Operations of a model's graph, which its symbol alone decides.
 
         Raises:
             EngineUnavailable: the storage does not hold it, or not whole.
             ModelFault: the symbol is no graph; ``logic`` as the kernel has it.
         """
+        known = self._counts.get(infohash)
+        if known is not None:
+            return known
+        symbol, _ = self._read(infohash)
         try:
-            return self.load(infohash).operations()
-        except ModelFault:
-            symbol, _ = self._read(infohash)
-        try:
-            return load_graph(symbol, extended=self.extended).operations()
+            count = load_graph(symbol, extended=self.extended).operations()
         except CvmLoadError as error:
             raise ModelFault(f"model {infohash.hex()}: {error}", logic=error.logic) from error
+        self._counts.put(infohash, count, COUNT_BYTES)
+        return count
 
     @contextmanager
     def _loading(self, infohash: bytes) -> Iterator[None]:
@@ -88,7 +93,8 @@ class GraphLoader:
         symbol, parameters = self._read(infohash)
         try:
             graph = load(symbol, parameters, extended=self.extended)
-            graph.operations()  # a model beyond the limit of its gas is none either
+            # A model beyond the limit of its gas is none either.
+            self._counts.put(infohash, graph.operations(), COUNT_BYTES)
         except CvmLoadError as error:
             # The official node cannot load it either and keeps the transaction out of blocks.
             raise ModelFault(f"model {infohash.hex()}: {error}", logic=False) from error

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from node.errors import EngineUnavailable
+from node.errors import EngineUnavailable, ModelFault
 from node.models.loading import GraphLoader
 from node.models.storage.directory import DirectoryStorage
 from tests.support.cvm_models import small_model
@@ -49,3 +49,16 @@ def test_a_failure_is_for_each_and_lasts_no_longer(tmp_path: Path) -> None:
                 asked.result()
     storage.put_model(*small_model())
     assert loader.load(model) and not loader._turns
+
+
+def test_operations_are_counted_without_parameters_and_remembered(tmp_path: Path) -> None:
+    storage = Slow(tmp_path)
+    loader = GraphLoader(storage)
+    symbol, parameters = small_model()
+    model, headless = storage.put_model(symbol, parameters), storage.put_model(symbol, b"none")
+    assert loader.count_operations(model) == loader.count_operations(headless)
+    assert loader.cache.counts().entries == 0
+    assert loader.count_operations(model) == loader.load(model).operations()
+    assert len(storage.reads) == 3  # each symbol once, and the whole model
+    with pytest.raises(ModelFault):
+        loader.load(headless)
