@@ -10,13 +10,15 @@ from farmctl.bus import Bus
 from farmctl.errors import BusError
 from farmctl.inference.board import WorkerBoard
 from farmctl.inference.messages import SHARED_SUBJECT, WorkerStatus, worker_subject
-from farmctl.messages import InferReply, InferRequest, InventoryReport
+from farmctl.messages import MAX_PAYLOAD_BYTES, InferReply, InferRequest, InventoryReport
 from node.errors import EngineUnavailable, ModelFault
 from node.inference import Answer
 
 INFER_ATTEMPTS = 3
 #: Where others could be asked, one device is not waited for longer than this part of what is left.
 PATIENCE = 0.5
+#: In base64, with room for the rest of the message.
+INPUT_BYTES_LIMIT = MAX_PAYLOAD_BYTES // 4 * 3 - 4096
 #: Before workers have told of themselves.
 UNKNOWN_SLOTS = 4
 
@@ -49,6 +51,10 @@ class BusEngine:
         return self._run(model, data, device)
 
     def _run(self, model: str, data: bytes, apart: str) -> Answer:
+        if len(data) > INPUT_BYTES_LIMIT:
+            raise EngineUnavailable(
+                f"an input of {len(data)} bytes does not go over the bus: {INPUT_BYTES_LIMIT} do"
+            )
         deadline = time.time() + self._timeout_seconds
         tried: list[str] = []
         detail = ""

@@ -8,6 +8,9 @@ from farmctl.messages import CacheStatus
 from node.models.eviction import Policy, make_order
 from node.spec.cvm import Graph
 
+#: Weight of the newest measurement.
+NEWEST = 0.3
+
 
 class Residency:
     """The books of one session. The caller loads and unloads what they say."""
@@ -22,6 +25,7 @@ class Residency:
         self._order = make_order(self._policy)
         self._graphs: dict[str, Graph] = {}
         self._sizes: dict[str, int] = {}
+        self._seconds: dict[str, float] = {}
         self._hits = self._misses = self._evictions = 0
 
     def __contains__(self, model: str) -> bool:
@@ -45,6 +49,14 @@ class Residency:
         for _ in range(requests if was_resident else requests - 1):
             self._order.hit(bytes.fromhex(model))
 
+    def seconds(self, model: str) -> float | None:
+        """That one inference takes; None before the first since it came."""
+        return self._seconds.get(model)
+
+    def learn(self, model: str, seconds: float) -> None:
+        before = self._seconds.get(model, seconds)
+        self._seconds[model] = before + NEWEST * (seconds - before)
+
     def make_room(self, size_bytes: int) -> list[str]:
         """Strike off what must be unloaded before a model of that size comes; of one that is
         larger than all there is, everything."""
@@ -57,6 +69,7 @@ class Residency:
         """Strike off the next to go; there must be one."""
         model = self._order.victim().hex()
         del self._graphs[model], self._sizes[model]
+        self._seconds.pop(model, None)
         self._evictions += 1
         return model
 

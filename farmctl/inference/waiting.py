@@ -58,10 +58,10 @@ class Requests:
         finally:
             self.held -= 1
 
-    def take(self, model: str) -> list[Waiting]:
+    def take(self, model: str, most: int) -> list[Waiting]:
         """The oldest requests for a model, to be served together."""
         queue = self._queues[model]
-        taken = [queue.popleft()[1] for _ in range(min(len(queue), BATCH_LIMIT))]
+        taken = [queue.popleft()[1] for _ in range(min(len(queue), most))]
         if not queue:
             del self._queues[model]
         return taken

@@ -38,6 +38,8 @@ log = logging.getLogger(__name__)
 #: Requests waiting for the device; further ones are answered ``unavailable`` at once.
 WAITING_LIMIT = 64
 SESSION_DEADLINE_SECONDS = 30.0
+#: Requests that are served together keep others waiting no longer than this, or one does.
+BATCH_SECONDS = 0.25
 STATUS_SECONDS = 1.0
 RECENT = 1024
 #: What cannot be computed now, or not here, without a fault of the device.
@@ -156,7 +158,7 @@ class Infer:
             self._news.clear()
             while (model := self._next(bus)) is not None:
                 async with self._turn:
-                    await self._serve(model, self._requests.take(model))
+                    await self._serve(model, self._requests.take(model, self._batch_of(model)))
 
     def _next(self, bus: Bus) -> str | None:
         """The model that can be served now; others are sent for."""
@@ -166,10 +168,15 @@ class Infer:
             self._models.send_for(bus, model, self._news.set)
         return None
 
+    def _batch_of(self, model: str) -> int:
+        """Requests to be served together: one until it is known how long that takes."""
+        seconds = self._models.resident.seconds(model)
+        return max(1, min(BATCH_LIMIT, int(BATCH_SECONDS / seconds))) if seconds else 1
+
     async def _serve(self, model: str, batch: list[Waiting]) -> None:
         """Requests for one model, with the device to themselves."""
         session, wanted = self._session, [each for each in batch if not each.is_late()]
-        if wanted and not self._leaves and session is not None:
+        if not self._leaves and session is not None:
             replies = await self._infer(session, model, wanted)
             for each, reply in zip(wanted, replies, strict=True):
                 _reply(each, reply)
@@ -191,6 +198,8 @@ class Infer:
         except DriverError as error:
             self._break(error)
             return [self._unavailable(str(error))] * len(batch)
+        if not batch:
+            return []  # all came too late, but they will ask again
         self._models.resident.use(model, len(batch), was_resident)
         return await self._compute(session, model, batch)
 
@@ -210,6 +219,7 @@ class Infer:
             self._break(error)
             return [self._unavailable(str(error))] * len(batch)
         self._count(batch, len(answers), time.monotonic() - began)
+        self._models.resident.learn(model, (time.monotonic() - began) / len(batch))
         milliseconds = (time.monotonic() - began) * 1000 / max(1, len(answers))
         left = iter(answers)
         return [

@@ -39,7 +39,8 @@ TASK_BLOCKS = 256
 TASK_BYTES = 4 * 1024 * 1024
 ATTEMPTS = 3
 BACKOFF_SECONDS = (0.0, 0.1, 0.5, 1.0, 2.0, 5.0)
-INFER_THREADS = 4
+#: They only wait: the scheduler has the bounds.
+INFER_THREADS = 32
 
 log = logging.getLogger(__name__)
 

@@ -8,10 +8,10 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from farmctl.bus_engine import BusEngine
+from farmctl.bus_engine import INPUT_BYTES_LIMIT, BusEngine
 from farmctl.inference.messages import WorkerStatus, worker_subject
 from farmctl.memory_bus import MemoryBus
-from farmctl.messages import InferReply, InferRequest
+from farmctl.messages import MAX_PAYLOAD_BYTES, InferReply, InferRequest
 from node.errors import EngineUnavailable, ModelFault
 from node.inference import Answer
 from tests.farmctl.inference.test_board import EMPTY
@@ -151,3 +151,12 @@ async def test_a_rig_tells_only_of_its_own_devices(farm: Farm) -> None:
     await farm.bus.publish("infer.worker.two", forged)
     await asyncio.sleep(0.01)
     assert len(farm.engine.board) == 2
+
+
+async def test_what_no_bus_carries_is_an_outage_of_no_device(farm: Farm) -> None:
+    data = bytes(INPUT_BYTES_LIMIT + 1)
+    with pytest.raises(EngineUnavailable, match="does not go over the bus"):
+        await asyncio.to_thread(farm.engine.run, MODEL, data)
+    request = InferRequest(model=MODEL, input=data[1:], deadline=1e10)
+    assert len(request.model_dump_json()) < MAX_PAYLOAD_BYTES
+    assert (await farm.ask()).device == GPU and farm.gpu.asked == 1

@@ -222,6 +222,46 @@ async def test_one_too_many_is_turned_away_at_once(
     assert {each.status for each in await asyncio.gather(*asked)} == {"ok"}
 
 
+async def test_slow_requests_are_not_served_together(
+    place: Place, bus: MemoryBus, models: ModelServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So that one batch neither keeps others waiting nor outlasts the session's deadline."""
+    batches: list[int] = []
+    run_many = WorkerSession.run_many
+
+    def slow(session: WorkerSession, model: str, inputs: list[bytes]) -> list[bytes]:
+        batches.append(len(inputs))
+        time.sleep(0.05 * len(inputs))
+        return run_many(session, model, inputs)
+
+    monkeypatch.setattr(WorkerSession, "run_many", slow)
+    async with serving(place, bus):
+        asked = (ask(bus, MODEL, bytes([n, 1, 2, 3, 4, 5])) for n in range(12))
+        replies = await asyncio.gather(*asked)
+    assert {each.status for each in replies} == {"ok"}
+    assert batches[0] == 1 and max(batches) <= infer.BATCH_SECONDS / 0.05
+
+
+async def test_models_that_come_too_late_block_none(
+    place: Place, bus: MemoryBus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """More of them than are sent for at once, and nobody waits for them any more."""
+    server = ModelServer()
+    give = server.give
+
+    async def slow(request: ModelRequest) -> ModelReply:
+        await asyncio.sleep(0.02)
+        return await give(request)
+
+    await bus.serve("node.model", ModelRequest, slow)
+    names = [add_copy(server, number) for number in range(4)]
+    async with serving(place, bus) as made:
+        late = await asyncio.gather(*(ask(bus, name, bytes(6), 0.05) for name in names))
+        assert {each.status for each in late} == {"unavailable"}
+        assert (await ask(bus, MODEL, bytes(6))).status == "ok"
+        assert (made.status().residency.misses, made.status().waiting) == (1, 0)
+
+
 async def test_a_device_can_be_asked_itself(worker: infer.Infer, bus: MemoryBus) -> None:
     request = InferRequest(model=MODEL, input=bytes(6), deadline=time.time() + 20)
     reply = await bus.request(worker_subject(DEVICE), request, InferReply, 20)
