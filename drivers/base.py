@@ -252,6 +252,10 @@ class VerifySession(Session, Protocol):
 
 
 class InferSession(Session, Protocol):
+    """A session may have a method more: ``recall(model_id) -> bool``, which makes a model resident
+    from what an earlier `load` of that id has left on disk, and says whether it could. It trusts
+    the id, which must stand for one program for ever."""
+
     """A session may have ``run_many(model_id, inputs) -> list[bytes]``, where it computes several
     inputs faster together, as streams of a GPU do; else they are run one after another. One that
     keeps models on disk may have ``recall(model_id) -> bool``, which is `load` without a program,

@@ -1,9 +1,10 @@
-"""Packed plans on disk, by model, instruction set and version, within a budget of bytes."""
+"""Packed plans on disk, by model, instruction set and build, within a budget of bytes."""
 
 from __future__ import annotations
 
 import contextlib
 import ctypes
+import functools
 import hashlib
 import mmap
 import os
@@ -15,7 +16,9 @@ from typing import BinaryIO
 import numpy as np
 
 from drivers.cpu import layers as native
+from drivers.cpu import library
 from drivers.cpu.blob_format import MAGIC, VERSION, Header
+from drivers.kernels import infer
 from drivers.program import Program
 
 DEFAULT_BUDGET_BYTES = 8 << 30
@@ -57,18 +60,21 @@ class BlobCache:
         except BaseException:
             Path(name).unlink(missing_ok=True)
             raise
+        self._drop_older(model_id)
         self._evict()
         with self._path(model_id).open("rb") as stored:
             found = _map(stored)
         assert found is not None
         return found
 
-    def remove(self, model_id: str) -> None:
-        self._path(model_id).unlink(missing_ok=True)
+    def _drop_older(self, model_id: str) -> None:
+        """What other versions of this code have left of the model."""
+        for path in self._folder.glob(f"{_stem(model_id)}-{native.isa()}-*{_SUFFIX}"):
+            if path != self._path(model_id):
+                path.unlink(missing_ok=True)
 
     def _path(self, model_id: str) -> Path:
-        name = hashlib.blake2b(model_id.encode(), digest_size=20).hexdigest()
-        return self._folder / f"{name}-{native.isa()}-{VERSION}{_SUFFIX}"
+        return self._folder / f"{_stem(model_id)}-{native.isa()}-{digest_code()}{_SUFFIX}"
 
     def _evict(self) -> None:
         """All but the newest may go; a file that is mapped lives on until it is closed."""
@@ -80,6 +86,21 @@ class BlobCache:
             if place and total > self._budget_bytes:
                 with contextlib.suppress(FileNotFoundError):
                     path.unlink()
+
+
+def _stem(model_id: str) -> str:
+    return hashlib.blake2b(model_id.encode(), digest_size=20).hexdigest()
+
+
+@functools.cache
+def digest_code() -> str:
+    """Of all code that a blob's content follows from: what an older one has packed is not used."""
+    digest = hashlib.blake2b(digest_size=8)
+    folders = (Path(infer.__file__).parent, Path(__file__).parent)
+    for path in sorted(path for folder in folders for path in folder.glob("*.py")):
+        digest.update(path.read_bytes())
+    digest.update(library.library_path().read_bytes())
+    return digest.hexdigest()
 
 
 def digest_id(model_id: str) -> bytes:

@@ -62,9 +62,10 @@ class CpuDevice(Controlled):
         return Health(HealthStatus.OK)
 
     def open(self, capability: Capability, **options: Any) -> Session:
-        """Options: ``memory_limit_bytes`` for CUCKOO (the solvers) and INFER (one model), and
-        for CUCKOO alone ``threads`` (by default all but one, which is left to the rest of the
-        rig), ``graphs_at_once`` (by default as the solver shares threads out), ``isa`` (the
+        """Options: ``memory_limit_bytes`` for CUCKOO (the solvers) and INFER (one model);
+        ``threads`` (CUCKOO: all but one, which is left to the rest of the rig; INFER: all);
+        for INFER ``blob_folder`` and ``blob_budget_bytes`` (`drivers.cpu.infer.InferRuns`);
+        for CUCKOO ``graphs_at_once`` (by default as the solver shares threads out), ``isa`` (the
         processor's best) and ``niceness`` (0), by which its threads let others go first."""
         if capability not in self.info.capabilities:
             raise NotSupported(f"{self.info.id} has no capability {capability}")

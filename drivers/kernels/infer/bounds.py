@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from drivers.errors import BadArgument, NotSupported
 from drivers.kernels.infer.elementwise import read_elementwise
-from drivers.kernels.infer.geometry import numbers_of, padding_of
+from drivers.kernels.infer.geometry import padding_of
 from drivers.kernels.infer.intervals import Interval, Wide
 from drivers.program import Program, Step
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from drivers.base import Capability
 from drivers.cpu.infer import InferRuns
 from drivers.errors import BadArgument, OutOfMemory
 from drivers.program import Program, Step
 from drivers.selftest import INFER_ANSWER, infer_program, spread
+from drivers.worker import open_session
 from node.lowering import lower
 from node.spec.cvm import load
 from node.spec.cvm.execution import compute_heads, decode_input
@@ -155,3 +157,17 @@ def relu_program(**changes):
 def test_malformed_programs_are_refused(changes):
     with pytest.raises(BadArgument):
         InferRuns(MEMORY_BYTES, 1).load("m", relu_program(**changes))
+
+
+def test_a_worker_recalls_what_another_left(tmp_path):
+    for is_first in (True, False):
+        with open_session("cpu", "cpu:0", Capability.INFER, blob_folder=str(tmp_path)) as session:
+            assert session.recall("m") is not is_first
+            session.load("m", infer_program())
+            assert np.frombuffer(session.run("m", DATA), "<i4").tolist() == list(INFER_ANSWER)
+
+
+def test_what_older_code_packed_is_not_used(kept, monkeypatch):
+    monkeypatch.setattr("drivers.cpu.blob_cache.digest_code", lambda: "newer")
+    expect_made_anew(kept)
+    assert len(list(kept.iterdir())) == 1
