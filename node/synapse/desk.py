@@ -65,6 +65,9 @@ class Desk:
         self._prices: Cache[int] = Cache(MEMORY_BYTES)
         self._names: Cache[bytes] = Cache(MEMORY_BYTES)
         """Keccak-256 of an input's bytes by its infohash, which names them for good."""
+        self._requests: Cache[tuple[Inference, bytes, bytes]] = Cache(MEMORY_BYTES)
+        """Inference, model and input of long requests by their digest, so that an equal one need
+        not be read. Results are not among it: they may be taken back."""
         self._running: dict[bytes, asyncio.Task[Answer]] = {}
         self._running_bytes = 0
 
@@ -79,11 +82,24 @@ class Desk:
         self._lanes.close()
         self._price_lanes.close()
 
-    async def answer(self, work: Work, goes_first: bool, seconds: float) -> Answer:
-        """Within so many seconds."""
+    def recall(self, digest: bytes) -> Reply | None:
+        """What an equal request is answered with, if that is known."""
+        found = self._requests.get(digest)
+        result = None if found is None else found[0].recall(*found[1:])
+        if result is None:
+            return None
+        self._figures.count_source(Source.CACHE)
+        return Reply(result)
+
+    async def answer(
+        self, work: Work, goes_first: bool, seconds: float, digest: bytes = b""
+    ) -> Answer:
+        """Within so many seconds. ``digest`` is the request's own, for `recall`."""
         chain = find_rules(work.network_id)
         model = chain.replaced_models.get(work.model, work.model)
         asked = _Asked(work, model, self._inferences(chain.vm.extended_models), chain)
+        if digest and asked.data_hash is not None:
+            self._requests.put(digest, (asked.inference, model, asked.data_hash), ENTRY_BYTES)
         known = self._recall(asked)
         if known is not None:
             self._figures.count_source(Source.CACHE)

@@ -242,11 +242,14 @@ def test_a_result_taken_back_is_computed_again(tmp_path: Path) -> None:
 
     with running(tmp_path, engine=make) as served:
         model = served.storage.put_model(*dense_model())
-        assert ask(served, model, DATA) == bytes(12)
-        made[0].is_wrong = False
-        assert ask(served, model, DATA) == bytes(12)
+        inputs = (DATA, DATA + bytes(20_000))  # the second is known by its digest
+        for _ in range(2):
+            assert [ask(served, model, each) for each in inputs] == [bytes(12)] * 2
+            made[0].is_wrong = False
+        assert served.count('synapse_results_total{source="cache"}') == 2
         served.plain.distrust("turning")
-        until(lambda: ask(served, model, DATA) == RESULT, "it is computed again")
+        for each in inputs:
+            until(lambda data=each: ask(served, model, data) == RESULT, "it is computed again")
 
 
 def test_a_fault_is_told_again_each_time(tmp_path: Path) -> None:
