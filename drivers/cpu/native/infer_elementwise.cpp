@@ -111,19 +111,46 @@ void pair_up(const Image &image, Team &team, const Visit &visit) {
   });
 }
 
+void narrow_run(const std::int32_t *source, std::size_t count, std::int32_t zero,
+                std::uint8_t *to) {
+  for (std::size_t i = 0; i < count; ++i) to[i] = static_cast<std::uint8_t>(source[i] + zero);
+}
+
+// Images of three colours, which are most inputs.
+void to_triples(const Image &to, const std::int32_t *source, std::uint8_t *target, Team &team) {
+  const std::size_t area = std::size_t{to.height} * to.width, stride = to.pixel_stride;
+  share(to, team, [=, &to](std::size_t first, std::size_t last) {
+    std::uint8_t colours[3][kRunPixels];
+    for (std::size_t pixel = first, count; pixel < last; pixel += count) {
+      const std::size_t n = pixel / area, inner = pixel % area;
+      count = std::min({last - pixel, area - inner, kRunPixels});
+      for (std::size_t c = 0; c < 3; ++c)
+        narrow_run(source + (n * 3 + c) * area + inner, count, to.zero, colours[c]);
+      std::uint8_t *out = target + pixel * stride;
+      for (std::size_t i = 0; i < count; ++i, out += stride)
+        for (std::size_t c = 0; c < 3; ++c) out[c] = colours[c][i];
+    }
+  });
+}
+
 }  // namespace
 
 void to_bytes(const Image &to, const std::int32_t *source, std::uint8_t *target, Team &team) {
-  pair_up(to, team, [&](std::size_t byte, std::size_t word, std::size_t count) {
+  if (to.channels == 3) return to_triples(to, source, target, team);
+  const std::int32_t zero = to.zero;
+  const std::size_t stride = to.pixel_stride;
+  pair_up(to, team, [=](std::size_t byte, std::size_t word, std::size_t count) {
     for (std::size_t i = 0; i < count; ++i)
-      target[byte + i * to.pixel_stride] = static_cast<std::uint8_t>(source[word + i] + to.zero);
+      target[byte + i * stride] = static_cast<std::uint8_t>(source[word + i] + zero);
   });
 }
 
 void to_words(const Image &from, const std::uint8_t *source, std::int32_t *target, Team &team) {
-  pair_up(from, team, [&](std::size_t byte, std::size_t word, std::size_t count) {
+  const std::int32_t zero = from.zero;
+  const std::size_t stride = from.pixel_stride;
+  pair_up(from, team, [=](std::size_t byte, std::size_t word, std::size_t count) {
     for (std::size_t i = 0; i < count; ++i)
-      target[word + i] = source[byte + i * from.pixel_stride] - from.zero;
+      target[word + i] = source[byte + i * stride] - zero;
   });
 }
 

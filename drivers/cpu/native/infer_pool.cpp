@@ -46,14 +46,19 @@ class Pooling {
     const Span rows = span(from.height, y, window.row_stride, window.top, window.rows,
                            window.row_dilation);
     std::vector<const std::uint8_t *> taps(std::size_t{window.rows} * window.columns);
+    const std::size_t line = std::size_t{from.width} * from.pixel_stride;
+    const std::uint8_t *image = source_ + n * from.height * line;
     for (std::uint32_t x = 0; x < to.width; ++x) {
       const Span columns = span(from.width, x, window.column_stride, window.left, window.columns,
                                 window.column_dilation);
       std::uint32_t count = 0;
-      for (std::uint32_t r = 0; r < rows.count; ++r)
-        for (std::uint32_t c = 0; c < columns.count; ++c)
-          taps[count++] = pixel_at(from, source_, n, rows.first + r * rows.step,
-                                   columns.first + c * columns.step);
+      for (std::uint32_t r = 0; r < rows.count; ++r) {
+        const auto first = static_cast<std::size_t>(columns.first) * from.pixel_stride;
+        const std::uint8_t *at =
+            image + static_cast<std::size_t>(rows.first + r * rows.step) * line + first;
+        for (std::uint32_t c = 0; c < columns.count; ++c, at += columns.step * from.pixel_stride)
+          taps[count++] = at;
+      }
       pool_pixel({taps.data(), count}, n, y, x);
     }
   }

@@ -39,6 +39,18 @@ Words sum_of(const Taps &taps, uint32_t channel) {
   return x;
 }
 
+#if defined(__x86_64__)
+constexpr uint32_t kPair = 2 * kLanes;
+constexpr uint32_t kPairTaps = 256;  // whose sum fits 16 bits
+
+// Sums of kPair channels, in half the steps of words.
+void sum_pair(const Taps &taps, uint32_t channel, uint16_t to[kPair]) {
+  Halves x = widen_halves(taps.pixels[0] + channel);
+  for (uint32_t tap = 1; tap < taps.count; ++tap) x += widen_halves(taps.pixels[tap] + channel);
+  store(to, x);
+}
+#endif
+
 // The last `count` elements of a row, as many as lanes: what lies behind them is not read.
 struct Tail {
   int32_t multiplier[kLanes] = {}, offset[kLanes] = {};
@@ -88,7 +100,22 @@ void pool_sum(const Taps &taps, uint32_t channels, int32_t zeros, int32_t *to) {
 
 void pool_average(const Taps &taps, uint32_t channels, int32_t zeros, const Factors &factors,
                   uint8_t *to) {
-  rescale_row([&](uint32_t c) { return sum_of(taps, c) - zeros; }, channels, factors, to);
+  uint32_t c = 0;
+#if defined(__x86_64__)
+  const Finisher<Style::kGeneral, false> finisher(*factors.finish);
+  const Words added = fill(factors.finish->rescale.pre_half - zeros);
+  for (; taps.count <= kPairTaps && c + kPair <= channels; c += kPair) {
+    uint16_t sums[kPair];
+    sum_pair(taps, c, sums);
+    for (uint32_t at = c; at < c + kPair; at += kLanes) {
+      const Words x = finisher.compute(widen_words(sums + at - c) + added,
+                                       factors.multiplier + at, factors.offset + at, nullptr);
+      finisher.template store_row<1>(&x, to + at, kLanes);
+    }
+  }
+#endif
+  const Factors rest{factors.finish, factors.multiplier + c, factors.offset + c};
+  rescale_row([&](uint32_t i) { return sum_of(taps, c + i) - zeros; }, channels - c, rest, to + c);
 }
 
 void scale(const uint8_t *from, uint32_t channels, int32_t zero, const Factors &factors,

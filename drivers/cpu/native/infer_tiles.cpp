@@ -9,19 +9,6 @@ namespace {
 
 constexpr uint32_t kHalves = 2 * kLanes;
 
-[[gnu::always_inline]] inline Halves widen_halves(const uint8_t *from) {
-#if FARMCPU_VECTOR_BYTES == 64
-  return (Halves)_mm512_cvtepu8_epi16(_mm256_loadu_si256((const __m256i *)from));
-#elif FARMCPU_VECTOR_BYTES == 32
-  return (Halves)_mm256_cvtepu8_epi16(_mm_loadu_si128((const __m128i *)from));
-#else
-  typedef uint8_t Bytes __attribute__((vector_size(FARMCPU_VECTOR_BYTES / 2)));
-  Bytes bytes;
-  __builtin_memcpy(&bytes, from, sizeof bytes);
-  return __builtin_convertvector(bytes, Halves);
-#endif
-}
-
 // Six of the source to six of the products.
 [[gnu::always_inline]] inline void transform_in(const Halves *in, Halves *out, uint32_t apart) {
   const Halves even = in[4] - in[2], odd = (in[3] - in[1]) << 1;

@@ -18,6 +18,7 @@ namespace farmcpu::infer::FARMCPU_ISA {
 using std::int16_t;
 using std::int32_t;
 using std::size_t;
+using std::uint16_t;
 using std::uint32_t;
 using std::uint8_t;
 
@@ -148,6 +149,31 @@ constexpr uint32_t kElementBytes = 2;
 [[gnu::always_inline]] inline Words limit(Words x, int32_t low, int32_t high) {
   return smaller(larger(x, fill(low)), fill(high));
 }
+
+[[gnu::always_inline]] inline Halves widen_halves(const uint8_t *from) {
+#if FARMCPU_VECTOR_BYTES == 64
+  return (Halves)_mm512_cvtepu8_epi16(_mm256_loadu_si256((const __m256i *)from));
+#elif FARMCPU_VECTOR_BYTES == 32
+  return (Halves)_mm256_cvtepu8_epi16(_mm_loadu_si128((const __m128i *)from));
+#else
+  typedef uint8_t Bytes __attribute__((vector_size(FARMCPU_VECTOR_BYTES / 2)));
+  Bytes bytes;
+  __builtin_memcpy(&bytes, from, sizeof bytes);
+  return __builtin_convertvector(bytes, Halves);
+#endif
+}
+
+#if defined(__x86_64__)
+[[gnu::always_inline]] inline Words widen_words(const uint16_t *from) {
+#if FARMCPU_VECTOR_BYTES == 64
+  return (Words)_mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i *)from));
+#elif FARMCPU_VECTOR_BYTES == 32
+  return (Words)_mm256_cvtepu16_epi32(_mm_loadu_si128((const __m128i *)from));
+#else
+  return Words{from[0], from[1], from[2], from[3]};
+#endif
+}
+#endif
 
 // The first `count` lanes alone.
 inline void narrow_some(Words x, uint32_t count, uint8_t *to) {
