@@ -94,9 +94,11 @@ class Results:
         return [each for each in gone if each.at >= oldest]
 
     def clear(self) -> None:
+        kept = [_split(joined) for joined in self._cache.snapshot()]
         self._cache = Cache(self._cache.limit_bytes)
         with self._lock:
             self._fresh.clear()
+            self._forgotten += kept
 
     def take_fresh(self) -> dict[Key, bytes]:
         """Results kept since the last time that are still here."""
@@ -117,7 +119,12 @@ class Results:
         with self._lock:
             self._forgotten = []
             for joined in self._cache.snapshot():
-                self._fresh[joined[:20], joined[20:]] = None
+                self._fresh[_split(joined)] = None
 
     def counts(self) -> CacheCounts:
         return self._cache.counts()
+
+
+def _split(joined: bytes) -> Key:
+    """An infohash has 20 bytes."""
+    return joined[:20], joined[20:]
