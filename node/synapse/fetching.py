@@ -57,7 +57,8 @@ class Fetcher:
             await self._fetch(infohash, limit_bytes)
         except StorageError as error:
             self._figures.count_fetched("failed")
-            self._remember(infohash, str(error))
+            if limit_bytes >= CONTENT_BYTES_LIMIT:  # with room enough it may yet come
+                self._remember(infohash, str(error))
             raise ContentMissing(str(error)) from error
         self._figures.count_fetched("ok")
 

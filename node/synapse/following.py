@@ -95,19 +95,18 @@ class Follower:
                 tasks.create_task(self._fetch())
 
     async def read_on(self) -> bool:
-        """Read some blocks; whether there were any. Raises `PeerError`."""
+        """Read some blocks; whether it came further. Raises `PeerError`."""
         head, network = await self._rpc.calls([("eth_blockNumber", []), ("eth_chainId", [])])
         last = read_quantity(head)
         self._rules = find_rules(read_quantity(network))
         place = self._place or Place(last + 1 if self._first < 0 else self._first, "")
         self._place = place
-        found = await self._read_blocks(place.next_block, last)
-        if not found:
-            return False
-        for block in found:
+        first = place.next_block
+        for block in await self._read_blocks(first, last):
             self._place = place = self._read(place, block)
-        self._save()
-        return True
+        if place.next_block != first:
+            self._save()
+        return place.next_block > first
 
     async def _read_blocks(self, first: int, last: int) -> list[Any]:
         """Some of them; fewer at once where a node's answer was too much."""

@@ -138,8 +138,8 @@ async def farm(
 class Served:
     """The service in this process, over the farm's real bus, and a node's client in a thread."""
 
-    def __init__(self, config: Config) -> None:
-        synapse = replace(config.synapse, listen="127.0.0.1:0", engine="farm")
+    def __init__(self, config: Config, engine: str = "farm") -> None:
+        synapse = replace(config.synapse, listen="127.0.0.1:0", engine=engine)
         self._process = SynapseProcess(replace(config, synapse=synapse))
         self._stop = asyncio.Event()
         self._running = asyncio.create_task(self._process.run(self._stop))
@@ -184,6 +184,17 @@ async def test_a_farms_devices_answer(farm: FarmStandIn, served: Served) -> None
     assert await served.ask(model, given=given) == RESULT
     assert await served.ask(model, DATA) == RESULT
     assert farm.asked == 1  # its content is the same
+
+
+async def test_this_machine_computes_what_the_farms_node_has(
+    farm: FarmStandIn, config: Config
+) -> None:
+    served = Served(config, "cpu")
+    await served.ready()
+    given = farm.storage.put_input(write_input(INPUT))
+    assert await served.ask(farm.storage.put_model(*dense_model()), given=given) == RESULT
+    assert farm.asked == 0
+    await served.stop()
 
 
 async def test_it_tells_the_farm_how_it_does(farm: FarmStandIn, served: Served) -> None:

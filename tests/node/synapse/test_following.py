@@ -176,6 +176,8 @@ async def test_another_branch_is_read_again(tmp_path: Path, site: Site, scripted
         del scripted.blocks[3:]
         for _ in range(4):
             scripted.add("b", model_meta(b"\x07" * 20))
+        assert not await follower.read_on()  # it looks again after a pause
+        assert follower.counts().block == 0
         while await follower.read_on():
             pass
         assert (follower.counts().block, follower.counts().wanted) == (7, 1)
@@ -210,6 +212,16 @@ async def test_too_large_an_answer_is_asked_for_in_parts(
             assert failures < 40
 
 
+@pytest.mark.parametrize("block", [None, {"number": "0x9", "hash": "0x1", "parentHash": ""}])
+async def test_a_node_without_its_own_blocks_is_not_asked_at_full_speed(
+    tmp_path: Path, site: Site, scripted: Scripted, block: Any
+) -> None:
+    scripted.blocks = [block] * 4
+    async with following(scripted.url, site, tmp_path / "journal") as follower:
+        assert not await follower.read_on()
+        assert follower.counts().block == 0
+
+
 async def test_a_budget_bounds_what_is_fetched(
     tmp_path: Path, site: Site, scripted: Scripted
 ) -> None:
@@ -233,8 +245,10 @@ async def test_no_more_comes_than_was_announced(
         await fetch_all(follower)
         assert follower.counts().wanted == 1
     with pytest.raises(ContentMissing, match="10 are allowed"):
-        await site.fetcher.ensure(model)
+        await site.fetcher.ensure(model, 10)
     assert not site.ours.contains(model)
+    await site.fetcher.ensure(model)  # who asks for it by itself is not bound by that
+    assert site.ours.contains(model)
 
 
 async def test_one_that_comes_later_is_fetched_then(
