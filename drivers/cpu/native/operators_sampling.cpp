@@ -43,7 +43,11 @@ struct Axis {
 std::vector<Axis> axes_of(const Shape &from, const Shape &to) {
   std::vector<Axis> axes;
   Shape shape = from;
-  for (std::size_t d = 2; d < from.size(); ++d) {
+  std::vector<std::size_t> order;  // what shrinks comes first: nothing between is the largest
+  for (bool grows : {false, true})
+    for (std::size_t d = 2; d < from.size(); ++d)
+      if ((to[d] > from[d]) == grows) order.push_back(d);
+  for (std::size_t d : order) {
     const int64_t inner = strides_of(shape)[d];
     axes.push_back({size_of(shape) / (inner * from[d]), from[d], inner, to[d]});
     shape[d] = to[d];

@@ -260,7 +260,17 @@ CLIP = {"shift": 4, "low": -127, "high": 127}
         (Layer("roi_pool", (1, 1, 3, 3), 8, [(np.zeros((2, 4)), 8)], {"pooled_size": "(1, 1)"}),
          r"is not \(n, 5\)"),
         (Layer("roi_align", (1, 1, 3, 3), 32, [(np.zeros((2, 5)), 8)],
-               {"pooled_size": "(4000, 4000)"}), "beyond int64"),
+               {"pooled_size": "(64, 64)", "unit": 65536}), "beyond int64"),
+        (Layer("roi_pool", (1, 1, 3, 3), 8, [(np.zeros((4097, 5)), 8)], {"pooled_size": "(1, 1)"}),
+         "4097 regions exceed 4096"),
+        (Layer("roi_pool", (1, 1, 3, 3), 8, [(np.zeros((1, 5)), 8)], {"pooled_size": "(1, 65)"}),
+         "65 bins along an axis exceed 64"),
+        (Layer("avg_pool3d", (1, 1, 1, 1, 1), 8, [],
+               {"pool_size": "(600, 600, 600)", "padding": 599, "strides": 4096}),
+         "the padded input has 1723683599 elements"),
+        (Layer("conv_transpose2d", (1, 1, 1, 1), 8, [(np.zeros((1, 1, 65, 64)), 8)],
+               {"channels": 1, "kernel_size": "(65, 64)", "use_bias": False}),
+         "4160 taps exceed 4096"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_proved_is_refused(layer, reason):

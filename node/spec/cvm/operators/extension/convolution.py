@@ -21,6 +21,8 @@ WEIGHTED_FIELDS = {
     "use_bias": Field(Kind.FLAG, default=1),
 }
 _POSITIONS, _KERNEL = "XYZ", "xyz"
+#: Elements of windows that are written out at a time.
+_HELD = 1 << 23
 
 
 def count_inputs(attributes: Attributes) -> int:
@@ -47,12 +49,12 @@ def check_groups(attributes: Attributes, channels_in: int) -> int:
 
 def _convolution(count: int) -> Operator:
     def infer_shapes(attributes: Attributes, shapes: Shapes) -> list[Shape]:
-        spatial = window.spatial_of(attributes, shapes[0], count)
+        window.check_dimensions(attributes, shapes[0], count)
         moved = window.read_window(attributes, "kernel_size", count)
         channels = attributes.integer("channels")
         inputs = shapes[0][1] // check_groups(attributes, shapes[0][1])
         check_weights(attributes, shapes, (channels, inputs, *moved.size))
-        positions = window.count_positions(attributes, moved, spatial)
+        positions = window.count_positions(attributes, moved, shapes[0])
         return [(shapes[0][0], channels, *positions)]
 
     def compute(attributes: Attributes, inputs: Sequence[Array]) -> Wide:
@@ -74,14 +76,24 @@ def _convolution(count: int) -> Operator:
 
 
 def _sum_groups(views: Wide, weight: Wide, groups: int, count: int) -> Wide:
+    if groups == 1:
+        return _sum_products(views, weight, count)
     here, kernel = _POSITIONS[:count], _KERNEL[:count]
-    parts = [
-        np.einsum(f"nc{here}{kernel},oc{kernel}->no{here}", view, part, optimize=True)
-        for view, part in zip(
-            np.split(views, groups, axis=1), np.split(weight, groups), strict=True
-        )
+    grouped = views.reshape(len(views), groups, -1, *views.shape[2:])
+    weights = weight.reshape(groups, -1, *weight.shape[1:])
+    total: Wide = np.einsum(f"ngc{here}{kernel},goc{kernel}->ngo{here}", grouped, weights)
+    return total.reshape(len(views), len(weight), *views.shape[2 : 2 + count])
+
+
+def _sum_products(views: Wide, weight: Wide, count: int) -> Wide:
+    """In slices of the first spatial dimension, as the windows are written out for it."""
+    here, kernel = _POSITIONS[:count], _KERNEL[:count]
+    pieces = -(-views.size // _HELD)
+    slices = [
+        np.einsum(f"nc{here}{kernel},oc{kernel}->no{here}", view, weight, optimize=True)
+        for view in np.array_split(views, min(pieces, views.shape[2]), axis=2)
     ]
-    total: Wide = np.concatenate(parts, axis=1)
+    total: Wide = np.concatenate(slices, axis=2)
     return total
 
 

@@ -38,12 +38,13 @@ _Reduce = Callable[[Attributes, Array, window.Window, Shape], NDArray[Any]]
 
 
 def _pool_shape(attributes: Attributes, shapes: Shapes, count: int) -> Shape:
-    spatial = window.spatial_of(attributes, shapes[0], count)
+    window.check_dimensions(attributes, shapes[0], count)
     moved = window.read_window(attributes, "pool_size", count)
     ceil = attributes.flag("ceil_mode")
-    positions = window.count_positions(attributes, moved, spatial, ceil=ceil)
+    positions = window.count_positions(attributes, moved, shapes[0], ceil=ceil)
     for size, kernel, stride, before, after, length in zip(
-        spatial, moved.size, moved.strides, moved.before, moved.after, positions, strict=True
+        *(shapes[0][2:], moved.size, moved.strides, moved.before, moved.after, positions),
+        strict=True,
     ):
         require(
             max(before, after) < kernel and (length - 1) * stride - before < size,

@@ -6,7 +6,6 @@ A region is (image, left, top, right, bottom); its coordinates are in 1/``unit``
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from itertools import product
 from math import prod
 
 import numpy as np
@@ -27,6 +26,11 @@ from node.spec.cvm.operators.operator import (
 )
 
 _UNIT_LIMIT, _SAMPLES_LIMIT, _REGION = 1 << 16, 16, 5
+#: Regions, cells of a map along an axis, bins along an axis.
+_REGIONS_LIMIT, _SIDE_LIMIT, _BINS_LIMIT = 4096, 4096, 64
+_NOTHING = -(1 << 62)
+#: Samples that are interpolated at a time.
+_HELD = 1 << 20
 _FIELDS = {"pooled_size": Field(Kind.SHAPE), "unit": Field(Kind.INTEGER, default=1)}
 _ALIGN_FIELDS = {
     **_FIELDS,
@@ -42,7 +46,14 @@ def _shape(attributes: Attributes, shapes: Shapes) -> list[Shape]:
     require(len(regions) == 2 and regions[1] == _REGION, f"{name}: {regions} is not (n, 5)")
     require(len(attributes.shape("pooled_size")) == 2, f"{name}.pooled_size must have 2 numbers")
     attributes.ranged("unit", 1, _UNIT_LIMIT)
-    return [(regions[0], source[1], *numbers(attributes, "pooled_size", 2, 1, 1))]
+    bins = numbers(attributes, "pooled_size", 2, 1, 1)
+    for what, count, most in (
+        ("regions", regions[0], _REGIONS_LIMIT),
+        ("cells along an axis", max(source[2:]), _SIDE_LIMIT),
+        ("bins along an axis", max(bins), _BINS_LIMIT),
+    ):
+        require(count <= most, f"{name}: {count} {what} exceed {most}")
+    return [(regions[0], source[1], *bins)]
 
 
 def _pick_image(source: Wide, region: Sequence[int]) -> Wide:
@@ -54,25 +65,29 @@ def _pick_image(source: Wide, region: Sequence[int]) -> Wide:
 # --- roi_pool
 
 
-def _bin(begin: int, end: int, index: int, bins: int, size: int) -> slice:
-    """Cells of one bin along an axis, within the map."""
+def _bins(begin: int, end: int, bins: int, size: int) -> list[slice]:
+    """Cells of each bin along an axis, within the map."""
     length = max(end - begin + 1, 1)
-    first = begin + index * length // bins
-    last = begin - (-(index + 1) * length // bins)
-    return slice(min(max(first, 0), size), min(max(last, 0), size))
+    firsts = (begin + index * length // bins for index in range(bins))
+    lasts = (begin - (-(index + 1) * length // bins) for index in range(bins))
+    return [
+        slice(min(max(first, 0), size), min(max(last, 0), size))
+        for first, last in zip(firsts, lasts, strict=True)
+    ]
+
+
+def _largest(array: Wide, axis: int, bins: Sequence[slice]) -> Wide:
+    """Of the cells of each bin along an axis; `_NOTHING` where there are none."""
+    parts = (array[(slice(None),) * axis + (cells,)] for cells in bins)
+    return np.stack([part.max(axis=axis, initial=_NOTHING) for part in parts], axis)
 
 
 def _pool_region(attributes: Attributes, image: Wide, region: Sequence[int], out: Wide) -> None:
     unit = attributes.integer("unit")
     left, top, right, bottom = ((2 * v + unit) // (2 * unit) for v in region[1:])
-    rows, columns = out.shape[1:]
-    for i, j in product(range(rows), range(columns)):
-        cells = image[
-            :,
-            _bin(top, bottom, i, rows, image.shape[1]),
-            _bin(left, right, j, columns, image.shape[2]),
-        ]
-        out[:, i, j] = cells.max(axis=(1, 2)) if cells.size else 0
+    rows = _largest(image, 1, _bins(top, bottom, out.shape[1], image.shape[1]))
+    largest = _largest(rows, 2, _bins(left, right, out.shape[2], image.shape[2]))
+    out[...] = np.where(largest == _NOTHING, 0, largest)
 
 
 def _pool_cost(attributes: Attributes, inputs: Shapes, outputs: Shapes) -> int:
@@ -108,27 +123,38 @@ def _positions(attributes: Attributes, begin: int, end: int, bins: int) -> list[
     return [start + length * (2 * index + 1) for index in range(bins * samples)]
 
 
-def _weigh(attributes: Attributes, begin: int, end: int, bins: int, size: int) -> Wide:
-    """(bins, size): how much each cell counts in each bin, times divisor × samples."""
-    divisor, samples = _divisor(attributes, bins), attributes.integer("samples")
-    weights = np.zeros((bins, size), np.int64)
-    for index, place in enumerate(_positions(attributes, begin, end, bins)):
-        if -divisor <= place <= size * divisor:
-            base = min(max(place, 0) // divisor, size - 1)
-            part = max(place, 0) - base * divisor if base < size - 1 else 0
-            weights[index // samples, base] += divisor - part
-            weights[index // samples, min(base + 1, size - 1)] += part
-    return weights
+class _Samples:
+    """All samples along an axis: two neighbouring cells each, and their weights."""
+
+    def __init__(self, attributes: Attributes, begin: int, end: int, bins: int, size: int) -> None:
+        divisor = _divisor(attributes, bins)
+        places = np.array(_positions(attributes, begin, end, bins), np.int64)
+        inside = (-divisor <= places) & (places <= size * divisor)
+        places = np.clip(places, 0, (size - 1) * divisor)
+        base = places // divisor
+        self.cells = (base, np.minimum(base + 1, size - 1))
+        part = places - base * divisor
+        self.weights = (np.where(inside, divisor - part, 0), np.where(inside, part, 0))
 
 
 def _align_region(attributes: Attributes, image: Wide, region: Sequence[int], out: Wide) -> None:
     _, left, top, right, bottom = region
     rows, columns = out.shape[1:]
-    down = _weigh(attributes, top, bottom, rows, image.shape[1])
-    across = _weigh(attributes, left, right, columns, image.shape[2])
-    divisor = _divisor(attributes, rows) * _divisor(attributes, columns)
-    total = down @ image @ across.T
-    out[...] = divide_half_up(total, divisor * attributes.integer("samples") ** 2)
+    samples = attributes.integer("samples")
+    down = _Samples(attributes, top, bottom, rows, image.shape[1])
+    across = _Samples(attributes, left, right, columns, image.shape[2])
+    divisor = _divisor(attributes, rows) * _divisor(attributes, columns) * samples**2
+    pieces = min(len(image), -(-len(image) * rows * columns * samples**2 // _HELD))
+    for part, target in zip(
+        np.array_split(image, pieces), np.array_split(out, pieces), strict=True
+    ):
+        total = sum(
+            part[:, low[:, None], near] * np.outer(weight, other)
+            for low, weight in zip(down.cells, down.weights, strict=True)
+            for near, other in zip(across.cells, across.weights, strict=True)
+        )
+        grid = np.asarray(total).reshape(-1, rows, samples, columns, samples)
+        target[...] = divide_half_up(grid.sum(axis=(2, 4)), divisor)
 
 
 def _align_cost(attributes: Attributes, inputs: Shapes, outputs: Shapes) -> int:

@@ -68,8 +68,9 @@ def _cost(attributes: Attributes, inputs: Shapes, outputs: Shapes) -> int:
 
 
 def _resample(attributes: Attributes, array: Array, shape: Shape) -> Wide:
+    """Axes that shrink come first, so that nothing between is larger than both ends."""
     values, divisor = widen(array), 1
-    for axis in range(2, array.ndim):
+    for axis in sorted(range(2, array.ndim), key=lambda axis: shape[axis] > array.shape[axis]):
         if attributes.text("method") == LINEAR:
             values = _stretch(values, axis, shape[axis])
             divisor *= _denominator(array.shape[axis], shape[axis])

@@ -21,6 +21,8 @@ from node.spec.cvm.operators.extension.convolution import (
 from node.spec.cvm.operators.operator import Array, Operator, Shape, Shapes, Wide, pure, widen
 
 _FIELDS = {**WEIGHTED_FIELDS, "output_padding": window.EMPTY}
+#: Of a kernel: each is one pass over the input.
+_TAPS_LIMIT = 4096
 
 
 def _lengths(attributes: Attributes, moved: window.Window, spatial: Shape) -> Shape:
@@ -52,12 +54,14 @@ def _terms(attributes: Attributes, channels_in: int, count: int) -> int:
 
 def _deconvolution(count: int) -> Operator:
     def infer_shapes(attributes: Attributes, shapes: Shapes) -> list[Shape]:
-        spatial = window.spatial_of(attributes, shapes[0], count)
+        window.check_dimensions(attributes, shapes[0], count)
         moved = window.read_window(attributes, "kernel_size", count)
+        name = attributes.operator
+        require(moved.taps <= _TAPS_LIMIT, f"{name}: {moved.taps} taps exceed {_TAPS_LIMIT}")
         channels, channels_in = attributes.integer("channels"), shapes[0][1]
         groups = check_groups(attributes, channels_in)
         check_weights(attributes, shapes, (channels_in, channels // groups, *moved.size))
-        return [(shapes[0][0], channels, *_lengths(attributes, moved, spatial))]
+        return [(shapes[0][0], channels, *_lengths(attributes, moved, shapes[0][2:]))]
 
     def compute(attributes: Attributes, inputs: Sequence[Array]) -> Wide:
         (shape,) = infer_shapes(attributes, [array.shape for array in inputs])

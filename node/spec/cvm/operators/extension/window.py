@@ -15,6 +15,8 @@ from node.spec.cvm.errors import require
 from node.spec.cvm.operators.operator import Shape
 
 _SIZE_LIMIT = 4096
+PADDED_LIMIT = 1 << 27
+"""Elements of an input with its padding, which has to be held."""
 EMPTY = Field(Kind.SHAPE, default=())
 
 #: Of every window. Left out, strides and dilation are 1 and padding is 0.
@@ -73,25 +75,27 @@ def read_window(attributes: Attributes, name: str, count: int) -> Window:
     )
 
 
-def spatial_of(attributes: Attributes, shape: Shape, count: int) -> Shape:
-    """The last ``count`` dimensions of (batch, channels, …)."""
+def check_dimensions(attributes: Attributes, shape: Shape, count: int) -> None:
+    """(batch, channels, …) with ``count`` dimensions after them."""
     require(
         len(shape) == count + 2, f"{attributes.operator} needs {count + 2} dimensions, not {shape}"
     )
-    return shape[2:]
 
 
 def count_positions(
-    attributes: Attributes, window: Window, spatial: Shape, *, ceil: bool = False
+    attributes: Attributes, window: Window, shape: Shape, *, ceil: bool = False
 ) -> Shape:
-    """Where the window stands along each dimension; ``ceil`` lets the last stand out."""
-    lengths = []
+    """Where the window stands along each spatial dimension of an input of ``shape``; ``ceil``
+    lets the last stand out."""
+    lengths, held = [], shape[0] * shape[1]
     for size, spread, stride, before, after in zip(
-        spatial, window.spread, window.strides, window.before, window.after, strict=True
+        shape[2:], window.spread, window.strides, window.before, window.after, strict=True
     ):
+        held *= size + before + after
         room = size + before + after - spread
         require(room >= 0, f"{attributes.operator}: the window exceeds the padded input")
         lengths.append((-(-room // stride) if ceil else room // stride) + 1)
+    require(held <= PADDED_LIMIT, f"{attributes.operator}: the padded input has {held} elements")
     return tuple(lengths)
 
 
