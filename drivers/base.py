@@ -252,14 +252,11 @@ class VerifySession(Session, Protocol):
 
 
 class InferSession(Session, Protocol):
-    """A session may have a method more: ``recall(model_id) -> bool``, which makes a model resident
-    from what an earlier `load` of that id has left on disk, and says whether it could. It trusts
-    the id, which must stand for one program for ever."""
-
     """A session may have ``run_many(model_id, inputs) -> list[bytes]``, where it computes several
     inputs faster together, as streams of a GPU do; else they are run one after another. One that
     keeps models on disk may have ``recall(model_id) -> bool``, which is `load` without a program,
-    of what is kept there; False where nothing is."""
+    of what is kept there; False where nothing is. It trusts the id, which must stand for one
+    program for ever."""
 
     def load(self, model_id: str, program: Program) -> None:
         """Make a model resident. Loading the same id again changes nothing."""

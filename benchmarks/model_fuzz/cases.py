@@ -132,7 +132,7 @@ class Cases:
     def pack(self, chance: random.Random) -> bytes:
         """A sound packed plan."""
         program = lower(_sound(chance, self._models))
-        with contextlib.closing(write_blob(fuse(program), _NOBODY, 1)) as blob:
+        with contextlib.closing(write_blob(fuse(program), _NOBODY)) as blob:
             return bytes(blob)
 
 

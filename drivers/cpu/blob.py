@@ -56,12 +56,10 @@ class _Piece:
     write: Callable[[Bytes], None]
 
 
-def write_blob(
-    plan: Plan, identity: Identity, threads: int, open_file: BinaryIO | None = None
-) -> mmap.mmap:
+def write_blob(plan: Plan, identity: Identity, open_file: BinaryIO | None = None) -> mmap.mmap:
     """Pack a plan into a file, or into memory where none is given. The map is the blob; for a
     file it is to be flushed and closed by the caller."""
-    return _Packer(plan, identity, threads).write(open_file)
+    return _Packer(plan, identity).write(open_file)
 
 
 def workspace_bytes(blob: mmap.mmap) -> int:
@@ -70,11 +68,11 @@ def workspace_bytes(blob: mmap.mmap) -> int:
 
 
 class _Packer:
-    def __init__(self, plan: Plan, identity: Identity, threads: int) -> None:
+    def __init__(self, plan: Plan, identity: Identity) -> None:
         self._plan = plan
         self._identity = identity
         self._placement: Placement = place(plan)
-        self._choice = MethodChoice(threads)
+        self._choice = MethodChoice()
         self._pieces: list[_Piece] = []
         self._records: list[Record] = []
         self._values = {number: index for index, number in enumerate(_values_of(plan))}

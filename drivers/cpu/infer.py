@@ -177,13 +177,10 @@ class InferRuns:
     def _pack(self, model_id: str, program: Program) -> mmap.mmap:
         plan = fuse(program)
         identity = Identity(digest_id(model_id), digest_program(program))
-        threads = self._engine.threads
         if self._cache is None:
-            return write_blob(plan, identity, threads)
+            return write_blob(plan, identity)
         try:
-            return self._cache.store(
-                model_id, lambda file: write_blob(plan, identity, threads, file)
-            )
+            return self._cache.store(model_id, lambda file: write_blob(plan, identity, file))
         except OSError as error:
             log.warning("the packed model %s is not kept: %s", model_id, error)
-            return write_blob(plan, identity, threads)
+            return write_blob(plan, identity)
