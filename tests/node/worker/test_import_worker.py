@@ -122,6 +122,8 @@ class CountingEngine(ReferenceEngine):
     def __init__(self, loader: GraphLoader) -> None:
         super().__init__(loader)
         self.on = True
+        self.awaited = 0
+        """No run ends before so many were under way at once."""
         self.runs = self.together = self._running = 0
         self._lock = threading.Lock()
 
@@ -132,7 +134,9 @@ class CountingEngine(ReferenceEngine):
             self.runs += 1
             self._running += 1
             self.together = max(self.together, self._running)
-        time.sleep(0.02)
+        deadline = time.monotonic() + 10
+        while self.together < self.awaited and time.monotonic() < deadline:
+            time.sleep(0.001)
         answer = super().run(model, data)
         with self._lock:
             self._running -= 1
@@ -192,6 +196,7 @@ def inferred(tmp_path: Path, clock: Clock) -> Iterator[Inferred]:
 
 
 def test_missing_inferences_are_found_in_one_go_and_computed_at_once(inferred: Inferred) -> None:
+    inferred.engine.awaited = 3
     done = inferred.node.import_blocks(inferred.blocks)
     assert (done.failure, len(done.outcomes)) == (None, len(inferred.blocks))
     assert inferred.node.head() == inferred.source.node.head()
