@@ -86,7 +86,8 @@ class Door:
         self._figures = figures
         self._describe = describe
         self._callers = Callers(settings)
-        self._held_bytes = 0
+        self.held_bytes = 0
+        """Of requests that are read or worked on."""
         self._rate = LogRate()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -148,7 +149,7 @@ class Door:
             await self._read(receive, body)
             return await self._answer(body, self._callers.is_first(caller), began)
         finally:
-            self._held_bytes -= len(body)
+            self.held_bytes -= len(body)
 
     async def _answer(self, body: bytearray, goes_first: bool, began: float) -> tuple[Kind, Answer]:
         digest = b""
@@ -186,11 +187,11 @@ class Door:
                 raise CallerLeft
             chunk = message.get("body", b"")
             body += chunk
-            self._held_bytes += len(chunk)
+            self.held_bytes += len(chunk)
             more = message.get("more_body", False)
             if len(body) > self._settings.max_body_bytes:
                 raise TooLong(f"a request has at most {self._settings.max_body_bytes} bytes")
-            if self._held_bytes > self._settings.max_waiting_bytes:
+            if self.held_bytes > self._settings.max_waiting_bytes:
                 raise TooLong(f"requests of {self._settings.max_waiting_bytes} bytes wait already")
 
 

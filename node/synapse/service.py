@@ -49,10 +49,10 @@ class SynapseService:
         )
         self._socket = open_port(*split_endpoint(settings.listen))
         self.port: int = self._socket.getsockname()[1]
-        door = Door(self._desk, settings, self.figures, self.describe)
+        self._door = Door(self._desk, settings, self.figures, self.describe)
         self._server = GuestServer(
             uvicorn.Config(
-                door,
+                self._door,
                 http=self._keeper.make,  # type: ignore[arg-type]
                 ws="none",
                 log_level="error",  # whoever sends no HTTP must not fill the log
@@ -107,6 +107,7 @@ class SynapseService:
             "connections_refused": (self._keeper.refused, "One too many."),
             "connections_ended": (self._keeper.ended, "A request did not come whole in time."),
             "waiting": (self._desk.running, "Inferences that are worked on or wait."),
+            "held_bytes": (self._door.held_bytes, "Of requests that are read or worked on."),
             "kept_results": (kept.entries, "Results in the cache."),
             "kept_bytes": (kept.used_bytes, "Of the cache of results."),
             "resident_models": (models.entries, "Models loaded."),

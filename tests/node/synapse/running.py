@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -80,3 +81,10 @@ def running(
         plain.close()
         extended.close()
         storage.close()
+
+
+def until(look: Callable[[], bool], what: str) -> None:
+    deadline = time.monotonic() + 30
+    while not look():
+        assert time.monotonic() < deadline, what
+        time.sleep(0.005)

@@ -18,7 +18,7 @@ from node.synapse.callers import Callers
 from node.synapse.door import LOG_LINES, LogRate
 from node.synapse.settings import SynapseSettings
 from tests.node.synapse.go_client import GoClient, RuntimeError_
-from tests.node.synapse.running import Running, running
+from tests.node.synapse.running import Running, running, until
 from tests.node.workshop import dense_model
 
 ADDRESS = "0x" + "00" * 20
@@ -31,8 +31,6 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     bounds = {
         "receive_seconds": 0.3,
         "max_body_bytes": 100_000,
-        "max_waiting_bytes": 150_000,
-        "max_connections_per_caller": 20,
     }
     with running(root, **bounds) as found:
         yield found
@@ -43,7 +41,7 @@ def refused_text(answer: httpx.Response) -> str:
     return bytes.fromhex(answer.json()["data"][2:]).decode()
 
 
-def is_cut(caller: socket.socket, seconds: float = 3.0) -> bool:
+def is_cut(caller: socket.socket, seconds: float = 10.0) -> bool:
     caller.settimeout(seconds)
     try:
         return caller.recv(100) == b""
@@ -80,15 +78,20 @@ def test_a_huge_body_is_not_read(served: Running) -> None:
         client.send_body(PRICE)
 
 
-def test_all_bodies_together_are_bounded(served: Running) -> None:
+def test_all_bodies_together_are_bounded(tmp_path: Path) -> None:
     """Each of two is short enough."""
-    with socket.create_connection(("127.0.0.1", served.port)) as slow:
+    with (
+        running(tmp_path, max_body_bytes=100_000, max_waiting_bytes=150_000) as served,
+        socket.create_connection(("127.0.0.1", served.port)) as slow,
+    ):
         slow.sendall(b"POST /infer HTTP/1.1\r\nContent-Length: 99000\r\n\r\n" + bytes(90_000))
-        time.sleep(0.1)
+        until(lambda: served.service.describe()["held_bytes"] == 90_000, "it is read")
         answer = httpx.post(f"http://127.0.0.1:{served.port}/infer", content=bytes(90_000))
         assert refused_text(answer).endswith("requests of 150000 bytes wait already")
-    answer = httpx.post(f"http://127.0.0.1:{served.port}/infer", content=bytes(90_000))
-    assert refused_text(answer).startswith("unknown request property type")
+        slow.close()
+        until(lambda: served.service.describe()["held_bytes"] == 0, "it is forgotten")
+        answer = httpx.post(f"http://127.0.0.1:{served.port}/infer", content=bytes(90_000))
+        assert refused_text(answer).startswith("unknown request property type")
 
 
 @pytest.mark.parametrize(
@@ -114,7 +117,7 @@ def test_drop_by_drop_is_no_way_around(served: Running) -> None:
             for byte in b"POST /infer HTTP/1.1\r\n" + b"X-A: b\r\n" * 100:
                 slow.sendall(bytes((byte,)))
                 time.sleep(0.02)
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 10
 
 
 def test_a_kept_connection_may_rest_between_requests(served: Running) -> None:
@@ -125,24 +128,29 @@ def test_a_kept_connection_may_rest_between_requests(served: Running) -> None:
                 client.send_body(PRICE)
 
 
-def test_one_caller_has_so_many_connections(served: Running) -> None:
-    with ExitStack() as open_ones:
-        for _ in range(20):
-            one = socket.create_connection(("127.0.0.1", served.port))
-            open_ones.enter_context(one)
-        time.sleep(0.1)
-        with socket.create_connection(("127.0.0.1", served.port)) as extra:
-            assert is_cut(extra)
-    time.sleep(0.2)
-    with GoClient(served.port) as client, pytest.raises(RuntimeError_, match="is not here"):
-        client.send_body(PRICE)
+def test_one_caller_has_so_many_connections(tmp_path: Path) -> None:
+    with running(tmp_path, max_connections_per_caller=20) as served:
+
+        def count() -> int:
+            return int(served.service.describe()["connections"])
+
+        with ExitStack() as open_ones:
+            for _ in range(20):
+                one = socket.create_connection(("127.0.0.1", served.port))
+                open_ones.enter_context(one)
+            until(lambda: count() == 20, "all are there")
+            with socket.create_connection(("127.0.0.1", served.port)) as extra:
+                assert is_cut(extra)
+        until(lambda: count() == 0, "all are gone")
+        with GoClient(served.port) as client, pytest.raises(RuntimeError_, match="is not here"):
+            client.send_body(PRICE)
 
 
 def test_no_http_at_all(served: Running) -> None:
     for noise in (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", b"GET\r\n\r\n", bytes(1000)):
         with socket.create_connection(("127.0.0.1", served.port)) as caller:
             caller.sendall(noise)
-            caller.settimeout(3)
+            caller.settimeout(10)
             answer = caller.recv(1000)
             assert answer == b"" or answer.startswith(b"HTTP/1.1 400")
 
@@ -150,7 +158,7 @@ def test_no_http_at_all(served: Running) -> None:
 def test_several_requests_at_once_in_one_connection(served: Running) -> None:
     head = b"POST /infer HTTP/1.1\r\nContent-Length: %d\r\n\r\n" % len(PRICE)
     with socket.create_connection(("127.0.0.1", served.port)) as caller:
-        caller.settimeout(3)
+        caller.settimeout(10)
         caller.sendall((head + PRICE) * 3)
         answers = b""
         while answers.count(b'"info":"error"') < 3:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
@@ -14,7 +13,7 @@ from node.errors import EngineUnavailable, ModelFault
 from node.inference import Answer, CrossCheckedEngine, InferEngine, ReferenceEngine
 from node.models.loading import GraphLoader
 from tests.node.synapse.go_client import GoClient, LogicError, RuntimeError_
-from tests.node.synapse.running import Running, running
+from tests.node.synapse.running import Running, running, until
 from tests.node.workshop import dense_model
 
 DATA = bytes(range(1, 7))
@@ -55,13 +54,6 @@ class Gates:
 def ask(served: Running, model: bytes, data: bytes) -> bytes:
     with GoClient(served.port) as client:
         return client.infer_by_content(model, data)
-
-
-def until(look: Callable[[], bool], what: str) -> None:
-    deadline = time.monotonic() + 10
-    while not look():
-        assert time.monotonic() < deadline, what
-        time.sleep(0.005)
 
 
 def test_equal_requests_of_many_nodes_run_once(tmp_path: Path) -> None:
