@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -14,6 +15,10 @@ from drivers.cpu.infer import InferRuns
 from drivers.cpu.loaded_program import LoadedProgram
 from drivers.errors import NotSupported
 from drivers.program import Program
+from farmctl.conformance import cvm_ops
+from node.lowering import encode_heads, lower
+from node.spec.cvm import load
+from node.spec.cvm.execution import decode_input
 from tests.support.programs import ProgramWriter, RandomNet
 
 MEMORY_BYTES = 1 << 28
@@ -54,6 +59,41 @@ def test_random_nets(isa, threads):
         runs.load("net", program)
         assert runs.run("net", data) == general_answer(program, data), f"seed {seed}"
         runs.unload("net")
+    runs.close()
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3])
+def test_models_of_the_vectors(isa, threads, vector_folder):
+    runs = InferRuns(MEMORY_BYTES, threads)
+    for model in json.loads((vector_folder / "cvm_models.json").read_text())["cases"]:
+        graph = load(model["symbol"].encode(), bytes.fromhex(model["params_hex"]))
+        runs.load(model["name"], lower(graph))
+        for case in model["cases"]:
+            values = decode_input(graph, bytes.fromhex(case["kernel_input_hex"]))
+            answer = runs.run(model["name"], values.astype("<i4").tobytes())
+            assert encode_heads(graph, answer).hex() == case["kernel_output_hex"], model["name"]
+    runs.close()
+
+
+def test_operators_of_the_vectors(isa, vector_folder):
+    """Every operator that has a result and can be lowered, on three threads."""
+    runs, count = InferRuns(MEMORY_BYTES, 3), 0
+    for case in json.loads((vector_folder / "cvm_ops.json").read_text())["cases"]:
+        if case.get("error"):
+            continue
+        graph = load(*cvm_ops.build_model(case))
+        try:
+            program = lower(graph)
+        except NotSupported:
+            continue
+        runs.load("op", program)
+        values = decode_input(graph, cvm_ops.encode_input(case, graph)).astype("<i4")
+        answer = encode_heads(graph, runs.run("op", values.tobytes()))
+        runs.unload("op")
+        kind = "<i4" if graph.output_type_bytes == 4 else "<i1"
+        assert np.frombuffer(answer, kind).tolist() == case["output"], case["op"]
+        count += 1
+    assert count >= 100
     runs.close()
 
 
