@@ -32,7 +32,7 @@ def loader(tmp_path: Path) -> GraphLoader:
 
 @pytest.fixture
 def engine(loader: GraphLoader) -> Iterator[LocalEngine]:
-    made = LocalEngine(loader, resident_bytes=10_000, deadline_seconds=1.0)
+    made = LocalEngine(loader, resident_bytes=10_000, deadline_seconds=3.0)
     yield made
     made.close()
 
@@ -83,9 +83,9 @@ def test_one_that_hangs_is_ended_at_its_deadline(loader: GraphLoader, engine: Lo
     assert pid is not None
     os.kill(pid, signal.SIGSTOP)
     began = time.monotonic()
-    with pytest.raises(EngineUnavailable, match="no answer in 1 s"):
+    with pytest.raises(EngineUnavailable, match="no answer in 3 s"):
         engine.run(model, DATA)
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 20
     assert engine.run(model, DATA).output
 
 
