@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -70,9 +70,19 @@ def _time(choice: Choice, engines: list[Engine], targets: Lines) -> dict[str, Li
     for net in choice.find_nets():
         for batch in choice.batches:
             for threads in choice.threads:
-                rows += measure_net(net, engines, Setting(threads, batch), choice.seconds)
+                rows += _told(measure_net(net, engines, Setting(threads, batch), choice.seconds))
     targets += rate_speed(rows)
     return {"rows": rows}
+
+
+def _told(rows: Iterable[dict[str, Any]]) -> Lines:
+    """The rows, each printed as it comes: the whole takes long."""
+    kept = []
+    for row in rows:
+        kept.append(row)
+        setting = f"{row['net']}, {row['threads']} threads, batch {row['batch']}"
+        print(f"{setting}, {row['engine']}: {row['cpu_ms_least']:.2f} ms of CPU", flush=True)
+    return kept
 
 
 def _load(choice: Choice, engines: list[Engine], targets: Lines) -> dict[str, Lines]:

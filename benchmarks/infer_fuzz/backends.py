@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import cast
 
+from benchmarks.infer_fuzz import host_gpu
 from drivers import registry
 from drivers.base import Capability, InferSession, ProbeStatus
 
@@ -28,21 +29,24 @@ class Backend:
 
     def open(self) -> InferSession:
         family = self.device.partition(":")[0]
+        if family == host_gpu.FAMILY:
+            return host_gpu.open_target(self.device)
         options = {} if self.threads is None else {"threads": self.threads}
         device = registry.find_device(family, self.device)
         return cast(InferSession, device.open(Capability.INFER, **options))
 
 
 def find_devices() -> list[str]:
-    """Ids of the devices here that infer, and whose session runs in this process."""
+    """Ids of the devices here that infer, and the targets of the GPUs' kernels on the host."""
     surveys = (registry.survey_family(name) for name in registry.families())
-    return [
+    found = [
         device.info.id
         for family in surveys
         if family.probe.status == ProbeStatus.PASS
         for device in family.devices
         if Capability.INFER in device.info.capabilities
     ]
+    return found + host_gpu.find_targets()
 
 
 def expand(devices: list[str]) -> Iterator[Backend]:

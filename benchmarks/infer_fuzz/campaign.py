@@ -20,7 +20,7 @@ from typing import Any
 
 from benchmarks.infer_fuzz.backends import ISA_VARIABLE, ISAS
 
-MODELS_PER_BLOCK = 50
+MODELS_PER_BLOCK = 200
 BLOCK_SECONDS = 600
 MOST_TOLD = 20
 

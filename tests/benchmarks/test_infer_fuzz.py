@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmarks.infer_fuzz import campaign
+from benchmarks.infer_fuzz import campaign, host_gpu
 from benchmarks.infer_fuzz.backends import ISAS, Backend, expand
 from benchmarks.infer_fuzz.block import Tally, judge, run_block
 from benchmarks.infer_fuzz.campaign import Campaign, Order, run_campaign
@@ -145,3 +145,11 @@ def test_other_devices_are_fuzzed_once_a_block() -> None:
 def test_threads_of_the_processor_agree() -> None:
     tally = run_block(SEED, 3, 4, [Backend("cpu:0", threads) for threads in (1, 2)])
     assert tally.mismatches == 0 and sum(tally.cases.values()) > 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("target", host_gpu.find_targets())
+def test_no_case_differs_on_the_gpus_kernels(target: str) -> None:
+    tally = run_block(SEED, 5, 40, [Backend(target)])
+    assert tally.mismatches == 0 and not tally.refused
+    assert sum(tally.cases.values()) > 500
