@@ -13,6 +13,7 @@ import shutil
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 from numpy.typing import NDArray
@@ -66,9 +67,9 @@ def root() -> Path:
     return Path(cache) / "farmctl" / "zoo"
 
 
-def _folder(net: Net, *packages: object) -> Path:
+def _folder(net: Net, *packages: ModuleType) -> Path:
     """Of the present code; folders of the code as it was are removed."""
-    digest = "-".join(_digest(str(package.__path__[0])) for package in packages)  # type: ignore[attr-defined]
+    digest = "-".join(digest_package(package) for package in packages)
     folder = root() / net.name / str(len(packages)) / digest
     if not folder.exists():
         shutil.rmtree(folder.parent, ignore_errors=True)
@@ -77,9 +78,10 @@ def _folder(net: Net, *packages: object) -> Path:
 
 
 @functools.cache
-def _digest(package: str) -> str:
+def digest_package(package: ModuleType) -> str:
+    """Of the source of a package."""
     found = hashlib.sha256()
-    for path in sorted(Path(package).rglob("*.py")):
+    for path in sorted(Path(package.__path__[0]).rglob("*.py")):
         if path.name not in _NOT_NETS:
             found.update(path.read_bytes())
     return found.hexdigest()[:12]

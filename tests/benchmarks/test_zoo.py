@@ -79,7 +79,7 @@ def test_files_of_older_code_are_removed(tmp_path: Path, monkeypatch: pytest.Mon
     net = find("nin")
     old = files.peer_file(net, "peer.bin")
     old.write_text("made by older code")
-    monkeypatch.setattr(files, "_digest", lambda package: "another")
+    monkeypatch.setattr(files, "digest_package", lambda package: "another")
     new = files.peer_file(net, "peer.bin")
     assert new.parent.is_dir() and not old.exists()
 

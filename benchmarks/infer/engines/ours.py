@@ -5,9 +5,11 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+import drivers.cpu
+import drivers.kernels.infer
 from benchmarks.infer.engines.base import Images
 from benchmarks.zoo.catalogue import Net
-from benchmarks.zoo.files import converted_folder, root
+from benchmarks.zoo.files import converted_folder, digest_package, root
 from benchmarks.zoo.integers import EXTENSION, Variant, quantise_images, read_program
 from drivers.cpu.infer import InferRuns
 
@@ -40,8 +42,9 @@ class OurRunner:
 
 
 def model_id(net: Net, variant: Variant, batch: int) -> str:
-    """Of this state of the net and the converter: another gets another id."""
-    return f"{net.name}-{converted_folder(net, '').name}-{variant.name}-{batch}"
+    """Of this state of the net, the converter and what packs: another gets another id."""
+    packers = "-".join(digest_package(each) for each in (drivers.cpu, drivers.kernels.infer))
+    return f"{net.name}-{converted_folder(net, '').name}-{packers}-{variant.name}-{batch}"
 
 
 class Ours:
