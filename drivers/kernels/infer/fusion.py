@@ -163,9 +163,10 @@ class Fusion:
         if number not in self._words:
             recipe = self.recipes.get(number)
             root = recipe.root if recipe else None
-            if recipe and not recipe.chain and isinstance(root, Weighted | Totals):
-                shape, bounds = self.program.shapes[number], self.bounds[number]
-                self._words[number] = self.builder.sums(root, shape, bounds)
+            shape = self.program.shapes[number]
+            plain = recipe and not recipe.chain and same_planes(recipe.shape, shape)
+            if plain and isinstance(root, Weighted | Totals):
+                self._words[number] = self.builder.sums(root, shape, self.bounds[number])
             else:
                 self._run_generally(self.makers[number])
         return self._words[number]
