@@ -29,6 +29,13 @@ Folder = Annotated[
     str | None,
     typer.Option(help="A CortexTheseus node's storage folder to take models and inputs from."),
 ]
+Peer = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="Address and port of a BitTorrent peer to fetch from, such as a full node's storage; "
+        "repeatable."
+    ),
+]
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Log each request.")]
 
 
@@ -38,6 +45,7 @@ def serve(
     follow: Follow = None,
     allow: Allow = None,
     folder: Folder = None,
+    torrent_peer: Peer = None,
     verbose: Verbose = False,
 ) -> None:
     """Compute inferences for CortexTheseus nodes, over HTTP.
@@ -56,9 +64,7 @@ def serve(
         logging.getLogger(name).setLevel(logging.WARNING)
     given = {"listen": listen, "engine": engine, "follow": follow}
     config = with_synapse(load(), allow=tuple(allow) if allow else None, **given)
-    if folder is not None:
-        storage = dataclasses.replace(config.storage, folder=folder)
-        config = dataclasses.replace(config, storage=storage)
+    config = with_sources(config, folder, tuple(torrent_peer or ()))
     from farmctl.synapse.process import SynapseProcess  # heavy: only this command needs it
 
     asyncio.run(SynapseProcess(config).run())
@@ -75,6 +81,21 @@ def with_synapse(config: Config, **given: Any) -> Config:
     except ValueError as error:
         raise ConfigError(f"[synapse] {error}") from error
     return dataclasses.replace(config, synapse=synapse)
+
+
+def with_sources(config: Config, folder: str | None, peers: tuple[str, ...]) -> Config:
+    """The configuration with more to fetch models from. Raises `ConfigError`."""
+    storage = config.storage
+    if folder is not None:
+        storage = dataclasses.replace(storage, folder=folder)
+    if peers:
+        known = (*storage.torrent_peers, *peers)
+        storage = dataclasses.replace(storage, torrent=True, torrent_peers=known)
+    try:
+        storage.check()
+    except ValueError as error:
+        raise ConfigError(f"[storage] {error}") from error
+    return dataclasses.replace(config, storage=storage)
 
 
 def register(app: typer.Typer) -> None:

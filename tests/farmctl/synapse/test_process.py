@@ -272,10 +272,14 @@ async def test_a_home_in_use_and_settings_of_no_sense(config: Config) -> None:
 
 
 def test_the_command_says_what_is_wrong(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
-    from farmctl.commands.synapse import with_synapse
+    from farmctl.commands.synapse import with_sources, with_synapse
 
     assert with_synapse(config).synapse.listen == "127.0.0.1:4321"
     with pytest.raises(ConfigError, match=r"\[synapse\] engine is one of"):
         with_synapse(config, engine="gpu")
     with pytest.raises(ConfigError, match="listen"):
         with_synapse(config, listen="4321")
+    storage = with_sources(config, None, ("10.0.0.1:6881",)).storage
+    assert storage.torrent and storage.torrent_peers == ("10.0.0.1:6881",)
+    with pytest.raises(ConfigError, match=r"\[storage\] 'somewhere' is no IP address"):
+        with_sources(config, None, ("somewhere",))

@@ -186,7 +186,7 @@ def test_a_rate_is_held_by_waiting_not_by_refusing(tmp_path: Path) -> None:
             began = time.monotonic()
             for _ in range(30):
                 assert client.gas(model) == 189
-            assert 0.4 < time.monotonic() - began
+            assert time.monotonic() - began > 0.4
 
 
 def test_a_flood_of_failures_is_few_lines() -> None:
