@@ -140,11 +140,11 @@ def rate(
 
 def read_net(net: Net, batch: int) -> tuple[Program, bytes]:
     """The integer model, and an input for it."""
-    from benchmarks.zoo.integers import Form, quantise_images, read_program
+    from benchmarks.zoo.integers import EXTENSION, quantise_images, read_program
     from benchmarks.zoo.weights import random_images
 
     images = random_images(net.shape, batch, SEED)
-    return read_program(net, Form.CVM, batch), quantise_images(net, images).tobytes()
+    return read_program(net, EXTENSION, batch), quantise_images(net, images).tobytes()
 
 
 def _expect_equal(name: str, answer: bytes, program: Program, data: bytes) -> str:

@@ -72,9 +72,9 @@ def run(
 
 def limit(net: Net, peaks: Peaks) -> list[dict[str, Any]]:
     """A row for each of `BATCHES`."""
-    from benchmarks.zoo.integers import Form, read_program
+    from benchmarks.zoo.integers import EXTENSION, read_program
 
-    plan = fuse(read_program(net, Form.CVM))
+    plan = fuse(read_program(net, EXTENSION))
     found = schedule(plan, InferGpu(Target("wgmma"), UNITS, MEMORY_BYTES))
     return [{"net": net.name, **summarise(found, batch, peaks)} for batch in BATCHES]
 
