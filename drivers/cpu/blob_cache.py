@@ -122,8 +122,7 @@ def _map(file: BinaryIO) -> mmap.mmap | None:
     """None for a file that cannot hold a blob."""
     if os.fstat(file.fileno()).st_size < ctypes.sizeof(Header):
         return None
-    flags = mmap.MAP_SHARED | mmap.MAP_POPULATE
-    return mmap.mmap(file.fileno(), 0, flags=flags, prot=mmap.PROT_READ)
+    return mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ)
 
 
 def _is_of(blob: mmap.mmap, model_id: str, program: Program | None) -> bool:
