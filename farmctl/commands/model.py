@@ -16,10 +16,12 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Column, Table
 
+from drivers import registry
+from drivers.base import Capability
 from drivers.errors import NotSupported
 from farmctl.commands import find_group
 from farmctl.commands.models import read_folder_card, read_model
-from farmctl.errors import BadRequest
+from farmctl.errors import BadRequest, NotFound
 from farmctl.model_files import describe_identity, explained, read_array
 from farmctl.model_sessions import open_kernel
 from node.lowering import lower
@@ -30,6 +32,7 @@ from node.spec.cvm import Graph, load, run
 
 #: Operations that one unit of gas pays (cortex-protocol §4).
 OPERATIONS_PER_GAS = 20_000
+REFERENCE = "reference"
 
 ModelFolder = Annotated[Path, typer.Argument(help="Folder with symbol and params.")]
 
@@ -81,15 +84,19 @@ def run_input(
 
 def verify(
     folder: ModelFolder,
-    device: Annotated[str, typer.Option(help="Device to compare, e.g. cpu:0.")] = "cpu:0",
+    device: Annotated[
+        list[str] | None, typer.Option(help="Devices, e.g. cpu:0; else one of every family.")
+    ] = None,
     inputs: Annotated[int, typer.Option(min=1, max=10_000, help="Random inputs to try.")] = 20,
 ) -> None:
-    """Run random inputs on a device and on the reference; they must be equal to the bit."""
+    """Run random inputs on every engine present; each must equal the reference to the bit."""
     with explained():
         graph = load(*read_model(folder), extended=True)
-        wrong = _count_differences(graph, device, inputs)
-    typer.echo(f"{device}: {inputs - wrong} of {inputs} equal to the reference")
-    if wrong:
+        expected = _list_answers(graph, inputs)
+        found = [_verify_device(graph, each, expected) for each in device or _find_devices()]
+    if not found:
+        raise NotFound("no device here can run models; see farmctl doctor")
+    if not all(found):
         raise typer.Exit(1)
 
 
@@ -137,13 +144,39 @@ def _explain_devices(graph: Graph) -> str:
     return f"yes, {len(program.steps)} steps"
 
 
-def _count_differences(graph: Graph, device: str, inputs: int) -> int:
+def _list_answers(graph: Graph, inputs: int) -> list[tuple[bytes, bytes]]:
+    """Inputs in kernel form with the reference's answers; every other has extremes alone."""
     generator = np.random.default_rng(0)
     limit = (1 << (graph.precisions[graph.input_entry] - 1)) - 1
-    wrong = 0
-    with open_kernel(graph, device) as answer:
-        for _ in track(range(inputs), "verify", console=Console(stderr=True), transient=True):
-            values = generator.integers(-limit, limit + 1, graph.input_shape)
-            data = _encode(graph, values)
-            wrong += answer(data) != run(graph, data)
-    return wrong
+    answers = []
+    for index in track(range(inputs), REFERENCE, console=Console(stderr=True), transient=True):
+        values = generator.integers(-limit, limit + 1, graph.input_shape)
+        if index % 2:
+            values = np.where(values < 0, -limit, limit)
+        data = _encode(graph, values)
+        answers.append((data, run(graph, data)))
+    return answers
+
+
+def _find_devices() -> list[str]:
+    """The first device of each family that can infer; says which families have none."""
+    chosen = []
+    for name in registry.families():
+        family = registry.survey_family(name)
+        able = [each for each in family.devices if Capability.INFER in each.info.capabilities]
+        if able:
+            chosen.append(able[0].info.id)
+        else:
+            typer.echo(f"{name}: absent ({family.probe.reason or 'no device that can infer'})")
+    return chosen
+
+
+def _verify_device(graph: Graph, device: str, expected: list[tuple[bytes, bytes]]) -> bool:
+    try:
+        with open_kernel(graph, device) as answer:
+            equal = sum(answer(data) == wanted for data, wanted in expected)
+    except NotSupported as error:
+        typer.echo(f"{device}: cannot run this model ({error})")
+        return True
+    typer.echo(f"{device}: {equal} of {len(expected)} equal to the reference")
+    return equal == len(expected)

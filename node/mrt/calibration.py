@@ -143,49 +143,55 @@ def calibrate(
     Raises:
         CalibrationFailed: the samples do not fit, or a tensor is not finite on them.
     """
-    ranges, channels = _Ranges(method, percentile), _Channels(model.network)
-    done = 0
-    for values in model.run(samples):
-        ranges.add(values)
+    seen, channels = _Ranges(), _Channels(model.network)
+    for done, values in enumerate(model.run(samples), 1):
+        seen.add(values)
         channels.add(values)
-        done += model.batch
-        progress(min(done, len(samples)))
+        progress(min(done * model.batch, len(samples)))
+    ranges = seen.ranges
+    if method is not Method.MIN_MAX:
+        ranges = _leave_out_rare(model, samples, seen.ranges, method, percentile)
     constants = {
         layer.name: (float(layer.value.min()), float(layer.value.max()))
         for layer in model.network.layers
         if isinstance(layer, Constant)
     }
-    return Calibration(ranges.finish() | constants, channels.means(), channels.limits)
+    return Calibration(ranges | constants, channels.means(), channels.limits)
 
 
 class _Ranges:
-    """Least and largest of each tensor, by one of the methods."""
+    """Least and largest of each tensor."""
 
-    def __init__(self, method: Method, percentile: float) -> None:
-        self.method = method
-        self.seen: dict[str, tuple[float, float]] = {}
-        bins = _ENTROPY_BINS if method is Method.ENTROPY else _BINS
-        self.collector = HistogramCollector(
-            str(method), True, bins, _QUANTISED_BINS, percentile, "same"
-        )
+    def __init__(self) -> None:
+        self.ranges: dict[str, tuple[float, float]] = {}
 
     def add(self, values: Mapping[str, Samples]) -> None:
         for name, array in values.items():
             low, high = float(array.min()), float(array.max())
             if not np.isfinite(low + high):
                 raise CalibrationFailed(f"{name!r} is not finite on the samples")
-            before = self.seen.get(name, (low, high))
-            self.seen[name] = min(low, before[0]), max(high, before[1])
-        if self.method is not Method.MIN_MAX:
-            with redirect_stdout(io.StringIO()):  # it tells its progress there
-                self.collector.collect({name: [array] for name, array in values.items()})
+            before = self.ranges.get(name, (low, high))
+            self.ranges[name] = min(low, before[0]), max(high, before[1])
 
-    def finish(self) -> dict[str, tuple[float, float]]:
-        if self.method is Method.MIN_MAX:
-            return self.seen
-        with redirect_stdout(io.StringIO()):
-            found = self.collector.compute_collection_result()
-        return {name: (float(each[0]), float(each[1])) for name, each in found.items()}
+
+def _leave_out_rare(
+    model: FloatModel,
+    samples: Samples,
+    seen: Mapping[str, tuple[float, float]],
+    method: Method,
+    percentile: float,
+) -> dict[str, tuple[float, float]]:
+    """onnxruntime's choice from histograms, which are of the whole range from the start: they
+    grow slow where it comes bit by bit."""
+    bins = _ENTROPY_BINS if method is Method.ENTROPY else _BINS
+    collector = HistogramCollector(str(method), True, bins, _QUANTISED_BINS, percentile, "same")
+    with redirect_stdout(io.StringIO()):  # it tells its progress there
+        limits = {name: max(map(abs, bounds)) for name, bounds in seen.items()}
+        collector.collect({name: [np.array([0, x], np.float32)] for name, x in limits.items()})
+        for values in model.run(samples):
+            collector.collect({name: [array] for name, array in values.items()})
+        found = collector.compute_collection_result()
+    return {name: (float(each[0]), float(each[1])) for name, each in found.items()}
 
 
 class _Channels:
