@@ -53,7 +53,7 @@ def train(task: Task, quick: bool = False) -> Trained:
     network = task.build()
     epochs = max(1, task.epochs // 3) if quick else task.epochs
     _fit(network, torch.from_numpy(inputs[known]), torch.from_numpy(labels[known]), epochs)
-    content = _export(network.eval(), torch.from_numpy(inputs[:2]))
+    content = export(network.eval(), torch.from_numpy(inputs[:2]))
     return Trained(task, content, inputs[known], inputs[unknown], labels[unknown])
 
 
@@ -66,7 +66,8 @@ def _fit(network: nn.Module, inputs: torch.Tensor, labels: torch.Tensor, epochs:
             optimiser.step()
 
 
-def _export(network: nn.Module, example: torch.Tensor) -> bytes:
+def export(network: nn.Module, example: torch.Tensor) -> bytes:
+    """ONNX with an open batch."""
     stream = io.BytesIO()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

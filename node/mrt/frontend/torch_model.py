@@ -36,13 +36,7 @@ def read_exported(path: Path) -> bytes:
     try:
         with _quiet():
             program = torch.export.load(path)
-    except (
-        RuntimeError,
-        ValueError,
-        KeyError,
-        zipfile.BadZipFile,
-        pickle.UnpicklingError,
-    ) as error:
+    except _UNREADABLE as error:
         raise MalformedTorch(f"{path.name} is no file of torch.export: {error}") from error
     return _to_onnx(program, None)
 
@@ -77,12 +71,14 @@ def _to_onnx(
 @contextmanager
 def _quiet() -> Iterator[None]:
     """Without what torch tells of itself."""
-    logger = logging.getLogger("torch.onnx")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
+    loggers = [logging.getLogger(name) for name in ("torch.onnx", "torch.export")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
     finally:
-        logger.setLevel(level)
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)

@@ -53,10 +53,28 @@ def test_inspect(folder):
         assert word in shown.output
 
 
-def test_verify_on_the_processor(folder):
+def test_verify_on_every_engine(folder):
+    """The processor is one; what is absent is named with its reason."""
     done = invoke("verify", folder, "--inputs", 5)
     assert done.exit_code == 0, done.output
-    assert "5 of 5 equal" in done.output
+    assert "cpu:0: 5 of 5 equal" in done.output and "usbstick: absent (" in done.output
+
+
+def test_convert_in_the_extension_form_on_a_device(tmp_path):
+    digits = train_digits()
+    (tmp_path / "m.onnx").write_bytes(digits.onnx)
+    np.save(tmp_path / "s.npy", digits.training[:64])
+    done = invoke(
+        "convert", tmp_path / "m.onnx", tmp_path / "out", "--samples", tmp_path / "s.npy",
+        "--form", "extension", "--weight-bits", 6, "--method", "percentile", "--batch", 2,
+        "--engine", "cpu:0",
+    )  # fmt: skip
+    assert done.exit_code == 0, done.output
+    assert "convolution + relu" in done.output and "graph hash" in done.output
+    shown = invoke("inspect", tmp_path / "out", "--layers")
+    for word in ("requantise", "2 × 10", "architecture hash", "if packed"):
+        assert word in shown.output
+    assert invoke("verify", tmp_path / "out", "--device", "cpu:0").exit_code == 0
 
 
 def test_errors_say_what_is_wrong(folder, tmp_path):
@@ -68,6 +86,19 @@ def test_errors_say_what_is_wrong(folder, tmp_path):
         (("run", folder, tmp_path / "x.npy"), BadRequest, "must be integers"),
         (("run", folder, folder / "symbol"), BadRequest, "no .npy file"),
         (("verify", folder, "--device", "tpu:0"), BadRequest, "tpu"),
+        (
+            (
+                "convert",
+                folder / "broken",
+                tmp_path / "o",
+                "--samples",
+                tmp_path / "s.npy",
+                "--form",
+                "float",
+            ),
+            BadRequest,
+            "none of cvm, extension",
+        ),
         (
             ("convert", folder / "broken", tmp_path / "o", "--samples", tmp_path / "s.npy"),
             BadRequest,
