@@ -112,7 +112,7 @@ class InferFarm:
         self._settings = {"FARMCTL_HOME": str(home / "farm"), **ports, **settings}
         self.config: Config = load(self._settings)
         self.storage = DirectoryStorage(home / "models")
-        self.loader = GraphLoader(self.storage)
+        self.loader = GraphLoader(self.storage, extended=True)
         self.engine = BusEngine(timeout_seconds)
         self.runners: dict[str, RunnerProcess] = {}
         self._server: subprocess.Popen[bytes] | None = None
