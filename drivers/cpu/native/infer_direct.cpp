@@ -27,20 +27,27 @@ struct Form {
   }
 };
 
-// One lane's weights of one channel of the target; `step_bytes` apart.
-void pack_lane(const Layout &layout, const Window &window, const std::int8_t *weight,
-               std::uint8_t *to, std::size_t step_bytes) {
-  const std::uint32_t per_step = kStepBytes / layout.element_bytes;
+// For each element of a lane's steps, in their order: where its weight lies; -1: it is 0.
+std::vector<std::ptrdiff_t> list_places(const Layout &layout, const Window &window) {
+  const std::uint32_t per_tap = layout.tap_steps * kStepBytes / layout.element_bytes;
+  std::vector<std::ptrdiff_t> places;
   for (std::uint32_t tap = 0; tap < layout.tap_count; ++tap)
-    for (std::uint32_t step = 0; step < layout.tap_steps; ++step, to += step_bytes)
-      for (std::uint32_t i = 0; i < per_step; ++i) {
-        const std::ptrdiff_t place = find_weight(layout, window, tap, step * per_step + i);
-        const std::int8_t value = place < 0 ? std::int8_t{0} : weight[place];
-        if (layout.element_bytes == 1)
-          reinterpret_cast<std::int8_t *>(to)[i] = value;
-        else
-          reinterpret_cast<std::int16_t *>(to)[i] = value;
-      }
+    for (std::uint32_t i = 0; i < per_tap; ++i)
+      places.push_back(find_weight(layout, window, tap, i));
+  return places;
+}
+
+// One lane's weights of one channel of the target; its steps are `step_bytes` apart.
+template <typename Element>
+void pack_lane(const std::vector<std::ptrdiff_t> &places, const std::int8_t *weight,
+               std::uint8_t *to, std::size_t step_bytes) {
+  constexpr std::size_t kPerStep = kStepBytes / sizeof(Element);
+  for (std::size_t at = 0; at < places.size(); at += kPerStep, to += step_bytes)
+    for (std::size_t i = 0; i < kPerStep; ++i) {
+      const std::ptrdiff_t place = places[at + i];
+      const auto value = place < 0 ? Element{0} : static_cast<Element>(weight[place]);
+      std::memcpy(to + i * sizeof value, &value, sizeof value);
+    }
 }
 
 // A share of the work: a band of rows by a run of blocks.
@@ -208,6 +215,7 @@ void pack(const InferKernels &isa, const Convolution &layer, Style style,
   const Form form(isa, layer, layout);
   std::memset(packed, 0, form.bytes);
   auto *words = reinterpret_cast<std::int32_t *>(packed);
+  const std::vector<std::ptrdiff_t> places = list_places(layout, layer.window);
   const std::size_t count =
       std::size_t{layout.inner} * layer.window.rows * layer.window.columns;
   for (const Block &block : list_blocks(isa, layer))
@@ -222,7 +230,9 @@ void pack(const InferKernels &isa, const Convolution &layer, Style style,
       std::uint8_t *to = packed + form.weights_at +
                          block.vectors_before * form.steps * form.vector_bytes +
                          std::size_t{i} * kStepBytes;
-      pack_lane(layout, layer.window, weight, to, block.vectors * form.vector_bytes);
+      const std::size_t step_bytes = block.vectors * form.vector_bytes;
+      isa.element_bytes == 1 ? pack_lane<std::int8_t>(places, weight, to, step_bytes)
+                             : pack_lane<std::int16_t>(places, weight, to, step_bytes);
     }
 }
 

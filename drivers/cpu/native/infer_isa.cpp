@@ -4,6 +4,11 @@
 #include <cstdlib>
 #include <cstring>
 
+#if defined(__aarch64__)
+#include <asm/hwcap.h>
+#include <sys/auxv.h>
+#endif
+
 namespace farmcpu::infer {
 
 #define FARMCPU_DECLARE(isa)             \
@@ -15,6 +20,8 @@ FARMCPU_DECLARE(baseline)
 FARMCPU_DECLARE(avx2)
 FARMCPU_DECLARE(avx512)
 FARMCPU_DECLARE(avx512vnni)
+#elif defined(__aarch64__)
+FARMCPU_DECLARE(i8mm)
 #endif
 #undef FARMCPU_DECLARE
 
@@ -25,6 +32,8 @@ const InferKernels *const kSets[] = {
     &baseline::infer_table,
 #if defined(__x86_64__)
     &avx2::infer_table, &avx512::infer_table, &avx512vnni::infer_table,
+#elif defined(__aarch64__)
+    &i8mm::infer_table,
 #endif
 };
 constexpr std::uint32_t kSetCount = sizeof kSets / sizeof *kSets;
@@ -38,6 +47,8 @@ bool runs_here(std::uint32_t isa) {
                       __builtin_cpu_supports("avx512vl");
   const bool has[] = {true, avx2, avx512, avx512 && __builtin_cpu_supports("avx512vnni")};
   return has[isa];
+#elif defined(__aarch64__)
+  return isa == 0 || (getauxval(AT_HWCAP2) & HWCAP2_I8MM);
 #else
   return isa == 0;
 #endif
