@@ -30,7 +30,7 @@
 #define DEVICE static __device__ __forceinline__
 #define DEVICE_MEMBER __device__ __forceinline__
 #define KERNEL(lanes, groups) extern "C" __global__ void __launch_bounds__(lanes, groups)
-#define SHARED_MEMORY(name) extern __shared__ __align__(1024) unsigned char name[]
+#define SHARED_MEMORY(name) extern __shared__ __attribute__((aligned(1024))) unsigned char name[]
 #define LANE threadIdx.x
 #define LANES blockDim.x
 #define GROUP_X blockIdx.x
