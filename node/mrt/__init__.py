@@ -1,1 +1,1 @@
-"""The model representation tool: ONNX to an integer model of the Cortex Virtual Machine."""
+"""The model representation tool: float networks to integer models in either form."""
