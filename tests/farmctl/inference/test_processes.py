@@ -19,7 +19,7 @@ from node.errors import EngineUnavailable
 from node.inference import CrossCheckedEngine, Inference, ReferenceEngine
 from node.spec.cvm import run
 
-SECONDS = 3.0
+SECONDS = 6.0
 
 
 @pytest.fixture
