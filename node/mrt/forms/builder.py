@@ -38,6 +38,7 @@ from node.mrt.network import (
     Upsample,
     Weighted,
 )
+from node.spec.cvm.errors import CvmLoadError
 from node.spec.cvm.writer import Entry, ModelWriter
 
 _KEEPS_SIGN = (
@@ -134,7 +135,10 @@ class Builder(ABC):
         method = self.layers.get(type(layer))
         if method is None:
             raise UnsupportedOperator(layer.kind, layer.name, self._refusal())
-        return method(self, layer)
+        try:
+            return method(self, layer)
+        except CvmLoadError as error:  # its precisions, which cannot be proved
+            raise UnsupportedOperator(layer.kind, layer.name, f"is refused: {error}") from error
 
     def _refusal(self) -> str:
         return "has no counterpart" if self.extended else "exists in the extension form only"

@@ -7,7 +7,7 @@ import pytest
 
 from node.mrt.calibration import FloatModel, Method, calibrate
 from node.mrt.conversion import Form, Settings, convert
-from node.mrt.errors import CalibrationFailed, MrtError
+from node.mrt.errors import CalibrationFailed, MrtError, UnsupportedOperator
 from node.mrt.frontend.onnx_model import parse_onnx, prepare
 from node.mrt.frontend.reader import read_network
 from node.mrt.network import Convolution
@@ -134,3 +134,14 @@ def test_every_truncation_is_refused():
     for length in range(0, len(content), 97):
         with pytest.raises(MrtError):
             convert(content[:length], floats(4, *SHAPE), judge=False)
+
+
+def test_sums_that_may_pass_32_bits_are_refused():
+    """140,000 products of 127 and 127 do not fit; the node is named."""
+    wide = {"d": np.ones((140_000, 1), np.float32)}
+    nodes = [("Relu", ["x"], "r", {}), ("MatMul", ["r", "d"], "y", {})]
+    content = write_onnx(nodes, wide, (140_000,))
+    samples = np.abs(NUMBERS.normal(0, 1, (2, 140_000))).astype(np.float32)
+    settings = Settings(form=Form.EXTENSION, input_scale=0.01)
+    with pytest.raises(UnsupportedOperator, match=r"'y': dense is refused: .* beyond int32"):
+        convert(content, samples, settings=settings, judge=False)
