@@ -78,7 +78,7 @@ Split split(const Layout &layout, const Convolution &layer, const Form &form,
   if (threads == 1 || parts.bands >= 4 * threads) return parts;
   const std::size_t read = rows * layer.target.width * layout.pixel_bytes;
   if (form.bytes > read && blocks >= threads) {
-    parts.parts = std::min<std::size_t>(blocks, 2 * threads);
+    parts.parts = std::min<std::size_t>(blocks, 4 * threads);
     return parts;
   }
   parts.bands = bands_for(layout, layer, std::min<std::size_t>(rows, 4 * threads));

@@ -26,7 +26,7 @@ void Team::run(std::uint32_t tasks, Work work, void *context) {
 namespace farmcpu::infer {
 namespace {
 
-constexpr auto kSpin = std::chrono::microseconds(20);
+constexpr auto kSpin = std::chrono::microseconds(40);
 constexpr std::uint32_t kLooks = 32;
 
 inline void pause() {
