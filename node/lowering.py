@@ -212,7 +212,15 @@ def _check_reduction(graph: Graph, step: GraphStep) -> str:
     return "the official kernel reads other terms than the axes name"
 
 
+def _check_rows(graph: Graph, step: GraphStep) -> str:
+    """Rows that are left out become −1."""
+    narrow = graph.precisions[step.inputs[0]] < 2
+    return "an empty row of 1-bit values passes its precision" if narrow else ""
+
+
 def _check_suppression(graph: Graph, step: GraphStep) -> str:
+    if reason := _check_rows(graph, step):
+        return reason
     if graph.shapes[step.inputs[0]][0] > 1:
         return "several batches may leave memory unwritten"
     reads = sum(each.inputs.count(step.inputs[0]) for each in graph.steps)
@@ -228,5 +236,6 @@ _CHECKS: dict[str, Callable[[Graph, GraphStep], str]] = {
     "broadcast_greater": _check_greater,
     "sum": _check_reduction,
     "max": _check_reduction,
+    "get_valid_counts": _check_rows,
     "non_max_suppression": _check_suppression,
 }

@@ -95,6 +95,8 @@ def graph_of(operator, shapes, precisions, edit=lambda root: None, **attributes)
         ("cvm_right_shift", [(2,)], [32], {"precision": 31, "shift_bit": 1}, "precision"),
         ("sum", [(2, 3, 1, 4)], [8], {"axis": "(1,3)"}, "other terms"),
         ("non_max_suppression", [(2, 3, 6), (2,)], [8, 8], {}, "several batches"),
+        ("get_valid_counts", [(1, 3, 6)], [1], {"score_threshold": 0}, "an empty row"),
+        ("non_max_suppression", [(1, 3, 6), (1,)], [1, 8], {}, "an empty row"),
     ],
 )
 def test_what_only_the_reference_can_run(operator, shapes, precisions, attributes, reason):
