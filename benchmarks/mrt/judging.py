@@ -13,7 +13,7 @@ from benchmarks.mrt.training import Trained
 from node.mrt.calibration import Method
 from node.mrt.conversion import Form, Settings, convert
 from node.mrt.evaluation import sqnr_db
-from node.mrt.forms.cvm import Scaling
+from node.mrt.forms.cvm_arithmetic import Scaling
 
 CALIBRATION = 256
 _EXTENSION: dict[str, dict[str, Any]] = {

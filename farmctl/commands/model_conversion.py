@@ -66,7 +66,7 @@ def convert(
         from node.mrt import conversion
         from node.mrt.calibration import Method
         from node.mrt.evaluation import run_reference
-        from node.mrt.forms.cvm import Scaling
+        from node.mrt.forms.cvm_arithmetic import Scaling
 
         settings = conversion.Settings(
             _choose(conversion.Form, form), input_scale, _choose(Scaling, scaling),

@@ -22,7 +22,8 @@ from onnxruntime.quantization.calibrate import HistogramCollector  # type: ignor
 
 from node.mrt.errors import CalibrationFailed
 from node.mrt.forms.builder import Calibration
-from node.mrt.network import Constant, Convolution, Dense, Floats, Network
+from node.mrt.layers import Constant, Convolution, Dense, Floats
+from node.mrt.network import Network
 
 Samples = NDArray[np.float32]
 

@@ -19,12 +19,14 @@ from node.mrt.evaluation import (
     run_reference,
 )
 from node.mrt.forms.builder import Builder, Calibration, IntegerModel
-from node.mrt.forms.cvm import CvmBuilder, Scaling
+from node.mrt.forms.cvm import CvmBuilder
+from node.mrt.forms.cvm_arithmetic import Scaling
 from node.mrt.forms.extension import ExtensionBuilder
 from node.mrt.forms.numbers import SIGNED_LIMIT
 from node.mrt.frontend.onnx_model import parse_onnx, prepare
 from node.mrt.frontend.reader import read_network
-from node.mrt.network import Embed, Network
+from node.mrt.layers import Embed
+from node.mrt.network import Network
 from node.mrt.passes.equalisation import equalise
 from node.mrt.passes.pipeline import simplify
 

@@ -11,7 +11,7 @@ import numpy as np
 from node.mrt.errors import UnsupportedOperator
 from node.mrt.forms.builder import Builder, Value
 from node.mrt.forms.numbers import MULTIPLIER_LIMIT, UNSIGNED_LIMIT, bits_for
-from node.mrt.network import Layer, MatrixProduct, Normalise, Softmax
+from node.mrt.layers import Layer, MatrixProduct, Normalise, Softmax
 
 #: Largest entry of the table of exponents.
 _POWER_LIMIT = (1 << 16) - 1

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from node.mrt.forms.numbers import IntegerWeights
-from node.mrt.network import Convolution, Dense, Floats, Weighted
+from node.mrt.layers import Convolution, Dense, Floats, Weighted
 from node.mrt.passes.affine_folding import sum_inputs
 
 

@@ -16,7 +16,7 @@ import numpy as np
 
 from node.mrt.errors import CalibrationFailed, UnsupportedOperator
 from node.mrt.forms.numbers import SIGNED_LIMIT, UNSIGNED_LIMIT, Wide, bits_for
-from node.mrt.network import (
+from node.mrt.layers import (
     Add,
     AveragePool,
     Clip,
@@ -28,7 +28,6 @@ from node.mrt.network import (
     MaxPool,
     Mean,
     Multiply,
-    Network,
     Pad,
     Rectify,
     Reshape,
@@ -38,6 +37,7 @@ from node.mrt.network import (
     Upsample,
     Weighted,
 )
+from node.mrt.network import Network
 from node.spec.cvm.errors import CvmLoadError
 from node.spec.cvm.writer import Entry, ModelWriter
 

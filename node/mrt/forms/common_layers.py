@@ -12,7 +12,7 @@ import numpy as np
 from node.mrt.errors import UnsupportedOperator
 from node.mrt.forms.builder import Builder, Target, Value
 from node.mrt.forms.numbers import SIGNED_LIMIT, UNSIGNED_LIMIT, Wide, bits_for, multiply_for
-from node.mrt.network import (
+from node.mrt.layers import (
     Affine,
     Clip,
     Concatenate,

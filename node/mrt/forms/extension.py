@@ -31,13 +31,7 @@ from node.mrt.forms.numbers import (
 )
 from node.mrt.forms.space import SPACE
 from node.mrt.forms.widths import Widths
-from node.mrt.network import (
-    Add,
-    Concatenate,
-    Function,
-    Layer,
-    Weighted,
-)
+from node.mrt.layers import Add, Concatenate, Function, Layer, Weighted
 from node.spec.cvm.writer import Entry
 
 #: Bits of a sum that meets a multiplier: 15 beside the sign.

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from node.mrt.errors import UnsupportedOperator
-from node.mrt.network import Deconvolution, Floats, Weighted
+from node.mrt.layers import Deconvolution, Floats, Weighted
 
 Wide = NDArray[np.float64]
 Integers = NDArray[np.int64]

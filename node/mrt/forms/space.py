@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from node.mrt.forms.builder import Builder, Value
-from node.mrt.network import (
+from node.mrt.layers import (
     AveragePool,
     Convolution,
     Deconvolution,

@@ -7,7 +7,8 @@ of bytes reads it.
 
 from __future__ import annotations
 
-from node.mrt.network import Add, Affine, Layer, Mean, Network, Normalise, Softmax
+from node.mrt.layers import Add, Affine, Layer, Mean, Normalise, Softmax
+from node.mrt.network import Network
 
 #: Of a layer norm's input and the sums that lead to it; of a softmax's input, whose table of
 #: exponents has an entry for each difference.

@@ -8,7 +8,7 @@ import numpy as np
 
 from node.mrt.frontend.node import Node
 from node.mrt.frontend.reader import Reader, converts
-from node.mrt.network import Layer, Normalise, Softmax
+from node.mrt.layers import Layer, Normalise, Softmax
 
 
 @converts("Softmax")

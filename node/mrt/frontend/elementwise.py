@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from node.mrt.frontend.node import Node
 from node.mrt.frontend.reader import Reader, converts
-from node.mrt.network import (
+from node.mrt.layers import (
     Add,
     Affine,
     Clip,

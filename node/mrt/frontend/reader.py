@@ -12,7 +12,8 @@ from onnx import numpy_helper
 
 from node.mrt.errors import MalformedOnnx
 from node.mrt.frontend.node import Node
-from node.mrt.network import Floats, Identity, Layer, Network, Shape
+from node.mrt.layers import Floats, Identity, Layer, Shape
+from node.mrt.network import Network
 
 Convert = Callable[["Reader", Node], Iterable[Layer]]
 CONVERSIONS: dict[str, Convert] = {}

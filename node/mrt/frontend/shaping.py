@@ -9,7 +9,7 @@ import numpy as np
 
 from node.mrt.frontend.node import Node
 from node.mrt.frontend.reader import Reader, converts
-from node.mrt.network import (
+from node.mrt.layers import (
     Concatenate,
     Constant,
     Embed,

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from node.mrt.frontend.node import Node
 from node.mrt.frontend.reader import Reader, converts
-from node.mrt.network import AveragePool, Layer, MaxPool, Mean, Shape, Window
+from node.mrt.layers import AveragePool, Layer, MaxPool, Mean, Shape, Window
 
 
 def read_window(reader: Reader, node: Node, size: Shape) -> Window:

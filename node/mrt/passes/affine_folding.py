@@ -12,16 +12,16 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from node.mrt.network import (
+from node.mrt.layers import (
     Affine,
     Convolution,
     Deconvolution,
     Dense,
     Floats,
     Layer,
-    Network,
     Weighted,
 )
+from node.mrt.network import Network
 
 _Column = NDArray[np.float64]
 

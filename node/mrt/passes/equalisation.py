@@ -13,7 +13,8 @@ from dataclasses import replace
 import numpy as np
 
 from node.mrt.forms.builder import Calibration
-from node.mrt.network import Convolution, Dense, Floats, Network, Rectify, Weighted
+from node.mrt.layers import Convolution, Dense, Floats, Rectify, Weighted
+from node.mrt.network import Network
 from node.mrt.passes.affine_folding import scale_inputs, scale_outputs
 
 #: A channel is made no more than so many times larger or smaller than the others.

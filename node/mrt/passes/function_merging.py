@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from node.mrt.network import (
+from node.mrt.layers import (
     Add,
     Affine,
     Clip,
@@ -19,9 +19,9 @@ from node.mrt.network import (
     Function,
     Layer,
     Multiply,
-    Network,
     Rectify,
 )
+from node.mrt.network import Network
 from node.mrt.passes.identity_removal import remove_unread
 
 Wide = NDArray[np.float64]

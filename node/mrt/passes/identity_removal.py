@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from node.mrt.network import Affine, Identity, Layer, Network, Pad, Reshape, Slice
+from node.mrt.layers import Affine, Identity, Layer, Pad, Reshape, Slice
+from node.mrt.network import Network
 
 
 def remove_identities(network: Network) -> Network:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from node.mrt.network import AveragePool, Convolution, Layer, Network, Pad, Window
+from node.mrt.layers import AveragePool, Convolution, Layer, Pad, Window
+from node.mrt.network import Network
 from node.mrt.passes.identity_removal import remove_unread
 
 

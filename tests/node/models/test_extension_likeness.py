@@ -7,7 +7,7 @@ import numpy as np
 from node.models.fingerprint import fingerprint
 from node.models.likeness import Kind, compare
 from node.mrt.conversion import Form, Settings, convert
-from node.mrt.forms.cvm import Scaling
+from node.mrt.forms.cvm_arithmetic import Scaling
 from node.spec.cvm import Graph, load
 from node.spec.cvm.writer import ModelWriter
 from tests.support.digits import train_digits

@@ -8,7 +8,7 @@ import pytest
 from node.mrt.calibration import Method
 from node.mrt.conversion import Settings, convert
 from node.mrt.evaluation import quantise_input
-from node.mrt.forms.cvm import Scaling
+from node.mrt.forms.cvm_arithmetic import Scaling
 from node.spec.cvm import load, run
 from tests.support.digits import train_digits
 

@@ -8,7 +8,7 @@ import pytest
 
 from node.mrt.conversion import Form, Settings, convert
 from node.mrt.errors import CalibrationFailed, MalformedOnnx, UnsupportedOperator
-from node.mrt.forms.cvm import Scaling
+from node.mrt.forms.cvm_arithmetic import Scaling
 from node.mrt.frontend.onnx_model import parse_onnx, prepare
 from node.mrt.frontend.reader import read_network
 from node.mrt.passes.pipeline import simplify

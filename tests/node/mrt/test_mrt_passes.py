@@ -10,7 +10,7 @@ from node.mrt.conversion import Form, Settings, convert
 from node.mrt.errors import CalibrationFailed, MrtError, UnsupportedOperator
 from node.mrt.frontend.onnx_model import parse_onnx, prepare
 from node.mrt.frontend.reader import read_network
-from node.mrt.network import Convolution
+from node.mrt.layers import Convolution
 from node.mrt.passes.equalisation import equalise
 from node.mrt.passes.pipeline import simplify
 from node.spec.cvm import load
