@@ -73,6 +73,12 @@ void pack(const Convolution &layer, Method method, const Parameters &parameters,
   }
 }
 
+bool is_packed(const std::uint8_t *packed, Method method) {
+  Header header;
+  std::memcpy(&header, packed, sizeof header);
+  return header.magic == kMagic && header.isa == chosen_isa() && header.method == method;
+}
+
 std::size_t scratch_bytes(const Convolution &layer, Method method, std::uint32_t threads) {
   switch (method) {
     case Method::kPlain:

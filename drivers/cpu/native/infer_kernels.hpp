@@ -83,6 +83,8 @@ std::size_t packed_bytes(const Convolution &layer, Method method);
 // `packed` has packed_bytes() bytes; they hold no pointers and may be moved, saved and mapped.
 void pack(const Convolution &layer, Method method, const Parameters &parameters,
           std::uint8_t *packed);
+// Whether bytes were packed by `method` for the instruction set in use.
+bool is_packed(const std::uint8_t *packed, Method method);
 // For any number of threads up to `threads`.
 std::size_t scratch_bytes(const Convolution &layer, Method method, std::uint32_t threads);
 

@@ -107,7 +107,8 @@ Team::~Team() {
 
 void Team::run(std::uint32_t tasks, Work work, void *context) {
   State &state = *state_;
-  if (threads_ == 1 || tasks < 2 || !state.busy.try_lock()) {
+  const bool alone = threads_ == 1 || tasks < 2 || tasks > UINT16_MAX;  // as a ticket counts
+  if (alone || !state.busy.try_lock()) {
     for (std::uint32_t task = 0; task < tasks; ++task) work(context, task, 0);
     return;
   }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "plan.hpp"
+#include "plan_checks.hpp"
 
 namespace farmcpu {
 
@@ -12,17 +13,28 @@ class PlanReader {
   void read();
 
  private:
+  // `count` items that lie in the blob.
   template <typename Item>
-  const Item *items(std::uint64_t at, std::uint64_t count, const char *what) const;
+  const Item *items(std::uint64_t at, std::uint64_t count, const char *what) const {
+    if (at % alignof(Item) || at > bytes_ || count > (bytes_ - at) / sizeof(Item))
+      refuse_plan(std::string("ends before its ") + what);
+    return reinterpret_cast<const Item *>(blob_ + at);
+  }
 
   void read_header();
   void read_values();
+  void add_value(const PlanValue &record);
   void read_heads();
 
+  // Places in the workspace.
   std::uint8_t *place(std::uint64_t at, std::uint64_t bytes) const;
   std::uint8_t *scratch(std::uint64_t bytes) const;
   std::uint8_t *image(std::uint64_t at, const infer::Image &image) const;
   std::int32_t *words(std::uint64_t at, const infer::Image &image) const;
+  // What a residual adds to `image`.
+  const std::uint8_t *other(std::uint64_t at, const infer::Residual &residual,
+                            infer::Image image) const;
+  // One word of the blob for each channel.
   const std::int32_t *numbers(std::uint64_t at, const infer::Image &image) const;
 
   Plan::Step bind(const PlanLayer &layer);
