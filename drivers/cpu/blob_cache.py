@@ -9,7 +9,8 @@ import hashlib
 import mmap
 import os
 import tempfile
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -23,6 +24,8 @@ from drivers.program import Program
 
 DEFAULT_BUDGET_BYTES = 8 << 30
 _SUFFIX = ".plan"
+_PART_SUFFIX = ".part"
+_LONGEST_WRITE_SECONDS = 3600
 
 Write = Callable[[BinaryIO], mmap.mmap]
 
@@ -41,9 +44,10 @@ class BlobCache:
         try:
             with path.open("rb") as file:
                 blob = _map(file)
-            os.utime(path)
         except OSError:
             return None
+        with contextlib.suppress(OSError):  # a folder that is only read, or evicted meanwhile
+            os.utime(path)
         if blob is not None and _is_of(blob, model_id, program):
             return blob
         return None
@@ -51,15 +55,17 @@ class BlobCache:
     def store(self, model_id: str, write: Write) -> mmap.mmap:
         """Keep what ``write`` puts into a file; whole or not at all. Raises `OSError`."""
         self._folder.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(".part", dir=self._folder)
+        handle, name = tempfile.mkstemp(_PART_SUFFIX, dir=self._folder)
         try:
             with open(handle, "r+b") as file:
-                write(file).flush()
+                with write(file) as blob:
+                    blob.flush()
                 os.fsync(file.fileno())
             Path(name).rename(self._path(model_id))
         except BaseException:
             Path(name).unlink(missing_ok=True)
             raise
+        self._drop_unfinished()
         self._drop_older(model_id)
         self._evict()
         with self._path(model_id).open("rb") as stored:
@@ -78,14 +84,24 @@ class BlobCache:
 
     def _evict(self) -> None:
         """All but the newest may go; a file that is mapped lives on until it is closed."""
-        files = [(path, path.stat()) for path in self._folder.glob(f"*{_SUFFIX}")]
-        files.sort(key=lambda item: item[1].st_mtime_ns, reverse=True)
+        files = sorted(self._list(_SUFFIX), key=lambda item: item[1].st_mtime_ns, reverse=True)
         total = 0
         for place, (path, status) in enumerate(files):
             total += status.st_size
             if place and total > self._budget_bytes:
-                with contextlib.suppress(FileNotFoundError):
-                    path.unlink()
+                path.unlink(missing_ok=True)
+
+    def _drop_unfinished(self) -> None:
+        """What writers that were killed have left."""
+        for path, status in self._list(_PART_SUFFIX):
+            if time.time() - status.st_mtime > _LONGEST_WRITE_SECONDS:
+                path.unlink(missing_ok=True)
+
+    def _list(self, suffix: str) -> Iterator[tuple[Path, os.stat_result]]:
+        """Files that another process may remove meanwhile."""
+        for path in self._folder.glob(f"*{suffix}"):
+            with contextlib.suppress(FileNotFoundError):
+                yield path, path.stat()
 
 
 def _stem(model_id: str) -> str:

@@ -136,7 +136,7 @@ class InferRuns:
 
     def recall(self, model_id: str) -> bool:
         """Make a model resident from what an earlier `load` of this id left on disk, without its
-        program. False where nothing sound is there: `load` it then."""
+        program. False where nothing sound is there: `load` it then. Raises `OutOfMemory`."""
         if model_id in self._models:
             return True
         blob = self._cache.find(model_id) if self._cache else None
@@ -170,9 +170,11 @@ class InferRuns:
         return True
 
     def _load_blob(self, blob: mmap.mmap) -> LoadedPlan:
+        plan = LoadedPlan(self._engine, blob)  # only now the header is known to be sound
         if len(blob) + workspace_bytes(blob) > self._memory_limit_bytes:
+            plan.close()
             raise OutOfMemory("the model needs more memory than it may have")
-        return LoadedPlan(self._engine, blob)
+        return plan
 
     def _pack(self, model_id: str, program: Program) -> mmap.mmap:
         plan = fuse(program)

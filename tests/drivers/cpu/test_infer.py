@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import errno
+import os
+
 import numpy as np
 import pytest
 
 from drivers.base import Capability
+from drivers.cpu import library
+from drivers.cpu.blob_format import Header, LayerKind, Record
 from drivers.cpu.infer import InferRuns
 from drivers.errors import BadArgument, OutOfMemory
 from drivers.program import Program, Step
@@ -71,11 +76,72 @@ def test_a_cut_blob_is_made_anew(kept, length):
     expect_made_anew(kept)
 
 
-@pytest.mark.parametrize("place", [0, 8, 20, 30, 40, 56, 90, 120, 150, 200, 500, 2000, -1])
+@pytest.mark.parametrize("place", [0, 8, 20, 30, 40, 56, 90, 117, 120, 150, 200, 500, 2000, -1])
 def test_a_changed_blob_is_made_anew(kept, place):
     content = bytearray(blob_in(kept).read_bytes())
     content[place] ^= 0x55
     blob_in(kept).write_bytes(content)
+    expect_made_anew(kept)
+
+
+def reseal(path, content):
+    """Write a blob with the checksum that it ought to have."""
+    checksum = Header.checksum
+    end = checksum.offset + checksum.size
+    behind = bytes(content[end:])
+    made = library.load().farmcpu_plan_checksum(behind, len(behind))
+    content[checksum.offset : end] = made.to_bytes(checksum.size, "little")
+    path.write_bytes(content)
+
+
+def layer_in(content, kind):
+    """The first record of that kind, as it lies in a blob."""
+    header = Header.from_buffer_copy(content)
+    records = (Record * header.layers).from_buffer(content, header.layers_at)
+    return next(record for record in records if record.kind == kind)
+
+
+def convolution_in(content):
+    return layer_in(content, LayerKind.CONVOLUTION)
+
+
+def claim_another_method(content):
+    content[convolution_in(content).packed_at + 8] ^= 1
+
+
+def claim_another_isa(content):
+    content[convolution_in(content).packed_at + 4] ^= 1
+
+
+def claim_a_large_window(content):
+    window = convolution_in(content).convolution.window
+    window.rows, window.top = window.rows + (1 << 20), window.top + (1 << 20)
+    window.columns, window.left = window.columns + (1 << 20), window.left + (1 << 20)
+
+
+def leave_the_workspace(content):
+    convolution_in(content).target_at = 1 << 40
+
+
+def claim_an_unknown_kind(content):
+    convolution_in(content).kind = len(LayerKind)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        claim_another_method,
+        claim_another_isa,
+        claim_a_large_window,
+        leave_the_workspace,
+        claim_an_unknown_kind,
+    ],
+)
+def test_a_blob_that_lies_is_made_anew(kept, change):
+    """Its checksum is right: what it says of itself is not believed."""
+    content = bytearray(blob_in(kept).read_bytes())
+    change(content)
+    reseal(blob_in(kept), content)
     expect_made_anew(kept)
 
 
@@ -119,6 +185,32 @@ def test_a_folder_that_cannot_be_written_is_done_without(tmp_path):
     runs.load("m", infer_program())
     assert answer_of(runs) == INFER_ANSWER
     runs.close()
+
+
+def test_a_full_disk_is_done_without(tmp_path, monkeypatch):
+    """The room is asked for before the bytes are written, as a full disk may end a process that
+    writes to mapped memory."""
+    asked = []
+
+    def refuse(handle, at, size):
+        asked.append(size)
+        raise OSError(errno.ENOSPC, "no room")
+
+    monkeypatch.setattr(os, "posix_fallocate", refuse)
+    runs = InferRuns(MEMORY_BYTES, 1, blob_folder=tmp_path)
+    runs.load("m", infer_program())
+    assert answer_of(runs) == INFER_ANSWER
+    assert asked and not list(tmp_path.iterdir())
+    runs.close()
+
+
+def test_what_killed_writers_left_is_removed(tmp_path):
+    old, new = tmp_path / "old.part", tmp_path / "new.part"
+    for path in (old, new):
+        path.write_bytes(b"half")
+    os.utime(old, (0, 0))
+    InferRuns(MEMORY_BYTES, 1, blob_folder=tmp_path).load("m", infer_program())
+    assert not old.exists() and new.exists()
 
 
 def test_the_memory_limit_holds(kept):
