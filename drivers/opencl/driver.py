@@ -33,7 +33,6 @@ CPU_VARIABLE = "FARMCTL_OPENCL_CPU"
 NVIDIA_VENDOR = 0x10DE
 AMD_DRIVER = "amdgpu"
 HOT_CELSIUS = 100.0
-CAPABILITIES = frozenset({Capability.CUCKOO})
 
 
 class OpenClGpu(Controlled):
@@ -69,10 +68,10 @@ class OpenClGpu(Controlled):
         return Health(HealthStatus.OK)
 
     def open(self, capability: Capability, **options: Any) -> Session:
-        """Options: those of `drivers.kernels.opencl.search.OpenClSearch`."""
+        """Options: see ``open_search`` and ``open_infer`` in `drivers.kernels.opencl.session`."""
         if capability not in self.info.capabilities:
             raise NotSupported(f"{self.info.id} has no capability {capability}")
-        return session.open_search(self._device, **options)
+        return session.open_session(self._device, capability, **options)
 
     def variants(self, capability: Capability, edge_bits: int) -> Sequence[Mapping[str, Any]]:
         """See `drivers.base.Tunable`."""
@@ -123,7 +122,7 @@ class Driver:
             hardware_id=f"opencl-{device.pci_address or f'{index}-{device.name}'}",
             family=self.family,
             model=device.name,
-            capabilities=CAPABILITIES,
+            capabilities=session.CAPABILITIES,
             memory_bytes=device.memory_bytes,
             driver_version=device.driver_version,
             parent=device.pci_address or "",

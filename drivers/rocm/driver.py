@@ -1,6 +1,6 @@
 """Family ``rocm``: AMD GPUs, found, read and limited through the amdgpu driver's sysfs files.
 Those that CuPy for ROCm sees search for cycles (capability CUCKOO) and run models (INFER); without
-ROCm they search through OpenCL, where AMD's or Mesa's is installed."""
+ROCm they do both through OpenCL, where AMD's or Mesa's is installed."""
 
 from __future__ import annotations
 
@@ -78,12 +78,12 @@ class RocmDevice(Controlled):
 
     def open(self, capability: Capability, **options: Any) -> Session:
         """Options: see ``open_search`` and ``open_infer`` in `drivers.kernels.gpu.session`, and
-        without ROCm ``open_search`` in `drivers.kernels.opencl.session`."""
+        without ROCm those in `drivers.kernels.opencl.session`."""
         if capability not in self.info.capabilities:
             reason = self.info.details.get(str(capability), "ROCm devices do not compute that yet")
             raise NotSupported(f"{self.info.id} has no capability {capability}: {reason}")
         if self._opencl is not None:
-            return opencl_session.open_search(self._opencl, **options)
+            return opencl_session.open_session(self._opencl, capability, **options)
         return session.open_session(self.info.parent, capability, **options)
 
     def variants(self, capability: Capability, edge_bits: int) -> Sequence[Mapping[str, Any]]:
@@ -134,9 +134,7 @@ class Driver:
             details["through"] = f"OpenCL, {opencl.platform}"
         elif reason:
             cure = "CuPy for ROCm, or an OpenCL platform of AMD or Mesa, has to be installed"
-            details[str(Capability.CUCKOO)] = f"{reason}; {cure}"
-        if reason:
-            details[str(Capability.INFER)] = f"{reason}; CuPy for ROCm has to be installed"
+            details |= {str(each): f"{reason}; {cure}" for each in session.CAPABILITIES}
         info = DeviceInfo(
             id=f"rocm:{index}",
             hardware_id=f"amd-{identity}",
@@ -175,7 +173,7 @@ def _capabilities(reason: str, opencl: OpenClDevice | None) -> frozenset[Capabil
     """``reason``: why ROCm does not compute; empty where it does."""
     if not reason:
         return session.CAPABILITIES
-    return frozenset({Capability.CUCKOO}) if opencl else frozenset()
+    return opencl_session.CAPABILITIES if opencl else frozenset()
 
 
 def _find_product(root: Path, chip: str, revision: str) -> str | None:

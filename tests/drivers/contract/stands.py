@@ -111,7 +111,7 @@ def opencl_stand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stand:
     if not found:
         pytest.skip("not run: OpenCL has no processor; install pocl-opencl-icd")
     monkeypatch.setenv(opencl.CPU_VARIABLE, "1")
-    computed = frozenset({Capability.CUCKOO})
+    computed = frozenset({Capability.CUCKOO, Capability.INFER})
     return Stand(
         "opencl",
         lambda: opencl.Driver(tmp_path),

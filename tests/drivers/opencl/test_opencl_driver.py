@@ -70,8 +70,9 @@ def test_pyopencl_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "farmctl[opencl]" in probe.reason
 
 
-def test_a_processor_proves_itself(with_processor: None) -> None:
-    answer = prove("opencl", "opencl:0", Capability.CUCKOO)
+@pytest.mark.parametrize("capability", [Capability.CUCKOO, Capability.INFER])
+def test_a_processor_proves_itself(with_processor: None, capability: Capability) -> None:
+    answer = prove("opencl", "opencl:0", capability)
     assert answer.passed, answer.detail
 
 
@@ -79,8 +80,12 @@ def test_options_are_checked(with_processor: None) -> None:
     device = Driver().discover()[0]
     with pytest.raises(BadArgument, match="colour"):
         device.open(Capability.CUCKOO, colour="red")
+    with pytest.raises(BadArgument, match="no option colour"):
+        device.open(Capability.INFER, colour="red")
+    with pytest.raises(BadArgument, match="must be positive"):
+        device.open(Capability.INFER, memory_limit_bytes=0)
     with pytest.raises(NotSupported):
-        device.open(Capability.INFER)
+        device.open(Capability.HASH)
 
 
 def test_every_variant_finds_the_same(with_processor: None) -> None:
@@ -196,7 +201,7 @@ def test_rocm_computes_through_opencl_where_rocm_is_not_installed(tmp_path: Path
         card.mkdir(parents=True)
         (card / "device").symlink_to(folder)
     known, unknown = survey(tmp_path, ROCM)
-    assert known == ["rocm:0", ["cuckoo"], "OpenCL, Many makers"]
+    assert known == ["rocm:0", ["cuckoo", "infer"], "OpenCL, Many makers"]
     assert unknown == ["rocm:1", [], None]
 
 

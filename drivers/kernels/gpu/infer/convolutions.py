@@ -108,6 +108,8 @@ class _Products:
 
     def _split(self, groups: int) -> tuple[int, int]:
         """Into how many parts the sums are split, and how many chunks each has."""
+        if not self.gpu.target.can_split:
+            return 1, self.chunks
         stage = self.gpu.target.depth // 16
         most = max(1, self.chunks // (SPLIT_STAGES * stage))
         wanted = min(most, self.gpu.units // groups, MOST_GROUPS_Z // self.bundles.count)

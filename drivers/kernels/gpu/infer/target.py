@@ -29,6 +29,11 @@ class Target:
     flips: bool = False
 
     @property
+    def can_split(self) -> bool:
+        """Whether groups may add up the sums of one tile."""
+        return True
+
+    @property
     def depth(self) -> int:
         return DEPTHS.get(self.kind, (64, 2))[0]
 

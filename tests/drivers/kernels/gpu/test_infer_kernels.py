@@ -11,6 +11,7 @@ import host_infer
 import numpy as np
 import pytest
 from host_infer import HostQueue
+from infer_plans import SHAPES, awkward_plan, trap_plan
 
 from drivers.errors import NotSupported, SelfTestFailed
 from drivers.kernels.gpu.infer import layout, trial
@@ -82,49 +83,21 @@ def test_a_net_of_all_kernels(library: tuple[ctypes.CDLL, Target]) -> None:
     assert set(launched) == KERNELS
 
 
-#: (n, channels, height, width), out, window, groups, bounds of the source.
-SHAPES = {
-    "one pixel": ((1, 1, 1, 1), 1, Window((1, 1)), 1, trial.UNSIGNED),
-    "five channels": ((1, 5, 4, 3), 7, Window((2, 3)), 1, trial.SIGNED),
-    "padding beyond": ((1, 3, 2, 2), 9, Window((3, 3), padding=(3, 4, 3, 4)), 1, trial.SIGNED),
-    "uneven padding": ((2, 17, 6, 5), 33, Window((3, 2), (2, 1), (0, 1, 2, 0)), 1, trial.SIGNED),
-    "stride beyond window": ((1, 20, 9, 9), 5, Window((2, 2), (3, 4)), 1, trial.UNSIGNED),
-    "dilation": ((1, 32, 9, 8), 65, Window((3, 3), (1, 1), (2, 3, 2, 3), (2, 3)), 1, trial.SIGNED),
-    "deep": ((3, 1030, 1, 1), 40, Window((1, 1)), 1, trial.UNSIGNED),
-    "dense": ((1, 37, 3, 5), 130, Window((3, 5)), 1, trial.SIGNED),
-    "groups of 4": ((1, 32, 4, 4), 32, Window((3, 3), padding=(1, 1, 1, 1)), 8, trial.UNSIGNED),
-    "groups of 3 to 5": ((1, 15, 4, 4), 25, Window((1, 3)), 5, trial.SIGNED),
-    "narrow groups": ((2, 4, 5, 5), 6, Window((3, 3)), 2, trial.SIGNED),
-    "depthwise": ((1, 19, 5, 5), 19, Window((5, 5), (2, 2), (2, 2, 2, 2)), 19, trial.SIGNED),
-    "narrow depthwise": ((1, 3, 4, 4), 3, Window((2, 2)), 3, trial.UNSIGNED),
-}
-
-
 @pytest.mark.parametrize("units", [FEW, MANY])
 @pytest.mark.parametrize("name", SHAPES)
 def test_awkward_shapes(library: tuple[ctypes.CDLL, Target], name: str, units: int) -> None:
     """As words, whose every bit counts, and as bytes with a residual."""
-    shape, out, window, groups, bounds = SHAPES[name]
-    net = trial.Net(np.random.default_rng(len(name)))
-    source = net.input(shape, bounds)
-    sums = net.convolve(source, out, window, groups, rescaled=False)
-    other = net.convolve(source, out, window, groups, trial.UNSIGNED)
-    joined = net.convolve(source, out, window, groups, residual=other)
-    compare(library, net.plan(sums, net.words(joined)), seed=len(name), units=units)
+    compare(library, awkward_plan(name), seed=len(name), units=units)
 
 
 def test_saturation_trap(library: tuple[ctypes.CDLL, Target]) -> None:
     """x = 255 and w = ±127 over 4,608 terms: what instructions that saturate get wrong."""
-    net = trial.Net(np.random.default_rng(1))
-    source = net.input((1, 512, 3, 3), trial.UNSIGNED)
-    target = net.convolve(source, 32, Window((3, 3), padding=(1, 1, 1, 1)), rescaled=False)
-    net.layers[1].weight[:16] = 127  # type: ignore[union-attr]
-    net.layers[1].weight[16:] = -127  # type: ignore[union-attr]
+    plan = trap_plan()
     data = np.full((1, 512, 3, 3), 255, np.int32)
     session = open_session(library, MANY)
-    session.load_plan("trap", net.plan(target))
+    session.load_plan("trap", plan)
     answer = np.frombuffer(session.run("trap", data.tobytes()), "<i4").reshape(32, 3, 3)
-    bias = net.layers[1].bias  # type: ignore[union-attr]
+    bias = plan.layers[1].bias  # type: ignore[union-attr]
     assert (answer[:16, 1, 1] == 255 * 127 * 4608 + bias[:16]).all()
     assert (answer[16:, 1, 1] == -255 * 127 * 4608 + bias[16:]).all()
 
