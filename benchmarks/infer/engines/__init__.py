@@ -5,6 +5,7 @@ from __future__ import annotations
 from benchmarks.infer.engines.base import Engine, Runner
 from benchmarks.infer.engines.cvm_runtime import CvmRuntime
 from benchmarks.infer.engines.onnxruntime_peer import OnnxRuntimeFloat, OnnxRuntimeInt8
+from benchmarks.infer.engines.opencl import OPENCL_ENGINE, OpenCl
 from benchmarks.infer.engines.openvino_peer import OpenVino
 from benchmarks.infer.engines.ours import Ours
 from benchmarks.infer.engines.torch_peer import TorchInt8
@@ -16,6 +17,7 @@ INTEGER_ENGINES = {
     "farmctl official form": OFFICIAL,
     "farmctl int6": INT6,
     "cvm-runtime": OFFICIAL,
+    OPENCL_ENGINE: EXTENSION,
 }
 #: The engines that ours is to be faster than at int8.
 INT8_PEERS = ("onnxruntime", "openvino", "torch")
@@ -30,6 +32,7 @@ def all_engines() -> tuple[Engine, ...]:
         TorchInt8(),
         OnnxRuntimeFloat(),
         CvmRuntime(),
+        OpenCl(),
     )
 
 

@@ -115,6 +115,9 @@ int8 load_words(Memory memory, ulong pointer, uint first) {
   return vload8(0, (__global const int *)(memory.constants + PLACE(pointer)) + first);
 }
 
+/* Of vectors alone: some compilers widen the bounds wrongly. */
+int8 clip(int8 values, int low, int high) { return clamp(values, (int8)low, (int8)high); }
+
 /* From the sums of eight neighbouring channels of one pixel to its bytes or words; `first` is
  * where the channels' own numbers begin. */
 void finish_pixel(Memory memory, const Finish *finish, uint first, uint pixel, uint channel,
@@ -125,14 +128,14 @@ void finish_pixel(Memory memory, const Finish *finish, uint first, uint pixel, u
     const int8 multiplier = load_words(memory, finish->multiplier, first);
     const int8 offset = load_words(memory, finish->offset, first);
     values = (values + finish->pre_half) >> finish->pre_shift;
-    values = clamp(values, finish->pre_low, finish->pre_high) * multiplier + offset;
-    values = clamp(values >> finish->shift, finish->low, finish->high);
+    values = clip(values, finish->pre_low, finish->pre_high) * multiplier + offset;
+    values = clip(values >> finish->shift, finish->low, finish->high);
   }
   if (finish->adds) {
     const ulong at = PLACE(finish->other) + (ulong)pixel * finish->other_stride + channel;
     const int8 other = load_bytes(memory.arena + at, count, finish->wide) - finish->other_zero;
     values = values * finish->own + other * finish->theirs + finish->half_up;
-    values = clamp(values >> finish->residual_shift, finish->residual_low, finish->residual_high);
+    values = clip(values >> finish->residual_shift, finish->residual_low, finish->residual_high);
   }
   __global uchar *target = memory.arena + PLACE(finish->target);
   if (finish->words) {

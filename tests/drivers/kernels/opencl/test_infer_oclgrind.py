@@ -1,0 +1,93 @@
+"""Every inference kernel under Oclgrind: see test_oclgrind.py."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from drivers.kernels.opencl.infer_queue import SOURCES
+
+ROOT = Path(__file__).parents[4]
+LIBRARY = Path("/usr/lib/oclgrind/liboclgrind-rt-icd.so")
+
+#: A small net of all kernels, against its definition; the kernels' text is told.
+NET = """
+import sys
+from pathlib import Path
+import numpy as np
+from drivers.kernels.gpu.infer import trial
+from drivers.kernels.gpu.infer.session import GpuInfer
+from drivers.kernels.gpu.infer.target import InferGpu
+from drivers.kernels.infer.layers import Add, Lookup, PoolKind, Scale, Window
+from drivers.kernels.infer.oracle import run_plan
+from drivers.kernels.opencl import infer_queue
+from drivers.kernels.opencl.devices import list_devices
+from drivers.kernels.opencl.infer_queue import Memory, OpenClQueue
+from drivers.kernels.opencl.inference import OpenClTarget
+
+infer_queue.SOURCES = tuple(map(Path, sys.argv[1:]))
+net = trial.Net(np.random.default_rng(1))
+x = net.input((1, 3, 5, 5), trial.SIGNED)
+x = net.convolve(x, 20, Window((3, 3), (1, 1), (1, 1, 1, 1)), bounds=trial.UNSIGNED)
+x = net.pool(x, Window((2, 2), (2, 2), (0, 0, 1, 1)), PoolKind.LARGEST)
+x = net.convolve(x, 20, Window((2, 2), (1, 1), (1, 1, 0, 0)), groups=20)
+deep = net.convolve(x, 70, Window((1, 1)), residual=None)
+left, right = net.map(deep, Lookup), net.map(deep, Scale)
+joined = net.map(net.concatenate(left, right), Add, net.concatenate(right, left))
+pooled = net.pool(joined, Window((2, 2), (2, 2)), PoolKind.SUM)
+dense = net.convolve(pooled, 9, Window((1, 1)), rescaled=False)
+plan = net.plan(net.words(joined), dense)
+
+(device,) = list_devices()
+assert "Oclgrind" in device.platform, device
+memory = Memory.open(device)
+session = GpuInfer(lambda: OpenClQueue(memory), InferGpu(OpenClTarget("opencl"), 1, 1 << 30), 1)
+session.load_plan("it", plan)
+data = trial.trial_input(plan)
+answer = session.run("it", data.tobytes())
+expected = b"".join(h.astype("<i4").tobytes() for h in run_plan(plan, data, trial.run_nothing))
+launched = {part.kernel for part in session._models["it"].schedule.parts}
+print(answer == expected, *sorted(launched))
+"""
+KERNELS = "convolve convolve_first dense depthwise mapping pooling to_bytes to_words"
+
+
+@pytest.fixture
+def vendors(tmp_path: Path) -> Path:
+    if not LIBRARY.is_file():
+        pytest.skip(f"not run: no {LIBRARY}; install oclgrind")
+    (tmp_path / "vendors").mkdir()
+    (tmp_path / "vendors/oclgrind.icd").write_text(f"{LIBRARY}\n")
+    return tmp_path / "vendors"
+
+
+def check(vendors: Path, *sources: Path) -> tuple[str, str]:
+    """What the net printed, and what Oclgrind reported."""
+    log = vendors.parent / "reports"
+    variables = {
+        "OCL_ICD_VENDORS": str(vendors),
+        "OCLGRIND_DATA_RACES": "1",
+        "OCLGRIND_LOG": str(log),
+        "PYTHONPATH": str(ROOT),
+    }
+    command = [sys.executable, "-c", NET, *map(str, sources)]
+    environment = {**os.environ, **variables}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    return done.stdout.strip(), log.read_text() if log.is_file() else ""
+
+
+def test_kernels_are_clean(vendors: Path) -> None:
+    assert check(vendors, *SOURCES) == (f"True {KERNELS}", "")
+
+
+def test_a_missing_barrier_is_reported(vendors: Path, tmp_path: Path) -> None:
+    """So that an empty report means something."""
+    broken = tmp_path / "broken.cl"
+    broken.write_text(SOURCES[0].read_text().replace("barrier(CLK_LOCAL_MEM_FENCE);", "", 2))
+    _, reports = check(vendors, broken, SOURCES[1])
+    assert "data race" in reports
+    assert "convolve" in reports
