@@ -42,7 +42,7 @@ def measure(name: str, quick: bool, **options: Any) -> Path:
     path = RESULTS / f"{name}.json"
     path.write_text(json.dumps(record, indent=1) + "\n")
     for key, rows in found.items():
-        if isinstance(rows, list):
+        if isinstance(rows, list) and all(isinstance(row, dict) for row in rows):
             show(name if key == "rows" else f"{name}: {key.replace('_', ' ')}", rows)
     return path
 
