@@ -8,6 +8,9 @@ from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+#: Of a request beside its body, which nothing else bounds: its head, trailers and framing.
+HEAD_BYTES = 64 * 1024
+
 
 class Doorkeeper:
     """Makes the connections of one server and counts them."""
@@ -19,7 +22,7 @@ class Doorkeeper:
         self.refused = 0
         """Connections that were one too many."""
         self.ended = 0
-        """Connections ended because a request did not come whole in time."""
+        """Connections whose request did not come whole in time, or was too much beside its body."""
 
     @property
     def connections(self) -> int:
@@ -42,13 +45,16 @@ class Doorkeeper:
 
 
 class GuardedConnection(HttpToolsProtocol):
-    """A request has to come whole within a time from the connection's beginning or its own."""
+    """A request has to come whole within a time from the connection's beginning or its own, and
+    little more than `HEAD_BYTES` beside its body."""
 
     def __init__(self, keeper: Doorkeeper, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
         self._keeper = keeper
         self._address: str | None = None
         self._patience: asyncio.TimerHandle | None = None
+        self._head_bytes = 0
+        """Received since the request's beginning, without its body."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -66,9 +72,21 @@ class GuardedConnection(HttpToolsProtocol):
             self._address = None
         super().connection_lost(exc)
 
+    def data_received(self, data: bytes) -> None:
+        self._head_bytes += len(data)
+        super().data_received(data)
+        if self._head_bytes > HEAD_BYTES:
+            self._keeper.ended += 1
+            self.transport.abort()
+
     def on_message_begin(self) -> None:
         self._begin_waiting()
+        self._head_bytes = 0
         super().on_message_begin()
+
+    def on_body(self, body: bytes) -> None:
+        self._head_bytes -= len(body)
+        super().on_body(body)
 
     def on_message_complete(self) -> None:
         self._end_waiting()

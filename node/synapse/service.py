@@ -57,6 +57,7 @@ class SynapseService:
                 ws="none",
                 log_level="error",  # whoever sends no HTTP must not fill the log
                 access_log=False,
+                proxy_headers=False,  # else a caller on loopback says himself who he is
                 lifespan="off",
                 backlog=BACKLOG,
                 timeout_keep_alive=KEEP_ALIVE_SECONDS,
@@ -71,8 +72,10 @@ class SynapseService:
     async def start(self) -> None:
         """Return when it answers."""
         self._serving = asyncio.create_task(self._server.serve(sockets=[self._socket]))
-        while not self._server.started:
+        while not self._server.started and not self._serving.done():
             await asyncio.sleep(0.005)
+        if self._serving.done():
+            await self._serving
 
     def follow(self, journal: Path) -> None:
         """Fetch ahead what the blocks of the configured node create; the journal keeps how far."""

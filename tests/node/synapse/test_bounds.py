@@ -146,6 +146,33 @@ def test_one_caller_has_so_many_connections(tmp_path: Path) -> None:
             client.send_body(PRICE)
 
 
+def test_a_caller_does_not_say_who_he_is(tmp_path: Path) -> None:
+    with running(tmp_path, allow=("10.0.0.0/8",)) as served:
+        forged = {"X-Forwarded-For": "10.0.0.1"}
+        answer = httpx.post(f"http://127.0.0.1:{served.port}/infer", content=PRICE, headers=forged)
+        assert "127.0.0.1 is on no list" in refused_text(answer)
+
+
+@pytest.mark.parametrize(
+    "beginning",
+    [
+        b"POST /infer HTTP/1.1\r\nX: ",
+        b"POST /",
+        b"POST /infer HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\nX: ",
+    ],
+)
+def test_a_head_without_end_is_cut_off(tmp_path: Path, beginning: bytes) -> None:
+    with running(tmp_path, receive_seconds=60.0) as served:
+        with socket.create_connection(("127.0.0.1", served.port)) as caller:
+            caller.settimeout(10)
+            with pytest.raises(OSError, match=r"(?i)reset|pipe"):
+                caller.sendall(beginning)
+                for _ in range(100):
+                    caller.sendall(b"a" * 100_000)
+        with GoClient(served.port) as client, pytest.raises(RuntimeError_, match="is not here"):
+            client.send_body(PRICE)
+
+
 def test_no_http_at_all(served: Running) -> None:
     for noise in (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", b"GET\r\n\r\n", bytes(1000)):
         with socket.create_connection(("127.0.0.1", served.port)) as caller:
