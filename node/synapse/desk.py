@@ -98,17 +98,17 @@ class Desk:
         chain = find_rules(work.network_id)
         model = chain.replaced_models.get(work.model, work.model)
         asked = _Asked(work, model, self._inferences(chain.vm.extended_models), chain)
+        # Before what is known: the same bytes under their other name are computed and kept.
+        fixed = _find_fixed(chain, model, work)
+        if fixed is not None:
+            self._figures.count_source(Source.FIXED)
+            return Reply(fixed), Outcome.OK
         if digest and asked.data_hash is not None:
             self._requests.put(digest, (asked.inference, model, asked.data_hash), ENTRY_BYTES)
         known = self._recall(asked)
         if known is not None:
             self._figures.count_source(Source.CACHE)
             return known, Outcome.OK
-        # What is fixed is never computed, and so not among what is known.
-        fixed = _find_fixed(chain, model, work)
-        if fixed is not None:
-            self._figures.count_source(Source.FIXED)
-            return Reply(fixed), Outcome.OK
         urgency = Urgency.BLOCK if goes_first else Urgency.BUILD
         return await self._join(asked, urgency, max(0.0, seconds))
 

@@ -178,6 +178,16 @@ def test_the_official_results_of_history(served: Running, monkeypatch: pytest.Mo
         client.infer_by_hash(model, infohash)
 
 
+def test_history_stands_before_what_was_computed(
+    client: GoClient, served: Running, model: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    infohash = served.storage.put_input(write_input(INPUT))
+    assert client.infer_by_hash(model, infohash) == RESULT
+    key = keccak(rlp.encode(f"{model.hex()}_{infohash.hex()}".encode()))
+    monkeypatch.setitem(MAINNET.fixed_results, key, b"history")  # type: ignore[arg-type]
+    assert client.infer_by_hash(model, infohash) == b"history"
+
+
 def test_networks() -> None:
     """42, 44 and private ones differ from mainnet in nothing that inference meets."""
     for network, chain in ((21, MAINNET), (42, MAINNET), (43, DOLORES), (44, MAINNET)):
