@@ -56,7 +56,8 @@ class Forms:
         return first
 
     def distrust(self, device: str) -> None:
-        for _, inference in self._made.values():
+        """From any thread."""
+        for _, inference in list(self._made.values()):
             inference.distrust(device)
 
     def close(self) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
 from node.errors import ModelFault
@@ -19,6 +19,8 @@ class Answer:
     """Who computed it, where that can be said."""
     checked: bool = False
     """The reference has given the same result."""
+    began: float = field(default=0.0, compare=False)
+    """By the monotonic clock: no device was asked for it before. The scheduler sets it."""
 
 
 class InferEngine(Protocol):

@@ -8,6 +8,7 @@ import threading
 import time
 from collections import Counter, deque
 from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import dataclass
 
 from node.errors import EngineUnavailable, ModelFault
@@ -154,7 +155,8 @@ class Inference:
 
         def done(future: Future[Answer]) -> None:
             if not future.cancelled() and future.exception() is None:
-                self._take(graph, (model, keccak(data)), data, future.result(), began)
+                with suppress(EngineUnavailable):  # it is computed when it is asked for
+                    self._take(graph, (model, keccak(data)), data, future.result(), began)
 
         asked.add_done_callback(done)
         return asked
@@ -196,7 +198,13 @@ class Inference:
         return self._take(graph, key, data, answer, began)
 
     def _take(self, graph: Graph, key: Key, data: bytes, answer: Answer, began: float) -> bytes:
+        """Keep a result and return it in the contract's form. Raises `EngineUnavailable` where it
+        is not to be believed."""
         model, _ = key
+        if len(answer.output) != graph.output_bytes:
+            raise EngineUnavailable(
+                f"{answer.device} answered {len(answer.output)} bytes of {graph.output_bytes}"
+            )
         result = words.to_contract_form(graph, answer.output)
         milliseconds = (time.monotonic() - began) * 1000
         done = Computed(
@@ -205,9 +213,11 @@ class Inference:
         )
         with self._lock:
             self._recent.append(done)
-        if not answer.checked:
-            self._results.doubt(answer.device, model, data, key, result)
         self._results.keep(key, result)
+        if not answer.checked and not self._results.doubt(
+            answer.device, model, data, key, result, answer.began
+        ):
+            raise EngineUnavailable(f"{answer.device} was found wrong meanwhile")
         return result
 
     def _recompute(self, gone: Unchecked) -> None:

@@ -21,6 +21,8 @@ FRESH = 65_536
 DOUBT_SECONDS = 600.0
 #: as many as fit here with their inputs.
 DOUBT_BYTES = 64 * 1024 * 1024
+#: Devices of which it is remembered that they were wrong.
+DEVICES = 1024
 #: What an entry takes beside the result itself.
 ENTRY_BYTES = 256
 
@@ -37,6 +39,10 @@ class Unchecked:
     key: Key
     result: bytes
 
+    @property
+    def size(self) -> int:
+        return len(self.data) + len(self.result) + ENTRY_BYTES
+
 
 class Results:
     """Contracts' results by key. Safe for several threads."""
@@ -50,6 +56,8 @@ class Results:
         self._forgotten: list[Key] = []
         self._unchecked: deque[Unchecked] = deque()
         self._unchecked_bytes = 0
+        self._wrong: OrderedDict[str, float] = OrderedDict()
+        """When a device was last found wrong."""
         self._lock = threading.Lock()
 
     def find(self, key: Key) -> bytes | None:
@@ -68,27 +76,37 @@ class Results:
             if len(self._fresh) > FRESH:
                 self._fresh.popitem(last=False)
 
-    def doubt(self, device: str, model: bytes, data: bytes, key: Key, result: bytes) -> None:
-        """Remember for a while who computed what nobody has checked."""
+    def doubt(
+        self, device: str, model: bytes, data: bytes, key: Key, result: bytes, began: float
+    ) -> bool:
+        """Remember for a while who computed what nobody has checked; False, and it is forgotten,
+        where the device was found wrong since it ``began``. To be called once it is kept."""
         now = self._clock()
+        doubted = Unchecked(now, device, model, data, key, result)
         with self._lock:
-            self._unchecked.append(Unchecked(now, device, model, data, key, result))
-            self._unchecked_bytes += len(data)
-            while self._unchecked and (
-                self._unchecked_bytes > DOUBT_BYTES or self._unchecked[0].at < now - DOUBT_SECONDS
-            ):
-                self._unchecked_bytes -= len(self._unchecked.popleft().data)
+            is_believed = self._wrong.get(device, -1.0) < began
+            if is_believed:
+                self._remember(doubted, now)
+            else:
+                self._strike(key)
+        if not is_believed:
+            self._cache.forget(b"".join(key))
+        return is_believed
 
     def drop(self, device: str) -> list[Unchecked]:
         """Forget what this device alone stands for; return it."""
-        oldest = self._clock() - DOUBT_SECONDS
+        now = self._clock()
+        oldest = now - DOUBT_SECONDS
         with self._lock:
+            self._wrong[device] = now
+            self._wrong.move_to_end(device)
+            if len(self._wrong) > DEVICES:
+                self._wrong.popitem(last=False)
             gone = [each for each in self._unchecked if each.device == device]
             self._unchecked = deque(each for each in self._unchecked if each.device != device)
-            self._unchecked_bytes -= sum(len(each.data) for each in gone)
+            self._unchecked_bytes -= sum(each.size for each in gone)
             for each in gone:
-                self._fresh.pop(each.key, None)
-                self._forgotten.append(each.key)
+                self._strike(each.key)
         for each in gone:
             self._cache.forget(b"".join(each.key))
         return [each for each in gone if each.at >= oldest]
@@ -123,6 +141,20 @@ class Results:
 
     def counts(self) -> CacheCounts:
         return self._cache.counts()
+
+    # With the lock held
+
+    def _remember(self, doubted: Unchecked, now: float) -> None:
+        self._unchecked.append(doubted)
+        self._unchecked_bytes += doubted.size
+        while self._unchecked and (
+            self._unchecked_bytes > DOUBT_BYTES or self._unchecked[0].at < now - DOUBT_SECONDS
+        ):
+            self._unchecked_bytes -= self._unchecked.popleft().size
+
+    def _strike(self, key: Key) -> None:
+        self._fresh.pop(key, None)
+        self._forgotten.append(key)
 
 
 def _split(joined: bytes) -> Key:

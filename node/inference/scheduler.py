@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import heapq
 import itertools
+import logging
 import threading
 import time
 from collections import Counter, deque
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import IntEnum
 
 from node.errors import EngineUnavailable, ModelFault
@@ -29,6 +30,8 @@ SECONDS = 300.0
 #: Requests behind the times that are shown.
 RECENT = 2048
 
+log = logging.getLogger(__name__)
+
 
 class Urgency(IntEnum):
     """Who asks. A lower number goes first."""
@@ -44,8 +47,8 @@ class Urgency(IntEnum):
     OTHER = 4
 
 
-#: Of the slots, so many may be taken when one of that urgency begins: the rest is kept free for
-#: what is more urgent.
+#: Of the slots, so many may be taken when one of that urgency begins, and of the room to wait when
+#: it comes: the rest is kept free for what is more urgent.
 SHARES = {
     Urgency.BLOCK: 1.0,
     Urgency.BUILD: 0.9,
@@ -177,8 +180,9 @@ class Scheduler:
     def _open(self, key: tuple[str, bytes], data: bytes, urgency: Urgency) -> _Flight:
         if self._is_closed:
             raise EngineUnavailable("the node is closing")
-        full = self._waiting_bytes + len(data) > WAITING_BYTES and self._waiting
-        if self._waiting >= self._limit or full:
+        share = SHARES[urgency]
+        full = self._waiting_bytes + len(data) > WAITING_BYTES * share and self._waiting
+        if self._waiting >= max(1, int(self._limit * share)) or full:
             self._events["refused"] += 1
             raise EngineUnavailable(f"{self._waiting} inferences wait already; ask again later")
         flight = _Flight(key, data, urgency, time.monotonic())
@@ -221,14 +225,18 @@ class Scheduler:
     # In a thread of the engine's
 
     def _compute(self, flight: _Flight) -> None:
-        found: Answer | Exception
+        found: Answer | EngineUnavailable | ModelFault
+        began = time.monotonic()
         try:
-            found = self._engine.run(flight.key[0], flight.data)
-        except Exception as error:  # noqa: BLE001 - the top of the thread: who waits must know
+            found = replace(self._engine.run(flight.key[0], flight.data), began=began)
+        except (EngineUnavailable, ModelFault) as error:
             found = error
+        except Exception as error:  # the top of the thread: who waits must be told
+            log.exception("an engine failed", extra={"action": "engine_failed"})
+            found = EngineUnavailable(f"internal: {type(error).__name__}")
         with self._lock:
             self._running -= 1
-            failed = isinstance(found, Exception) and not isinstance(found, ModelFault)
+            failed = isinstance(found, EngineUnavailable)
             self._events["failed" if failed else "computed"] += 1
             if not failed:
                 self._times.append(time.monotonic() - flight.began)

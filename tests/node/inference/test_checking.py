@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -11,6 +11,7 @@ from node.errors import EngineUnavailable, ModelFault
 from node.inference import Answer, CheckCounts, CrossCheckedEngine, Inference, ReferenceEngine
 from node.models.loading import GraphLoader
 from node.models.storage.directory import DirectoryStorage
+from node.spec.vm.context import InferRuntimeError
 from tests.node.test_inference import EXPECTED, VALUES, packed
 from tests.node.workshop import dense_model
 
@@ -26,6 +27,8 @@ class TwoClasses:
         self.lies: dict[str, bytes | Exception] = {}
         self.has_cpu = True
         self.runs = 0
+        self.meanwhile: Callable[[], None] = lambda: None
+        """While a second opinion is asked for."""
 
     def run(self, model: str, data: bytes) -> Answer:
         self.runs += 1
@@ -33,6 +36,7 @@ class TwoClasses:
 
     def run_apart(self, model: str, data: bytes, device: str) -> Answer:
         assert device == GPU
+        self.meanwhile()
         if not self.has_cpu:
             raise EngineUnavailable("no other class")
         return self._say(CPU, model, data)
@@ -124,6 +128,27 @@ def test_what_a_wrong_device_said_before_is_taken_back_and_computed_again(
     assert (counts.dropped, counts.corrected) == (5, 1)
     assert len(inference.take_forgotten()) == 5
     assert set(inference.take_fresh().values()) >= set(again)
+
+
+def test_what_a_device_said_before_it_was_found_wrong_is_not_kept_after(checked: Checked) -> None:
+    classes, inference = checked.classes, checked.inference
+    classes.has_cpu = False
+    classes.meanwhile = lambda: inference.distrust(GPU)
+    with pytest.raises(InferRuntimeError, match="found wrong meanwhile"):
+        checked.ask()
+    assert inference.peek(checked.model, VALUES.tobytes()) is None
+    assert inference.take_fresh() == {}
+    classes.meanwhile = lambda: None
+    assert checked.ask() == RIGHT
+
+
+def test_a_result_of_another_length_is_none(checked: Checked) -> None:
+    checked.classes.has_cpu = False
+    for length in (11, 13, 24):
+        checked.classes.lies[GPU] = bytes(length)
+        with pytest.raises(InferRuntimeError, match=f"{length} bytes of 12"):
+            checked.ask()
+        assert checked.inference.peek(checked.model, VALUES.tobytes()) is None
 
 
 def test_nothing_is_known_of_a_device_that_gave_nothing(checked: Checked) -> None:
