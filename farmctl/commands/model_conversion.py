@@ -104,7 +104,7 @@ def _read_onnx(path: Path) -> bytes:
 
 
 def _read_samples(path: Path) -> Any:
-    """Real inputs as float32; integers (of a text, say) as they are."""
+    """Real inputs, or integers (tokens of a text, say), as float32."""
     array = read_array(path)
     if array.dtype.kind not in "fiub":
         raise BadRequest(f"{path} holds {array.dtype}; give numbers")

@@ -85,8 +85,10 @@ def evaluate(given: Evaluation, progress: Callable[[int], None] = lambda done: N
     Raises:
         CalibrationFailed: the labels do not fit the samples.
     """
-    if given.labels is not None and len(given.labels) != len(given.samples):
-        raise CalibrationFailed(f"{len(given.labels)} labels for {len(given.samples)} samples")
+    if given.labels is not None and given.labels.shape != (len(given.samples),):
+        raise CalibrationFailed(
+            f"labels are {given.labels.shape}, not one class a sample: ({len(given.samples)},)"
+        )
     output = given.floats.network.outputs[0]
     before = given.floats.compute(given.samples, [output])[output]
     graph = load(given.model.symbol, given.model.parameters, extended=True)

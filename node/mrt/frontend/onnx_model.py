@@ -6,6 +6,7 @@ import onnx
 import onnx_ir as ir
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 from onnx import shape_inference
+from onnx.external_data_helper import uses_external_data
 from onnxscript import optimizer, rewriter
 from onnxscript.rewriter.rules.fusion._layer_norm import layer_normalization_ruleset
 
@@ -19,9 +20,15 @@ _FOLDED_BYTES = 1 << 31
 
 
 def parse_onnx(content: bytes) -> onnx.ModelProto:
-    """Read and check ONNX bytes; raises `MalformedOnnx`."""
+    """Read and check ONNX bytes; raises `MalformedOnnx`.
+
+    Weights in files of their own are refused, as bytes do not say where they lie: onnx would take
+    them from the folder that the process happens to be in.
+    """
     try:
         model = onnx.load_from_string(content)
+        if any(map(uses_external_data, model.graph.initializer)):
+            raise MalformedOnnx("the weights are in another file; save the model as one file")
         onnx.checker.check_model(model)
     except (DecodeError, onnx.checker.ValidationError, ValueError) as error:
         raise MalformedOnnx(f"no readable ONNX model: {error}") from error

@@ -117,6 +117,18 @@ def test_what_is_no_onnx():
             parse_onnx(damaged)
 
 
+def test_weights_in_another_file(tmp_path, monkeypatch):
+    content = network([("Conv", ["x", "z"], "y", {})], {"z": np.ones((1, 3, 1, 1), np.float32)})
+    model = onnx.load_from_string(content)
+    (weight,) = model.graph.initializer
+    (tmp_path / "weights").write_bytes(weight.raw_data)
+    onnx.external_data_helper.set_external_data(weight, "weights")
+    weight.ClearField("raw_data")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(MalformedOnnx, match="another file"):
+        parse_onnx(model.SerializeToString())
+
+
 def test_samples_that_do_not_fit():
     content = network(NETWORKS["relu"], WEIGHTS)
     with pytest.raises(CalibrationFailed, match="the model takes"):
@@ -125,6 +137,8 @@ def test_samples_that_do_not_fit():
         convert(content, np.zeros((4, *SHAPE), np.float32))
     with pytest.raises(CalibrationFailed, match="labels"):
         convert(content, floats(4, *SHAPE), labels=np.zeros(3, np.int64))
+    with pytest.raises(CalibrationFailed, match="labels"):
+        convert(content, floats(4, *SHAPE), labels=np.zeros((4, 1), np.int64))
 
 
 def test_a_layer_that_is_always_zero():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from math import prod
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 
 from node.spec.cvm import CvmLoadError
 from node.spec.cvm.execution import compute_heads
+from node.spec.cvm.operators.extension import convolution
 from tests.support import reference_program
 from tests.support.extension_layers import Layer, draw, random_layer
 
@@ -80,6 +82,34 @@ def test_a_deconvolution_is_the_transpose_of_its_convolution(count, seed):
     # Output padding may leave room for one more position, which meets no input.
     back = back[tuple(map(slice, x.shape))]
     assert (spread * y).sum() == (x * back).sum()
+
+
+def test_a_deconvolution_holds_nothing_of_what_its_padding_cuts_off():
+    weight = np.arange(1, 37).reshape(1, 4, 3, 3)
+    tracemalloc.start()
+    found = compute(
+        "conv_transpose2d", np.full((1, 1, 1, 1), 2), 8, [(weight, 8)],
+        channels=4, kernel_size=(3, 3), padding=1000, dilation=1000, use_bias=False,
+    )  # fmt: skip
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert found.tolist() == (2 * weight[:, :, 1:2, 1:2]).tolist()
+    assert peak < 1 << 20  # of 128 MiB before the cut
+
+
+def test_a_convolution_of_one_row_is_cut_along_it(monkeypatch):
+    random = np.random.default_rng(5)
+    data = random.integers(-3, 4, (1, 2, 16, 600))
+    weight = random.integers(-3, 4, (3, 2, 16, 16))
+    attributes = {"channels": 3, "kernel_size": (16, 16), "use_bias": False}
+    whole = compute("conv2d", data, 3, [(weight, 3)], **attributes)
+    monkeypatch.setattr(convolution, "_HELD", 1 << 12)
+    tracemalloc.start()
+    found = compute("conv2d", data, 3, [(weight, 3)], **attributes)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert np.array_equal(found, whole)
+    assert peak < 585 * 512 * 8 // 2  # of all windows
 
 
 def test_average_pool_counts_padding_or_not():
@@ -268,6 +298,9 @@ CLIP = {"shift": 4, "low": -127, "high": 127}
         (Layer("avg_pool3d", (1, 1, 1, 1, 1), 8, [],
                {"pool_size": "(600, 600, 600)", "padding": 599, "strides": 4096}),
          "the padded input has 1723683599 elements"),
+        (Layer("max_pool3d", (1, 1, 300, 300, 300), 8, [],
+               {"pool_size": "(290, 290, 290)", "strides": 299, "ceil_mode": True}),
+         f"the padded input has {589**3} elements"),
         (Layer("conv_transpose2d", (1, 1, 1, 1), 8, [(np.zeros((1, 1, 65, 64)), 8)],
                {"channels": 1, "kernel_size": "(65, 64)", "use_bias": False}),
          "4160 taps exceed 4096"),

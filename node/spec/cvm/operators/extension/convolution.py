@@ -86,14 +86,14 @@ def _sum_groups(views: Wide, weight: Wide, groups: int, count: int) -> Wide:
 
 
 def _sum_products(views: Wide, weight: Wide, count: int) -> Wide:
-    """In slices of the first spatial dimension, as the windows are written out for it."""
+    """In parts of the batch or of a spatial dimension, as the windows are written out for it."""
+    axes = (0, *range(2, 2 + count))
+    longest = max(axes, key=lambda axis: views.shape[axis])
+    if views.size > _HELD and views.shape[longest] > 1:
+        halves = np.array_split(views, 2, axis=longest)
+        return np.concatenate([_sum_products(each, weight, count) for each in halves], longest)
     here, kernel = _POSITIONS[:count], _KERNEL[:count]
-    pieces = -(-views.size // _HELD)
-    slices = [
-        np.einsum(f"nc{here}{kernel},oc{kernel}->no{here}", view, weight, optimize=True)
-        for view in np.array_split(views, min(pieces, views.shape[2]), axis=2)
-    ]
-    total: Wide = np.concatenate(slices, axis=2)
+    total: Wide = np.einsum(f"nc{here}{kernel},oc{kernel}->no{here}", views, weight, optimize=True)
     return total
 
 

@@ -96,24 +96,28 @@ def _deconvolution(count: int) -> Operator:
 
 
 def _spread(moved: window.Window, source: Wide, weight: Wide, lengths: Shape) -> Wide:
-    """Each input element times the kernel, added where it falls; the padding is cut off."""
-    spatial = source.shape[2:]
-    reach = [
-        max((size - 1) * stride + spread, before + length)
-        for size, stride, spread, before, length in zip(
-            spatial, moved.strides, moved.spread, moved.before, lengths, strict=True
-        )
-    ]
-    total = np.zeros((len(source), weight.shape[1], *reach), np.int64)
+    """Each input element times the kernel, added where it falls; what the padding cuts off is
+    neither held nor computed."""
+    total = np.zeros((len(source), weight.shape[1], *lengths), np.int64)
     for tap in np.ndindex(*moved.size):
-        places = (
-            slice(t * d, t * d + (size - 1) * s + 1, s)
-            for t, d, s, size in zip(tap, moved.dilation, moved.strides, spatial, strict=True)
+        axes = zip(
+            *(tap, moved.dilation, moved.strides, moved.before, source.shape[2:], lengths),
+            strict=True,
         )
-        part = np.tensordot(source, weight[(slice(None), slice(None), *tap)], axes=(1, 0))
-        total[(slice(None), slice(None), *places)] += np.moveaxis(part, -1, 1)
-    kept = (slice(b, b + n) for b, n in zip(moved.before, lengths, strict=True))
-    return total[(slice(None), slice(None), *kept)]
+        met = [_meet(t * d - b, s, size, n) for t, d, s, b, size, n in axes]
+        cells = source[(slice(None), slice(None), *(read for read, _ in met))]
+        part = np.tensordot(cells, weight[(slice(None), slice(None), *tap)], axes=(1, 0))
+        total[(slice(None), slice(None), *(place for _, place in met))] += np.moveaxis(part, -1, 1)
+    return total
+
+
+def _meet(offset: int, stride: int, size: int, length: int) -> tuple[slice, slice]:
+    """Along an axis: the inputs that a tap puts within the result, and where it puts them, the
+    first input of all falling on ``offset``."""
+    first = max(0, -(offset // stride))
+    end = max(first, min(size, -((offset - length) // stride)))
+    start = first * stride + offset
+    return slice(first, end), slice(start, start + (end - first) * stride, stride)
 
 
 OPERATORS = tuple(_deconvolution(count) for count in (1, 2, 3))

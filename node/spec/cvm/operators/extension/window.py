@@ -91,10 +91,10 @@ def count_positions(
     for size, spread, stride, before, after in zip(
         shape[2:], window.spread, window.strides, window.before, window.after, strict=True
     ):
-        held *= size + before + after
         room = size + before + after - spread
         require(room >= 0, f"{attributes.operator}: the window exceeds the padded input")
         lengths.append((-(-room // stride) if ceil else room // stride) + 1)
+        held *= max(size + before + after, (lengths[-1] - 1) * stride + spread)
     require(held <= PADDED_LIMIT, f"{attributes.operator}: the padded input has {held} elements")
     return tuple(lengths)
 
