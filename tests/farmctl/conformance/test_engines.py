@@ -12,6 +12,7 @@ from typer.testing import CliRunner, Result
 from drivers.cpu.infer import InferRuns
 from drivers.errors import DeviceLost, NotSupported
 from drivers.fpga.simulated_boards import COUNT_VARIABLE
+from drivers.opencl.driver import CPU_VARIABLE
 from drivers.program import Program
 from drivers.usbstick.driver import PORTS_VARIABLE
 from farmctl.cli import build_app
@@ -48,6 +49,15 @@ def test_cpu_on_every_instruction_set(
     # What only the reference runs is cvm_left_shift, which fails on every input.
     assert done.output.splitlines()[4] == "cpu:0: 152 inferences, 3 by the reference alone"
     assert "3 × op: cvm_left_shift never runs" in done.output
+
+
+def test_opencl_on_a_processor(vector_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(CPU_VARIABLE, "1")
+    done = run_command(vector_folder, "opencl")
+    if isinstance(done.exception, Unavailable):
+        pytest.skip(f"not run: {done.exception}")
+    expect_all(done, "opencl:0")
+    assert "opencl:0: 152 inferences, 3 by the reference alone" in done.output
 
 
 @pytest.mark.slow
