@@ -14,7 +14,8 @@ from node.mrt.layers import Layer, Normalise, Softmax
 @converts("Softmax")
 def read_softmax(reader: Reader, node: Node) -> Iterable[Layer]:
     shape = reader.input_shape(node)
-    axis = int(node.get("axis", -1)) % len(shape)
+    default = -1 if reader.opset >= 13 else 1  # older opsets also take all behind the axis as one
+    axis = int(node.get("axis", default)) % len(shape)
     node.require(axis == len(shape) - 1, "is supported along the last axis only")
     yield Softmax(*reader.base(node))
 

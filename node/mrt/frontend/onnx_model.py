@@ -11,6 +11,7 @@ from onnxscript import optimizer, rewriter
 from onnxscript.rewriter.rules.fusion._layer_norm import layer_normalization_ruleset
 
 from node.mrt.errors import MalformedOnnx
+from node.mrt.frontend.reader import find_opset
 from node.mrt.frontend.rewriting import RULES
 
 #: Opsets whose operators the reader knows.
@@ -32,7 +33,7 @@ def parse_onnx(content: bytes) -> onnx.ModelProto:
         onnx.checker.check_model(model)
     except (DecodeError, onnx.checker.ValidationError, ValueError) as error:
         raise MalformedOnnx(f"no readable ONNX model: {error}") from error
-    opset = max((each.version for each in model.opset_import if not each.domain), default=0)
+    opset = find_opset(model)
     if opset not in OPSETS:
         raise MalformedOnnx(
             f"the model is of opset {opset}; export it with {OPSETS.start}…{OPSETS.stop - 1}"

@@ -31,10 +31,11 @@ def converts(*operators: str) -> Callable[[Convert], Convert]:
 
 
 class Reader:
-    """What conversions of nodes ask: shapes and constants."""
+    """What conversions of nodes ask: the opset, shapes and constants."""
 
-    def __init__(self, graph: onnx.GraphProto) -> None:
-        self.graph = graph
+    def __init__(self, model: onnx.ModelProto) -> None:
+        self.opset = find_opset(model)
+        self.graph = graph = model.graph
         self.constants: dict[str, NDArray[Any]] = {
             each.name: numpy_helper.to_array(each) for each in graph.initializer
         }
@@ -116,6 +117,11 @@ class Reader:
         return node.outputs[0], inputs or node.inputs[:1], self.output_shape(node)
 
 
+def find_opset(model: onnx.ModelProto) -> int:
+    """Version of ONNX's own operators; 0 where the model does not say."""
+    return max((each.version for each in model.opset_import if not each.domain), default=0)
+
+
 def read_network(model: onnx.ModelProto) -> Network:
     """The float network of a prepared model.
 
@@ -126,7 +132,7 @@ def read_network(model: onnx.ModelProto) -> Network:
     from node.mrt.frontend import attention, elementwise, shaping, weighted, windows
 
     assert all((attention, elementwise, shaping, weighted, windows))
-    return Reader(model.graph).read()
+    return Reader(model).read()
 
 
 @converts("Identity", "Dropout", "Cast")

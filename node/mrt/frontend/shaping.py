@@ -131,7 +131,8 @@ def read_resize(reader: Reader, node: Node) -> Iterable[Layer]:
     node.require(whole, f"from {before} to {after} is supported by whole factors only")
     linear = node.get("mode", b"nearest") == b"linear"
     node.require(node.get("mode", b"nearest") != b"cubic", "by cubic is not supported")
-    place = node.get("coordinate_transformation_mode", b"half_pixel")
+    default = b"half_pixel" if reader.opset >= 11 else b"asymmetric"
+    place = node.get("coordinate_transformation_mode", default)
     if linear:
         centred = place in (b"half_pixel", b"pytorch_half_pixel") and node.operator == "Resize"
         node.require(centred, f"by linear with {place.decode()} is not supported")

@@ -110,6 +110,20 @@ def test_what_only_the_extension_form_has():
         convert(content, floats(4, *SHAPE))
 
 
+def test_a_softmax_of_an_old_opset_takes_all_behind_its_axis_as_one():
+    """Without an axis it is 1 there, and the last since opset 13."""
+    content = write_onnx([("Softmax", ["x"], "y", {})], {}, SHAPE, opset=11)
+    with pytest.raises(UnsupportedOperator, match="last axis only"):
+        convert(content, floats(4, *SHAPE), settings=Settings(form=Form.EXTENSION))
+
+
+def test_a_resize_of_an_old_opset_is_asymmetric():
+    nodes = [("Resize", ["x", "by"], "y", {"mode": "linear"})]
+    content = write_onnx(nodes, {"by": np.array([1, 1, 2, 2], np.float32)}, SHAPE, opset=10)
+    with pytest.raises(UnsupportedOperator, match="linear with asymmetric"):
+        convert(content, floats(4, *SHAPE), settings=Settings(form=Form.EXTENSION))
+
+
 def test_what_is_no_onnx():
     content = network(NETWORKS["relu"], WEIGHTS)
     for damaged in (b"", b"onnx", content[: len(content) // 2]):
