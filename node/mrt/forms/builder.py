@@ -10,6 +10,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any, ClassVar
 
 import numpy as np
@@ -150,16 +151,15 @@ class Builder(ABC):
 
     def is_nonnegative(self, name: str) -> bool:
         """Whether a value cannot be below 0, whatever the input."""
-        layer = self.network.makers.get(name)
-        if isinstance(layer, Rectify | Softmax):
-            return True
-        if isinstance(layer, Clip):
-            return layer.low >= 0
-        if isinstance(layer, Constant):
-            return bool((layer.value >= 0).all())
-        if (isinstance(layer, Add) and layer.signs == (1, 1)) or isinstance(layer, _KEEPS_SIGN):
-            return all(map(self.is_nonnegative, layer.inputs))
-        return False
+        return name in self._nonnegative
+
+    @cached_property
+    def _nonnegative(self) -> set[str]:
+        found: set[str] = set()
+        for layer in self.network.layers:
+            if _stays_nonnegative(layer, found):
+                found.add(layer.name)
+        return found
 
     def target(self, layer: Layer) -> Target:
         """Scale and bounds of a layer's result.
@@ -230,3 +230,16 @@ class Builder(ABC):
         if value.entry.shape == shape:
             return value
         return replace(value, entry=self.writer.add("reshape", name, [value.entry], shape=shape))
+
+
+def _stays_nonnegative(layer: Layer, nonnegative: set[str]) -> bool:
+    """Given which of the values before it are."""
+    if isinstance(layer, Rectify | Softmax):
+        return True
+    if isinstance(layer, Clip):
+        return layer.low >= 0
+    if isinstance(layer, Constant):
+        return bool((layer.value >= 0).all())
+    if (isinstance(layer, Add) and layer.signs == (1, 1)) or isinstance(layer, _KEEPS_SIGN):
+        return nonnegative.issuperset(layer.inputs)
+    return False
