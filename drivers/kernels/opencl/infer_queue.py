@@ -6,6 +6,7 @@ kernels tell apart again.
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -17,7 +18,7 @@ import numpy as np
 import pyopencl as cl
 from numpy.typing import NDArray
 
-from drivers.errors import NotSupported, OutOfMemory
+from drivers.errors import DriverError, NotSupported, OutOfMemory
 from drivers.kernels.gpu.infer import layout
 from drivers.kernels.gpu.infer.queue import Download, Upload, Work
 from drivers.kernels.gpu.infer.schedule import Launch
@@ -83,9 +84,10 @@ class Memory:
         return self.buffers[address >> PLACE_BITS], address & (1 << PLACE_BITS) - 1
 
     def close(self) -> None:
-        """Safe to repeat."""
+        """Safe to repeat, and after a failure."""
         for number in list(self.buffers):
-            self.free(number << PLACE_BITS)
+            with contextlib.suppress(DriverError):
+                self.free(number << PLACE_BITS)
 
 
 class OpenClQueue:
@@ -129,7 +131,8 @@ class OpenClQueue:
             self._queue.finish()
 
     def close(self) -> None:
-        self.wait()
+        with contextlib.suppress(DriverError):  # A device that is lost holds nothing.
+            self.wait()
         self._memory.close()
 
     def _prepare(self, work: Work) -> Callable[[], Any]:

@@ -16,7 +16,7 @@ from drivers.base import Capability, CuckooJob, HealthStatus, ProbeStatus
 from drivers.errors import BadArgument, DeviceLost, DriverMissing, NotSupported, OutOfMemory
 from drivers.kernels.opencl.devices import OpenClDevice, list_devices
 from drivers.opencl.driver import CPU_VARIABLE, Driver
-from drivers.selftest import prove
+from drivers.selftest import check, prove
 from drivers.worker import open_session
 
 HERE, ROOT = Path(__file__).parent, Path(__file__).parents[3]
@@ -119,6 +119,22 @@ def test_device_lost_in_the_middle_of_a_graph(
         session.search(JOB, 0, 100, never)
     with open_session("opencl", "opencl:0", Capability.CUCKOO) as session:
         assert session.search(JOB, 0, 3, never)[0] == 3
+
+
+def test_device_lost_in_the_middle_of_an_inference(
+    with_processor: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """As above. The trial at opening takes some 150 kernels."""
+    with monkeypatch.context() as failing:
+        failing.setenv("LD_PRELOAD", str(build("failing_opencl.c", tmp_path)))
+        failing.setenv("FAIL_AFTER", "200")
+        failing.setenv("FAIL_WITH", "-36")
+        session = open_session("opencl", "opencl:0", Capability.INFER)
+    with session, pytest.raises(DeviceLost):
+        for _ in range(100):
+            check(session, Capability.INFER)
+    with open_session("opencl", "opencl:0", Capability.INFER) as session:
+        check(session, Capability.INFER)
 
 
 SURVEY = """

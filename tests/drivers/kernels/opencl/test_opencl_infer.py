@@ -14,7 +14,7 @@ from infer_plans import SHAPES, awkward_plan, trap_plan
 
 from drivers import selftest
 from drivers.base import Capability
-from drivers.errors import BadArgument, NotSupported, OutOfMemory, SelfTestFailed
+from drivers.errors import BadArgument, DeviceLost, NotSupported, OutOfMemory, SelfTestFailed
 from drivers.kernels.gpu.infer import trial
 from drivers.kernels.gpu.infer.queue import Work
 from drivers.kernels.gpu.infer.schedule import Launch
@@ -156,6 +156,20 @@ def test_memory_that_does_not_suffice(processor: OpenClDevice) -> None:
     boaster = Memory.open(replace(processor, max_allocation_bytes=1 << 60))
     with pytest.raises(OutOfMemory, match="gives no buffer of this size"):
         boaster.allocate(1 << 50)
+
+
+def test_a_lost_device_is_closed_quietly(
+    processor: OpenClDevice, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lost = inference.open_infer(processor)
+
+    def fail(*_: object) -> None:
+        raise DeviceLost("gone")
+
+    with monkeypatch.context() as failing:
+        failing.setattr(OpenClQueue, "wait", fail)
+        lost.close()
+    lost.close()
 
 
 def test_options_are_checked(processor: OpenClDevice) -> None:
