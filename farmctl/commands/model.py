@@ -94,9 +94,9 @@ def verify(
         graph = load(*read_model(folder), extended=True)
         expected = _list_answers(graph, inputs)
         found = [_verify_device(graph, each, expected) for each in device or _find_devices()]
-    if not found:
-        raise NotFound("no device here can run models; see farmctl doctor")
-    if not all(found):
+    if all(each is None for each in found):
+        raise NotFound("no device here can run this model; see farmctl doctor")
+    if False in found:
         raise typer.Exit(1)
 
 
@@ -171,12 +171,13 @@ def _find_devices() -> list[str]:
     return chosen
 
 
-def _verify_device(graph: Graph, device: str, expected: list[tuple[bytes, bytes]]) -> bool:
+def _verify_device(graph: Graph, device: str, expected: list[tuple[bytes, bytes]]) -> bool | None:
+    """Whether all answers are equal; None where the device cannot run the model."""
     try:
         with open_kernel(graph, device) as answer:
             equal = sum(answer(data) == wanted for data, wanted in expected)
     except NotSupported as error:
         typer.echo(f"{device}: cannot run this model ({error})")
-        return True
+        return None
     typer.echo(f"{device}: {equal} of {len(expected)} equal to the reference")
     return equal == len(expected)

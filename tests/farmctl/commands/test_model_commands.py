@@ -8,6 +8,8 @@ from typer.testing import CliRunner
 
 from farmctl.cli import build_app
 from farmctl.errors import BadRequest, NotFound
+from farmctl.model_files import write_model
+from node.spec.cvm.writer import ModelWriter
 from tests.support.cvm_models import small_model
 from tests.support.digits import train_digits
 
@@ -58,6 +60,17 @@ def test_verify_on_every_engine(folder):
     done = invoke("verify", folder, "--inputs", 5)
     assert done.exit_code == 0, done.output
     assert "cpu:0: 5 of 5 equal" in done.output and "usbstick: absent (" in done.output
+
+
+def test_verify_fails_where_nothing_was_compared(tmp_path):
+    """The reference alone runs a choice by a condition of one dimension."""
+    writer = ModelWriter()
+    data = writer.add_input((2, 4), 8)
+    condition = writer.add_parameter("c", np.array([0, 1], np.int32), 2)
+    write_model(tmp_path, *writer.finish([writer.add("where", "w", [condition, data, data])]))
+    done = invoke("verify", tmp_path, "--device", "cpu:0", "--inputs", 2)
+    assert isinstance(done.exception, NotFound)
+    assert "cpu:0: cannot run this model" in done.output
 
 
 def test_convert_in_the_extension_form_on_a_device(tmp_path):
