@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from farmctl.inference.messages import MODELS_LIMIT
 from farmctl.messages import CacheStatus
 from node.models.eviction import Policy, make_order
 from node.spec.cvm import Graph
@@ -13,10 +14,16 @@ NEWEST = 0.3
 
 
 class Residency:
-    """The books of one session. The caller loads and unloads what they say."""
+    """The books of one session. The caller loads and unloads what they say. At most
+    ``models_limit`` models are held: those without parameters take room, too."""
 
-    def __init__(self, limit_bytes: int, policy: Policy = Policy.GDSF) -> None:
-        self._limit_bytes = limit_bytes
+    def __init__(
+        self,
+        limit_bytes: int,
+        policy: Policy = Policy.GDSF,
+        models_limit: int = MODELS_LIMIT,
+    ) -> None:
+        self._limit_bytes, self._models_limit = limit_bytes, models_limit
         self._policy = policy
         self.clear()
 
@@ -61,7 +68,10 @@ class Residency:
         """Strike off what must be unloaded before a model of that size comes; of one that is
         larger than all there is, everything."""
         gone: list[str] = []
-        while self._graphs and self._used_bytes() + size_bytes > self._limit_bytes:
+        while self._graphs and (
+            self._used_bytes() + size_bytes > self._limit_bytes
+            or len(self._graphs) >= self._models_limit
+        ):
             gone.append(self.evict())
         return gone
 

@@ -16,6 +16,9 @@ from node.models.loading import GraphLoader
 from node.spec.cvm import CvmError, Graph
 from node.spec.cvm.execution import decode_input
 
+#: Models on the device, however small; and such as are known to be for the reference alone.
+MODELS_LIMIT, REMEMBERED = 1024, 1024
+
 log = logging.getLogger(__name__)
 
 
@@ -68,7 +71,7 @@ class LocalEngine:
         except NotSupported as error:
             log.info("model %s: %s", model, error, extra={"action": "reference_needed"})
             self._only_reference[model] = None
-            while len(self._only_reference) > 1024:
+            while len(self._only_reference) > REMEMBERED:
                 self._only_reference.popitem(last=False)
             return self._reference.run(model, data)
         except (DriverError, ValueError) as error:
@@ -93,7 +96,10 @@ class LocalEngine:
             return
         program = lower(graph)
         size = program.parameter_bytes
-        while self._resident and sum(self._resident.values()) + size > self._resident_bytes:
+        while self._resident and (
+            sum(self._resident.values()) + size > self._resident_bytes
+            or len(self._resident) >= MODELS_LIMIT
+        ):
             oldest, _ = self._resident.popitem(last=False)
             session.unload(oldest)
         session.load(model, program)

@@ -38,6 +38,14 @@ def test_a_model_larger_than_all_the_room_comes_alone() -> None:
     assert books.make_room(1) == [B]
 
 
+def test_models_without_parameters_are_bounded_too() -> None:
+    books = Residency(10, Policy.LRU, models_limit=2)
+    for name in (A, B):
+        assert books.make_room(0) == []
+        books.add(name, GRAPH, 0)
+    assert books.make_room(0) == [A]
+
+
 def test_a_new_session_begins_empty() -> None:
     books = Residency(10, Policy.FIFO)
     books.add(A, GRAPH, 6)
