@@ -5,12 +5,21 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections.abc import Callable
 
 from farmctl.bus import Bus
 from farmctl.errors import BusError
 from farmctl.inference.board import WorkerBoard
 from farmctl.inference.messages import SHARED_SUBJECT, WorkerStatus, worker_subject
-from farmctl.messages import MAX_PAYLOAD_BYTES, InferReply, InferRequest, InventoryReport
+from farmctl.messages import (
+    INFER_MISMATCH,
+    MAX_PAYLOAD_BYTES,
+    FaultEvent,
+    InferReply,
+    InferRequest,
+    InventoryReport,
+    RigEvent,
+)
 from node.errors import EngineUnavailable, ModelFault
 from node.inference import Answer
 
@@ -34,6 +43,8 @@ class BusEngine:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._listening: asyncio.Task[None] | None = None
         self.board = WorkerBoard()
+        self.on_wrong: Callable[[str], None] = lambda device: None
+        """Told of a device that another process of the farm found wrong; called from a thread."""
 
     def join(self, bus: Bus) -> None:
         """From now on ask over this bus, on the running event loop."""
@@ -126,6 +137,7 @@ class BusEngine:
         try:
             await bus.subscribe("infer.worker.*", WorkerStatus, self._hear_worker)
             await bus.subscribe("inventory.*", InventoryReport, self._hear_inventory)
+            await bus.subscribe("event.*", RigEvent, self._hear_event)
         except BusError as error:
             log.warning("INFER workers are not heard of: %s", error, extra={"action": "bus_lost"})
 
@@ -135,3 +147,12 @@ class BusEngine:
 
     async def _hear_inventory(self, _: str, report: InventoryReport) -> None:
         self.board.hear_inventory(report)
+
+    async def _hear_event(self, subject: str, event: RigEvent) -> None:
+        fault = event.body
+        if subject != f"event.{event.rig}" or not isinstance(fault, FaultEvent):
+            return
+        device = f"{event.rig}/{fault.device.removeprefix(f'{event.rig}/')}"
+        if fault.code == INFER_MISMATCH and not self.board.is_barred(device):
+            self.board.bar(device)
+            await asyncio.to_thread(self.on_wrong, device)

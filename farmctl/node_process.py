@@ -108,6 +108,7 @@ class NodeProcess:
         ending: asyncio.Event,
     ) -> None:
         link = NodeLink(self._chain, service, loader, self._pools)
+        self._engine.on_wrong = link.distrust
         link.inference = lambda: describe(service.node, self._engine, checked)
         self.link = link
         evaluations = link.evaluations = EvaluationDesk(service.node)

@@ -163,7 +163,8 @@ class WorkerBoard:
     def bar(self, device: str) -> None:
         """It was wrong: do not ask it, and believe nothing it says, until it was away."""
         with self._lock:
-            self._barred[device] = self._clock()
+            if len(self._barred) < WORKERS_LIMIT or device in self._workers:
+                self._barred[device] = self._clock()
 
     def is_barred(self, device: str) -> bool:
         with self._lock:

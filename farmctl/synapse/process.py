@@ -107,6 +107,8 @@ class SynapseProcess:
             forms.distrust(device)
 
         forms = Forms(self._config, backing, report)
+        if backing.farm is not None:
+            backing.farm.on_wrong = forms.distrust
         try:
             service = self._make_service(forms, backing)
             await service.start()

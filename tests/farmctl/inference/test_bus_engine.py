@@ -11,7 +11,14 @@ import pytest
 from farmctl.bus_engine import INPUT_BYTES_LIMIT, BusEngine
 from farmctl.inference.messages import WorkerStatus, worker_subject
 from farmctl.memory_bus import MemoryBus
-from farmctl.messages import MAX_PAYLOAD_BYTES, InferReply, InferRequest
+from farmctl.messages import (
+    INFER_MISMATCH,
+    MAX_PAYLOAD_BYTES,
+    FaultEvent,
+    InferReply,
+    InferRequest,
+    RigEvent,
+)
 from node.errors import EngineUnavailable, ModelFault
 from node.inference import Answer
 from tests.farmctl.inference.test_board import EMPTY
@@ -144,6 +151,25 @@ async def test_a_fault_names_the_device_that_was_asked(farm: Farm) -> None:
     with pytest.raises(ModelFault, match="bad input") as fault:
         await farm.ask()
     assert fault.value.device == GPU
+
+
+async def test_what_another_process_found_wrong_is_barred_and_told(farm: Farm) -> None:
+    wrong: list[str] = []
+    farm.engine.on_wrong = wrong.append
+
+    async def tell(subject: str, device: str, code: str) -> None:
+        fault = FaultEvent(device=device, code=code, step="quarantine")
+        event = RigEvent(id=f"{subject}{device}{code}", rig="one", at=0.0, body=fault)
+        await farm.bus.publish(subject, event)
+
+    await tell("event.one", "cuda:7", "gpu_hang")
+    await tell("event.two", "cuda:7", INFER_MISMATCH)  # not of its own
+    await tell("event.one", "cuda:0", INFER_MISMATCH)
+    async with asyncio.timeout(5):
+        while not wrong:
+            await asyncio.sleep(0.001)
+    assert wrong == [GPU] and farm.engine.board.is_barred(GPU)
+    assert (await farm.ask()).device == CPU
 
 
 async def test_a_rig_tells_only_of_its_own_devices(farm: Farm) -> None:

@@ -22,7 +22,15 @@ import pytest
 from farmctl.bus import Bus
 from farmctl.config import Config
 from farmctl.errors import ConfigError, Unavailable
-from farmctl.messages import InferReply, InferRequest, ModelReply, ModelRequest, RigEvent
+from farmctl.messages import (
+    INFER_MISMATCH,
+    FaultEvent,
+    InferReply,
+    InferRequest,
+    ModelReply,
+    ModelRequest,
+    RigEvent,
+)
 from farmctl.nats_bus import connect
 from farmctl.node_home import held
 from farmctl.synapse.messages import SynapseStatus
@@ -232,6 +240,24 @@ async def test_a_farm_that_says_other_things(farm: FarmStandIn, served: Served) 
         while not told:
             await asyncio.sleep(0.01)
     assert told[0].rig == "rig-a" and "infer_mismatch" in told[0].model_dump_json()
+
+
+async def test_a_device_that_the_node_found_wrong_is_not_believed(
+    farm: FarmStandIn, served: Served
+) -> None:
+    model = farm.storage.put_model(*dense_model())
+    assert await served.ask(model, DATA) == RESULT
+    fault = FaultEvent(device="cpu:0", code=INFER_MISMATCH, step="quarantine")
+    event = RigEvent(id="1", rig="rig-a", at=time.time(), body=fault)
+    await farm.bus.append("event.rig-a", event, event.id)
+    async with asyncio.timeout(10):
+        while True:
+            try:
+                await served.ask(model, DATA)
+            except RuntimeError_ as error:
+                assert "rig-a/cpu:0 was found wrong" in str(error)  # the kept result is gone, too
+                return
+            await asyncio.sleep(0.01)
 
 
 async def test_a_bus_that_goes_and_comes(
