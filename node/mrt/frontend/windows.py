@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 from node.mrt.frontend.node import Node
 from node.mrt.frontend.reader import Reader, converts
@@ -52,7 +53,18 @@ def _read_pool_window(reader: Reader, node: Node) -> Window:
     size = tuple(int(each) for each in node.get("kernel_shape", ()))
     window = read_window(reader, node, size)
     node.require(set(window.dilation) == {1}, "with dilation is not supported")
-    return window
+    sizes = reader.input_shape(node)[2:]
+    return replace(window, ceil=window.ceil and _stands_out(sizes, window))
+
+
+def _stands_out(sizes: Shape, window: Window) -> bool:
+    """Whether rounding up makes a difference."""
+    return any(
+        (size + before + after - length) % stride
+        for size, before, after, length, stride in zip(
+            sizes, window.before, window.after, window.size, window.strides, strict=True
+        )
+    )
 
 
 @converts("MaxPool")
@@ -63,8 +75,12 @@ def read_max_pool(reader: Reader, node: Node) -> Iterable[Layer]:
 
 @converts("AveragePool")
 def read_average_pool(reader: Reader, node: Node) -> Iterable[Layer]:
-    window = _read_pool_window(reader, node)
-    counts = bool(node.get("count_include_pad", 0)) or not window.is_padded
+    """What stands out of the padding does not count in ONNX, as `AveragePool` would have it."""
+    window, counts = _read_pool_window(reader, node), bool(node.get("count_include_pad", 0))
+    node.require(
+        not (counts and window.ceil), "with ceil_mode and count_include_pad is not supported"
+    )
+    counts |= not (window.is_padded or window.ceil)
     yield AveragePool(*reader.base(node), window, counts)
 
 

@@ -13,22 +13,26 @@ def fold_padding(network: Network) -> Network:
     folded: list[Layer] = []
     for layer in network.layers:
         pad = network.makers.get(layer.inputs[0]) if layer.inputs else None
-        if isinstance(pad, Pad) and _pads_space_alone(pad):
+        if isinstance(pad, Pad) and isinstance(layer, Convolution | AveragePool):
             layer = _fold(layer, pad)
         folded.append(layer)
     return remove_unread(network.with_layers(folded))
 
 
-def _pads_space_alone(pad: Pad) -> bool:
-    return not any((*pad.before[:2], *pad.after[:2]))
-
-
-def _fold(layer: Layer, pad: Pad) -> Layer:
-    counted = isinstance(layer, AveragePool) and layer.counts_padding and not layer.window.ceil
-    if not counted and not isinstance(layer, Convolution):
+def _fold(layer: Convolution | AveragePool, pad: Pad) -> Layer:
+    if any((*pad.before[:2], *pad.after[:2])):
         return layer
-    assert isinstance(layer, Convolution | AveragePool)
-    return replace(layer, inputs=pad.inputs, window=_widen(layer.window, pad))
+    window = _widen(layer.window, pad)
+    if isinstance(layer, AveragePool) and not _may_have(layer, window):
+        return layer
+    return replace(layer, inputs=pad.inputs, window=window)
+
+
+def _may_have(layer: AveragePool, window: Window) -> bool:
+    """Whether a pool counts zeros as padding; none of its windows may lie in it."""
+    most = map(max, window.before, window.after)
+    inside = all(length < size for length, size in zip(most, window.size, strict=True))
+    return layer.counts_padding and not window.ceil and inside
 
 
 def _widen(window: Window, pad: Pad) -> Window:

@@ -124,6 +124,13 @@ def test_a_resize_of_an_old_opset_is_asymmetric():
         convert(content, floats(4, *SHAPE), settings=Settings(form=Form.EXTENSION))
 
 
+def test_an_average_that_counts_its_padding_may_not_stand_out():
+    pool = {"kernel_shape": [3, 3], "strides": [2, 2], "ceil_mode": 1, "count_include_pad": 1}
+    content = write_onnx([("AveragePool", ["x"], "y", pool)], {}, SHAPE, opset=19)
+    with pytest.raises(UnsupportedOperator, match="ceil_mode and count_include_pad"):
+        convert(content, floats(4, *SHAPE), settings=Settings(form=Form.EXTENSION))
+
+
 def test_what_is_no_onnx():
     content = network(NETWORKS["relu"], WEIGHTS)
     for damaged in (b"", b"onnx", content[: len(content) // 2]):

@@ -36,6 +36,7 @@ CONSTANTS = {
     "place": np.array(1, np.int64), "position": floats(1, 5, 8), "d": floats(8, 8),
     "gamma": floats(8) + 1, "offset": floats(8), "table": floats(20, 8), "cls": floats(1, 1, 8),
     "heads": integers(0, 5, 2, 4), "rows": integers(1), "channel": floats(1, 4, 1, 1),
+    "wide": integers(0, 0, 2, 2, 0, 0, 2, 2),
 }  # fmt: skip
 CONV = ("Conv", ["x", "w"], "c", {"pads": [1, 1, 1, 1]})
 ERF = [
@@ -56,6 +57,15 @@ BOTH = {
     "average with padding": (
         [("AveragePool", ["x"], "y",
           {"kernel_shape": [3, 3], "pads": [1, 1, 1, 1], "count_include_pad": 1})], IMAGE, 17,
+    ),
+    "average of much padding": (
+        [("Pad", ["x", "wide"], "p", {}), ("AveragePool", ["p"], "y", {"kernel_shape": [2, 2]})],
+        IMAGE, 17,
+    ),
+    "average that need not stand out": (
+        [("AveragePool", ["x"], "y",
+          {"kernel_shape": [2, 2], "strides": [2, 2], "ceil_mode": 1, "count_include_pad": 1})],
+        IMAGE, 19,
     ),
     "largest of all": ([("GlobalMaxPool", ["x"], "y", {})], IMAGE, 17),
     "subtraction": ([CONV, ("Sub", ["c", "x"], "y", {})], IMAGE, 17),
@@ -121,6 +131,10 @@ EXTENSION = {
     ),
     "convolution 3D": ([("Conv", ["x", "w3"], "y", {})], VOLUME, 17),
     "maximum 3D": ([("MaxPool", ["x"], "y", {"kernel_shape": [2, 2, 2]})], VOLUME, 17),
+    "average that stands out": (
+        [("AveragePool", ["x"], "y",
+          {"kernel_shape": [3, 3], "strides": [2, 2], "ceil_mode": 1})], IMAGE, 19,
+    ),
     "linear": ([("Resize", ["x", "", "sizes"], "y", {"mode": "linear"})], IMAGE, 17),
     "softmax": ([("MatMul", ["x", "d"], "m", {}), ("Softmax", ["m"], "y", {"axis": -1})],
                 TOKENS, 17),
