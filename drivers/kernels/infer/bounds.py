@@ -69,6 +69,9 @@ def _bound_constant(constant: NDArray[np.int32]) -> Interval:
 
 
 _ZERO = Interval.of(0, 0)
+#: Sums beyond it might pass the 64 bits that bounds are computed in.
+_MOST_SUM = 1 << 60
+_UNBOUNDED = Interval.of(-_MOST_SUM, _MOST_SUM)
 
 
 def bound_sums(
@@ -78,11 +81,13 @@ def bound_sums(
     x, what is negative the lowest. Padding is 0."""
     rows = weight.reshape(weight.shape[0], -1)
     total = rows.sum(axis=1, dtype=np.int64)
-    magnitude = np.abs(rows, dtype=np.int32).sum(axis=1, dtype=np.int64)
+    magnitude = np.abs(rows, dtype=np.int32).view(np.uint32).sum(axis=1, dtype=np.int64)
     positive, negative = (magnitude + total) // 2, (total - magnitude) // 2
     low, high = x.lowest, x.highest
     if is_padded:
         low, high = min(low, 0), max(high, 0)
+    if int(magnitude.max(initial=0)) * max(abs(low), abs(high)) > _MOST_SUM:
+        return _UNBOUNDED
     offset = 0 if bias is None else bias.astype(np.int64)
     return Interval(
         positive * low + negative * high + offset, positive * high + negative * low + offset
@@ -103,6 +108,8 @@ def _bound_weighted(program: Program, step: Step, inputs: Sequence[Interval]) ->
 def _bound_unknown_weights(program: Program, step: Step, inputs: Sequence[Interval]) -> Interval:
     terms = prod(program.shapes[step.inputs[1]][1:])
     product = inputs[0].over_all().product(inputs[1].over_all()).union(_ZERO)
+    if max(-product.lowest, product.highest) * terms > _MOST_SUM:
+        return _UNBOUNDED
     sums = product.multiply(np.array([terms], np.int64))
     return sums.add(inputs[2].over_all()) if len(inputs) > 2 else sums
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from drivers.kernels.infer.geometry import Shape, as_planes
-from drivers.kernels.infer.intervals import HIGHEST, Interval
+from drivers.kernels.infer.intervals import Interval
 from drivers.kernels.infer.layers import (
     Add,
     Concatenate,
@@ -27,8 +27,6 @@ from drivers.kernels.infer.layers import (
 from drivers.kernels.infer.primitives import Chain, apply_chain, bound_chain, is_uniform
 from drivers.kernels.infer.recipes import Joint, Recipe, Stored, Totals, Weighted
 from drivers.kernels.infer.rescaling import Addend, identity, match_rescale, match_residual
-
-_FITS_BIAS = HIGHEST
 
 
 class Builder:
@@ -132,9 +130,10 @@ class Builder:
             pool = Pool(root.source, target, PoolKind.SUM, root.window, found.rescale)
             self.layers.append(pool)
             return target
-        bias = (root.bias + found.bias).astype(np.int32)
-        layer = _convolution(replace(root, bias=bias), target)
-        self.layers.append(replace(layer, rescale=found.rescale))
+        biased = root.with_bias(found.bias)
+        if biased is None:
+            return None
+        self.layers.append(replace(_convolution(biased, target), rescale=found.rescale))
         return target
 
     def _store_joint(self, root: Joint, chain: Chain, recipe: Recipe) -> int | None:

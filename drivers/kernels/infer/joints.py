@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from drivers.kernels.infer.geometry import as_planes, same_planes
-from drivers.kernels.infer.intervals import Interval
+from drivers.kernels.infer.intervals import HIGHEST, Interval
 from drivers.kernels.infer.primitives import Chain, Multiply, Offset
 from drivers.kernels.infer.recipes import Joint, Recipe, Rescaled, Stored, Weighted
 from drivers.kernels.infer.rescaling import Addend, match_rescale
@@ -69,8 +67,10 @@ def _read_side(fusion: Fusion, number: int, factor: int) -> Side | None:
     length = len(recipe.chain)
     while length and _is_scalar(recipe.chain[length - 1 : length]):
         length -= 1
-    factor, half = _fold(recipe.chain[length:], factor)
-    return Side(recipe.cut(length), factor, half)
+    folded, half = _fold(recipe.chain[length:], factor)
+    if max(abs(folded), abs(half)) > HIGHEST:  # of a value that is nearly always 0
+        return Side(recipe, factor, 0)
+    return Side(recipe.cut(length), folded, half)
 
 
 def _is_scalar(part: Chain) -> bool:
@@ -99,8 +99,8 @@ def _read_sums(side: Side) -> Rescaled | None:
     found = match_rescale(side.recipe.chain, side.recipe.bounds, takes_bias=True)
     if found is None:
         return None
-    bias = (root.bias + found.bias).astype(np.int32)
-    return Rescaled(replace(root, bias=bias), found.rescale)
+    biased = root.with_bias(found.bias)
+    return Rescaled(biased, found.rescale) if biased else None
 
 
 def _make(fusion: Fusion, own: Side, theirs: Side, value: Rescaled | int) -> Recipe | None:

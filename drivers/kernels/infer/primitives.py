@@ -9,6 +9,8 @@ import numpy as np
 
 from drivers.kernels.infer.intervals import HIGHEST, LOWEST, Interval, Wide
 
+MOST_SHIFT = 31
+
 
 @dataclass(frozen=True)
 class Shift:
@@ -141,7 +143,7 @@ def _join(first: Primitive, second: Primitive) -> tuple[Primitive, ...] | None:
             return (Multiply(product),)
         case Offset(), Offset() if _is_word(total := first.amount + second.amount):
             return (Offset(total),)
-        case Shift(), Shift():
+        case Shift(), Shift() if first.bits + second.bits <= MOST_SHIFT:
             half = first.half + (second.half << first.bits)
             return (Shift(half, first.bits + second.bits),)
         case Offset(), Multiply() if _is_word(product := first.amount * second.factor):

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drivers.kernels.infer.geometry import Shape
-from drivers.kernels.infer.intervals import Interval
+from drivers.kernels.infer.intervals import HIGHEST, Interval, Wide
 from drivers.kernels.infer.layers import Rescale, Window, Words
 from drivers.kernels.infer.primitives import Chain, Primitive, bound_chain, simplify
 
@@ -29,6 +29,13 @@ class Weighted:
     bias: Words
     window: Window
     groups: int
+
+    def with_bias(self, amount: Wide) -> Weighted | None:
+        """The same sums plus one number a channel; None if 32 bits do not hold their bias."""
+        total = self.bias.astype(np.int64) + amount
+        if (abs(total) > HIGHEST).any():
+            return None
+        return replace(self, bias=total.astype(np.int32))
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,8 @@ import numpy as np
 
 from drivers.kernels.infer.intervals import HIGHEST, LOWEST, Interval, Wide
 from drivers.kernels.infer.layers import Rescale, Residual
-from drivers.kernels.infer.primitives import Clip, Multiply, Offset, Primitive, Shift
+from drivers.kernels.infer.primitives import MOST_SHIFT, Clip, Multiply, Offset, Primitive, Shift
 
-_MOST_SHIFT = 31
 _NONE = np.zeros(1, np.int64)
 _ONE = np.ones(1, np.int64)
 
@@ -88,14 +87,15 @@ class _Reader:
         shift = self._take_shift()
         self._advance(Offset(np.array([shift.half], np.int64)))
         self._advance(Shift(0, shift.bits))
-        self.fits = self.fits and offset.size == 1
-        return int(offset[0]) + shift.half, shift.bits
+        half = int(offset[0]) + shift.half
+        self.fits = self.fits and offset.size == 1 and abs(half) <= HIGHEST
+        return half, shift.bits
 
     def _take_shift(self) -> Shift:
         if not self.left or not isinstance(shift := self.left[0], Shift):
             return Shift(0, 0)
         self.left.pop(0)
-        self.fits = self.fits and shift.bits <= _MOST_SHIFT
+        self.fits = self.fits and shift.bits <= MOST_SHIFT
         return shift
 
     def _take_clip(self) -> Clip:
@@ -149,7 +149,7 @@ def match_residual(
     total = own.product.add(theirs.product)
     rounded = total.add(Interval.of(half, half))
     steps = (own.product, theirs.product, total, rounded, Interval.of(half, half))
-    if left or shift.bits > _MOST_SHIFT or not all(each.fits_words for each in steps):
+    if left or shift.bits > MOST_SHIFT or not all(each.fits_words for each in steps):
         return None
     bounds = clip.bound(Shift(0, shift.bits).bound(rounded))
     low, high = max(clip.low, bounds.lowest), min(clip.high, bounds.highest)

@@ -231,9 +231,45 @@ def test_random_nets_of_the_extension_form():
         random = np.random.default_rng(seed)
         program = RandomNet(random).build(6)
         data = random.choice(np.array([-127, 0, 127]), program.input_shape).astype(np.int32)
-        plan = fuse(program)
-        found = run_plan(plan, data, native_steps(plan))
-        loaded = LoadedProgram(program, 1 << 28)
-        expected = loaded.run(data.astype("<i4").tobytes())
-        loaded.close()
-        assert b"".join(head.astype("<i4").tobytes() for head in found) == expected, seed
+        expect_equal(program, data, f"seed {seed}")
+
+
+def expect_equal(program: Program, data: np.ndarray, what: str = "") -> None:
+    """The plan's heads are those of its steps, one after another."""
+    plan = fuse(program)
+    found = run_plan(plan, data, native_steps(plan))
+    loaded = LoadedProgram(program, 1 << 28)
+    expected = loaded.run(data.astype("<i4").tobytes())
+    loaded.close()
+    assert b"".join(head.astype("<i4").tobytes() for head in found) == expected, what
+
+
+def test_sums_beyond_64_bits_are_refused():
+    """Modulo 2^64 the bound of these would fit 32 bits."""
+    count = 1 << 17
+    shapes = {"x": (1, count), "y": (1, 1)}
+    for weight in (np.full((1, count), 1 << 30), np.full((1, count), -(1 << 31))):
+        program = program_of(shapes, {"w": weight}, [("dense", "x w", "y", {})], "y", 32)
+        with pytest.raises(NotSupported, match="requantise before it"):
+            prove(program)
+
+
+def test_unknown_weights_beyond_64_bits_are_refused():
+    shapes = dict.fromkeys("xay", (16, 16))
+    clip = ("clip", "x", "a", {"a_min": 0, "a_max": 1 << 30})
+    program = program_of(shapes, {}, [clip, ("dense", "a a", "y", {})], "y", 32)
+    with pytest.raises(NotSupported, match="requantise before it"):
+        prove(program)
+
+
+def test_shifts_and_factors_whose_joint_passes_64_bits():
+    """What stands for many steps need not fit what each of them fits."""
+    data = spread(IMAGE, 251, 127).astype(np.int32)
+    shapes = dict.fromkeys("xabcdef", IMAGE)
+    shift = {"precision": 8, "shift_bit": 30}
+    steps = [("cvm_right_shift", *pair, shift) for pair in ("xa", "ab", "bc", "cd")]
+    expect_equal(program_of(shapes, {}, steps, "d"), data)
+    nothing = ("cvm_clip", "x", "a", {"precision": 1})
+    products = [("broadcast_mul", f"{a} k", b, {}) for a, b in ("ab", "bc", "cd", "de")]
+    steps = [nothing, *products, ("elemwise_add", "e x", "f", {})]
+    expect_equal(program_of(shapes, {"k": np.array([2**31 - 1])}, steps, "f"), data)
