@@ -24,6 +24,8 @@ TIMEOUT_SECONDS = 5.0
 PATIENCE_SECONDS = 60.0
 #: with such a pause between.
 PAUSE_SECONDS = 0.5
+#: A file comes within this time, or does not.
+FETCH_SECONDS = 600.0
 MAX_REMEMBERED = 100_000
 
 FileName = Literal["symbol", "params", "data"]
@@ -61,7 +63,7 @@ class BusStorage:
 
     def _proved(self, infohash: bytes, names: list[FileName]) -> dict[str, bytes]:
         try:
-            found = {name: self._submit(self._fetch(infohash, name)).result() for name in names}
+            found = {name: self._await_file(infohash, name) for name in names}
             files = {str(name): content for name, content in found.items()}
             prove(infohash, files)
         except MalformedModel as error:
@@ -70,6 +72,14 @@ class BusStorage:
             self._known.pop(infohash, None)
             raise
         return files
+
+    def _await_file(self, infohash: bytes, name: FileName) -> bytes:
+        fetching = self._submit(self._fetch(infohash, name))
+        try:
+            return fetching.result(FETCH_SECONDS)
+        except TimeoutError as error:
+            fetching.cancel()
+            raise ModelNotFound(f"{infohash.hex()} did not come in {FETCH_SECONDS:g} s") from error
 
     def _submit(self, work: Coroutine[Any, Any, T]) -> Future[T]:
         return asyncio.run_coroutine_threadsafe(work, self._loop)

@@ -43,7 +43,7 @@ BATCH_SECONDS = 0.25
 STATUS_SECONDS = 1.0
 RECENT = 1024
 #: What cannot be computed now, or not here, without a fault of the device.
-OUTAGES = (NotSupported, BadArgument, OutOfMemory, NotFound, BusError, StoreError)
+OUTAGES = (NotSupported, BadArgument, OutOfMemory, NotFound, BusError, StoreError, OSError)
 
 
 class Infer:
@@ -176,12 +176,14 @@ class Infer:
     async def _serve(self, model: str, batch: list[Waiting]) -> None:
         """Requests for one model, with the device to themselves."""
         session, wanted = self._session, [each for each in batch if not each.is_late()]
-        if not self._leaves and session is not None:
-            replies = await self._infer(session, model, wanted)
-            for each, reply in zip(wanted, replies, strict=True):
-                _reply(each, reply)
-        for each in batch:
-            _reply(each, self._unavailable("too late: the device left or the deadline passed"))
+        try:
+            if not self._leaves and session is not None:
+                replies = await self._infer(session, model, wanted)
+                for each, reply in zip(wanted, replies, strict=True):
+                    _reply(each, reply)
+        finally:
+            for each in batch:
+                _reply(each, self._unavailable("too late: the device left or the deadline passed"))
 
     async def _infer(
         self, session: WorkerSession, model: str, batch: list[Waiting]
