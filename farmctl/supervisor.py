@@ -76,7 +76,10 @@ def specs(config: Config) -> list[Spec]:
         Spec("agent", (*itself, "agent"), lambda: rig_is_seen(config, began), 90.0),
     ]
     if config.synapse.listen:
-        parts.append(Spec("synapse", (*itself, "node", "synapse"), lambda: synapse_answers(config)))
+        # While the bus is away `auto` would take the node's home for itself.
+        engine = "farm" if config.synapse.engine == "auto" else config.synapse.engine
+        serving = (*itself, "node", "synapse", "--engine", engine)
+        parts.append(Spec("synapse", serving, lambda: synapse_answers(config)))
     if not config.bus.url:
         command = (str(bus_server.find_server()), "-c", str(bus_server.prepare(config)))
         address = (config.bus.host, config.bus.port)
