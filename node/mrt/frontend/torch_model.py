@@ -20,8 +20,10 @@ if TYPE_CHECKING:
     import torch
 
 _OPSET = 20
+#: What torch raises over files that it did not write.
 _UNREADABLE = (
-    OSError, RuntimeError, ValueError, KeyError, zipfile.BadZipFile, pickle.UnpicklingError,
+    OSError, RuntimeError, ValueError, KeyError, TypeError, AttributeError, AssertionError,
+    EOFError, zipfile.BadZipFile, pickle.UnpicklingError,
 )  # fmt: skip
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import zipfile
+
 import numpy as np
 import pytest
 import torch
@@ -61,6 +63,17 @@ def test_what_is_no_file_of_torch_export(tmp_path):
         read_exported(tmp_path / "m.pt2")
     with pytest.raises(MalformedTorch):
         read_exported(tmp_path / "absent.pt2")
+    whole, robbed = tmp_path / "whole.pt2", tmp_path / "robbed.pt2"
+    network = torch.nn.Linear(2, 2).eval()
+    torch.export.save(torch.export.export(network, (torch.zeros(1, 2),)), whole)
+    with zipfile.ZipFile(whole) as source:
+        for gone in source.namelist():
+            if gone.endswith(("archive_format", "weights_config.json", "model.json")):
+                with zipfile.ZipFile(robbed, "w") as made:
+                    for name in source.namelist():
+                        made.writestr(name, b"{}" if name == gone else source.read(name))
+                with pytest.raises(MalformedTorch):
+                    read_exported(robbed)
 
 
 class Branching(torch.nn.Module):
