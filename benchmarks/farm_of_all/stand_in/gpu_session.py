@@ -14,12 +14,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from drivers.base import CuckooJob, CuckooSolution, Found, tell
-from drivers.errors import DeviceLost
+from drivers.base import Capability, CuckooJob, CuckooSolution, Found, tell
+from drivers.errors import DeviceLost, NotSupported
 from drivers.selftest import CUCKOO_JOB, MAINNET_JOB
 
 #: Lets the others have the processor.
 REST_SECONDS = 0.03
+CAPABILITIES = frozenset({Capability.CUCKOO})
 
 
 def why_not(address: str) -> str:
@@ -72,8 +73,10 @@ class Search:
         return solution
 
 
-def open_search(address: str, **options: Any) -> Search:
+def open_session(address: str, capability: Capability, **options: Any) -> Search:
+    if capability not in CAPABILITIES:
+        raise NotSupported(f"the stand-in of a GPU has no {capability}")
     return Search(address)
 
 
-__all__ = ["Search", "open_search", "variants", "why_not"]
+__all__ = ["CAPABILITIES", "Search", "open_session", "variants", "why_not"]
