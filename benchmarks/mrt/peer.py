@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -42,8 +43,7 @@ def run_float(content: bytes, inputs: Floats) -> Floats:
 def run_quantised(content: bytes, calibration: Floats, inputs: Floats) -> tuple[Floats, int]:
     """Answers of the quantised network, and its bytes: bytes after a ReLU unsigned, weights
     signed with a scale for each channel."""
-    logging.getLogger().setLevel(logging.ERROR)
-    with tempfile.TemporaryDirectory() as folder:
+    with _quiet(), tempfile.TemporaryDirectory() as folder:
         plain, ready, made = (Path(folder) / name for name in ("a.onnx", "b.onnx", "c.onnx"))
         plain.write_bytes(content)
         quant_pre_process(str(plain), str(ready))
@@ -54,6 +54,18 @@ def run_quantised(content: bytes, calibration: Floats, inputs: Floats) -> tuple[
         quantised = made.read_bytes()
     onnx.checker.check_model(onnx.load_from_string(quantised))
     return _run(quantised, inputs), len(quantised)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without the advice that onnxruntime writes to the root logger."""
+    root = logging.getLogger()
+    level = root.level
+    root.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        root.setLevel(level)
 
 
 def _run(content: bytes, inputs: Floats) -> Floats:

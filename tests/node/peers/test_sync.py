@@ -45,14 +45,9 @@ async def test_new_blocks_and_transactions_reach_a_node_behind_another(
 
 
 async def test_a_peer_whose_chain_left_ours_too_long_ago_is_not_to_blame(
-    tmp_path: Path,
-    clock: Clock,
-    caplog: pytest.LogCaptureFixture,
-    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path, clock: Clock, caplog: pytest.LogCaptureFixture
 ) -> None:
     """What is pruned cannot be undone; its branch may be as honest as ours."""
-    # Whatever other tests of this process have done to the loggers.
-    monkeypatch.setattr(chase.log, "disabled", False)
     caplog.set_level(logging.WARNING, chase.log.name)
     async with Member(tmp_path / "a", clock, coinbase=b"\xbb" * 20) as other:
         await other.mine(14)
