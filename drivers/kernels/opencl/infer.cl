@@ -212,13 +212,13 @@ void store_chunk(__local uint *words, uint row, uint chunk, uint4 value) {
 }
 
 void load_stage(Memory memory, const Convolution *layer, const Corner *corner, uint first,
-                uint unit, __local uint *pixels, __local uint *weights) {
+                uint end, uint unit, __local uint *pixels, __local uint *weights) {
   const uint lane = get_local_id(0), row = lane % TILE, number = get_group_id(1) * TILE + row;
-  const uint bundle = get_group_id(2);
+  const uint bundle = get_group_id(2) / layer->splits;
   for (uint i = lane / TILE; i < CHUNKS; i += LANES / TILE) {
     const uint chunk = first + i;
     uint4 bytes = 0, factors = 0;
-    if (chunk < layer->chunks) {
+    if (chunk < end) {
       bytes = load_chunk(memory, layer, corner, chunk, bundle, unit);
       if (number < layer->rows) factors = load_weights(memory, layer, bundle, number, chunk);
     }
@@ -251,8 +251,21 @@ void multiply_stage(__local const uint *pixels, __local const uint *weights, uin
   }
 }
 
+/* The sums that the splits of a tile add to: zeros before them. */
+__global int *find_partial(Memory memory, const Convolution *layer, uint bundle, uint pixel,
+                           uint channel) {
+  const ulong row = (ulong)bundle * layer->image.pixels + pixel;
+  return (__global int *)(memory.arena + PLACE(layer->partial)) + row * layer->rows + channel;
+}
+
+void add_sums(__global int *to, uint8 sums, uint count) {
+  int each[8];
+  vstore8(as_int8(sums), 0, each);
+  for (uint i = 0; i < count; ++i) atomic_add(to + i, each[i]);
+}
+
 void finish_tile(Memory memory, const Convolution *layer, const uint8 sums[4]) {
-  const uint lane = get_local_id(0), bundle = get_group_id(2);
+  const uint lane = get_local_id(0), bundle = get_group_id(2) / layer->splits;
   const uint channel = get_group_id(1) * TILE + lane / 16 * 8;
   if (channel >= layer->bundle_out) return;
   const uint count = min(8u, layer->bundle_out - channel);
@@ -260,8 +273,12 @@ void finish_tile(Memory memory, const Convolution *layer, const uint8 sums[4]) {
   for (uint i = 0; i < 4; ++i) {
     const uint pixel = get_group_id(0) * TILE + lane % 16 * 4 + i;
     if (pixel >= layer->image.pixels) return;
-    finish_pixel(memory, &layer->finish, bundle * layer->rows + channel, pixel, target, count,
-                 sums[i]);
+    if (layer->splits > 1) {
+      add_sums(find_partial(memory, layer, bundle, pixel, channel), sums[i], count);
+    } else {
+      finish_pixel(memory, &layer->finish, bundle * layer->rows + channel, pixel, target, count,
+                   sums[i]);
+    }
   }
 }
 
@@ -269,9 +286,11 @@ void convolve_tile(Memory memory, const Convolution *layer, uint unit, __local u
                    __local uint *weights) {
   const uint pixel = get_group_id(0) * TILE + get_local_id(0) % TILE;
   const Corner corner = find_corner(&layer->image, pixel);
+  const uint begin = get_group_id(2) % layer->splits * layer->split_chunks;
+  const uint end = min(layer->chunks, begin + layer->split_chunks);
   uint8 sums[4] = {0, 0, 0, 0};
-  for (uint first = 0; first < layer->chunks; first += CHUNKS) {
-    load_stage(memory, layer, &corner, first, unit, pixels, weights);
+  for (uint first = begin; first < end; first += CHUNKS) {
+    load_stage(memory, layer, &corner, first, end, unit, pixels, weights);
     barrier(CLK_LOCAL_MEM_FENCE);
     multiply_stage(pixels, weights, sums);
     barrier(CLK_LOCAL_MEM_FENCE);
@@ -290,6 +309,22 @@ KERNEL convolve_first(ARGUMENTS, const Convolution layer) {
   __local uint pixels[4 * CHUNKS * TILE], weights[4 * CHUNKS * TILE];
   const Memory memory = MEMORY;
   convolve_tile(memory, &layer, 4, pixels, weights);
+}
+
+/* What the splits of all tiles have added up, to the target; zeros again for the next run. */
+KERNEL finish_splits(ARGUMENTS, const Convolution layer) {
+  const Memory memory = MEMORY;
+  const uint eights = (layer.bundle_out + 7) / 8;
+  const uint bundles = layer.finish.channels / layer.bundle_out;
+  const ulong number = get_global_id(0), row = number / eights;
+  if (row >= (ulong)layer.image.pixels * bundles) return;
+  const uint bundle = row % bundles, pixel = row / bundles, channel = 8 * (uint)(number % eights);
+  const uint count = min(8u, layer.bundle_out - channel);
+  __global int *partial = find_partial(memory, &layer, bundle, pixel, channel);
+  const uint8 sums = as_uint8(vload8(0, partial));
+  vstore8((int8)0, 0, partial);
+  finish_pixel(memory, &layer.finish, bundle * layer.rows + channel, pixel,
+               bundle * layer.bundle_out + channel, count, sums);
 }
 
 /* Dense layers of few images: each group sums eight channels over all of a pixel's window. */

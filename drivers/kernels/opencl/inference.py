@@ -20,12 +20,12 @@ TILE = 64
 
 @dataclass(frozen=True)
 class OpenClTarget(Target):
-    """The tiles of infer.cl. Groups of one tile cannot add up: OpenCL 1.2 does not order what
-    they write."""
+    """The tiles of infer.cl. OpenCL 1.2 does not order what groups write before the kernel ends,
+    so that none of them can know the sums of the others."""
 
     @property
-    def can_split(self) -> bool:
-        return False
+    def finishes_apart(self) -> bool:
+        return True
 
     @property
     def depth(self) -> int:

@@ -29,16 +29,17 @@ SPLIT_STAGES = 4
 #: Of the third dimension of a grid.
 MOST_GROUPS_Z = 65535
 OUTSIDE_BYTES = 16
+FINISH_SPLITS = "finish_splits"
 
 
 def launch_convolution(
     plan: Plan, views: dict[int, View], layer: Convolution, gpu: InferGpu, keep: Keep
-) -> Launch:
+) -> list[Launch]:
     """Raises `NotSupported` for windows beyond the kernels' bounds."""
     channels = plan.tensors[layer.source].shape[1]
     if layer.groups == channels == layer.weight.shape[0] > 1:
-        return _launch_depthwise(plan, views, layer, keep)
-    return _Products(plan, views, layer, gpu, keep).launch()
+        return [_launch_depthwise(plan, views, layer, keep)]
+    return _Products(plan, views, layer, gpu, keep).launches()
 
 
 def fill_image(image: Any, plan: Plan, view: View, source: int, target: int, window: Window) -> int:
@@ -76,13 +77,17 @@ class _Products:
             self.record["image"], plan, self.view, layer.source, layer.target, layer.window
         )
 
-    def launch(self) -> Launch:
+    def launches(self) -> list[Launch]:
         is_dense = self.pixels <= DENSE_PIXELS and self.bundles.count == 1 and self.unit == 16
         self._fill(None if is_dense else self.gpu.target.channel_order())
         if is_dense:
             groups = (padded(self.bundles.channels_out, 8) // 8, self.pixels, 1)
-            return Launch("dense", groups, layout.LANES, layout.DENSE_SHARED_BYTES, self.record)
-        return self._launch_tiles()
+            return [Launch("dense", groups, layout.LANES, layout.DENSE_SHARED_BYTES, self.record)]
+        tiles = self._launch_tiles()
+        if self.record["splits"][0] == 1 or not self.gpu.target.finishes_apart:
+            return [tiles]
+        channels = self.bundles.count * padded(self.bundles.channels_out, 8)
+        return [tiles, launch_planes(FINISH_SPLITS, self.record, self.pixels, channels)]
 
     def _launch_tiles(self) -> Launch:
         target = self.gpu.target
@@ -108,8 +113,6 @@ class _Products:
 
     def _split(self, groups: int) -> tuple[int, int]:
         """Into how many parts the sums are split, and how many chunks each has."""
-        if not self.gpu.target.can_split:
-            return 1, self.chunks
         stage = self.gpu.target.depth // 16
         most = max(1, self.chunks // (SPLIT_STAGES * stage))
         wanted = min(most, self.gpu.units // groups, MOST_GROUPS_Z // self.bundles.count)
@@ -167,7 +170,7 @@ def launch_planes(kernel: str, record: Record, pixels: int, channels: int) -> La
 def partial_bytes(launch: Launch) -> tuple[int, int]:
     """Bytes of sums and of tickets that the splits of a launch take."""
     record = launch.record
-    if launch.kernel == "dense" or "splits" not in (record.dtype.names or ()):
+    if launch.kernel in ("dense", FINISH_SPLITS) or "splits" not in (record.dtype.names or ()):
         return 0, 0
     splits = int(record["splits"][0])
     if splits == 1:

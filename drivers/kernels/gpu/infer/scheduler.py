@@ -157,7 +157,7 @@ class _Scheduler:
         match layer:
             case Convolution():
                 arguments = (self.plan, self.views, layer, self.gpu, self.constants.keep)
-                return [launch_convolution(*arguments)]
+                return launch_convolution(*arguments)
             case Pool():
                 return [self._pool(layer)]
             case Add(source, target, residual):

@@ -29,9 +29,9 @@ class Target:
     flips: bool = False
 
     @property
-    def can_split(self) -> bool:
-        """Whether groups may add up the sums of one tile."""
-        return True
+    def finishes_apart(self) -> bool:
+        """Whether tiles that are split take a launch of their own to be finished."""
+        return False
 
     @property
     def depth(self) -> int:

@@ -35,17 +35,18 @@ x = net.input((1, 3, 5, 5), trial.SIGNED)
 x = net.convolve(x, 20, Window((3, 3), (1, 1), (1, 1, 1, 1)), bounds=trial.UNSIGNED)
 x = net.pool(x, Window((2, 2), (2, 2), (0, 0, 1, 1)), PoolKind.LARGEST)
 x = net.convolve(x, 20, Window((2, 2), (1, 1), (1, 1, 0, 0)), groups=20)
-deep = net.convolve(x, 70, Window((1, 1)), residual=None)
+deep = net.convolve(x, 70, Window((1, 1)))
 left, right = net.map(deep, Lookup), net.map(deep, Scale)
 joined = net.map(net.concatenate(left, right), Add, net.concatenate(right, left))
 pooled = net.pool(joined, Window((2, 2), (2, 2)), PoolKind.SUM)
 dense = net.convolve(pooled, 9, Window((1, 1)), rescaled=False)
-plan = net.plan(net.words(joined), dense)
+split = net.convolve(deep, 12, Window((3, 3), padding=(1, 1, 1, 1)))
+plan = net.plan(net.words(joined), dense, net.words(split))
 
 (device,) = list_devices()
 assert "Oclgrind" in device.platform, device
 memory = Memory.open(device)
-session = GpuInfer(lambda: OpenClQueue(memory), InferGpu(OpenClTarget("opencl"), 1, 1 << 30), 1)
+session = GpuInfer(lambda: OpenClQueue(memory), InferGpu(OpenClTarget("opencl"), 64, 1 << 30), 1)
 session.load_plan("it", plan)
 data = trial.trial_input(plan)
 answer = session.run("it", data.tobytes())
@@ -53,7 +54,7 @@ expected = b"".join(h.astype("<i4").tobytes() for h in run_plan(plan, data, tria
 launched = {part.kernel for part in session._models["it"].schedule.parts}
 print(answer == expected, *sorted(launched))
 """
-KERNELS = "convolve convolve_first dense depthwise mapping pooling to_bytes to_words"
+KERNELS = "convolve convolve_first dense depthwise finish_splits mapping pooling to_bytes to_words"
 
 
 @pytest.fixture

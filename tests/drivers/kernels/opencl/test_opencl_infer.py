@@ -37,9 +37,11 @@ int dot_4x8packed_us_int(uint a, uint b) {
 """
 
 
-@pytest.fixture(scope="module")
-def session(processor: OpenClDevice) -> Iterator[GpuInfer]:
+@pytest.fixture(scope="module", params=[1, 1000], ids=["few units", "many units"])
+def session(processor: OpenClDevice, request: pytest.FixtureRequest) -> Iterator[GpuInfer]:
+    """With many units, the sums of most tiles are split."""
     opened = inference.open_infer(processor)
+    opened.gpu = replace(opened.gpu, units=request.param)
     yield opened
     opened.close()
 
@@ -79,7 +81,7 @@ def test_the_trial_launches_every_kernel(
     monkeypatch.setattr(OpenClQueue, "prepare", note)
     inference.open_infer(processor).close()
     assert launched == KERNELS
-    assert len(KERNELS) == 8
+    assert len(KERNELS) == 9
 
 
 @pytest.mark.parametrize("name", SHAPES)
@@ -134,8 +136,9 @@ def test_models_make_room_for_each_other(processor: OpenClDevice) -> None:
     target = inference.OpenClTarget("opencl")
     found = [schedule(plan, InferGpu(target, 1, 1 << 30)) for plan in plans]
     room = max(each.constants.nbytes + each.arena_bytes for each in found)
-    trial_room = schedule(trial.trial_plan(), InferGpu(target, 1, 1 << 30))
-    room = max(room, trial_room.constants.nbytes + trial_room.arena_bytes)
+    for units in trial.UNITS:
+        each = schedule(trial.trial_plan(), InferGpu(target, units, 1 << 30))
+        room = max(room, each.constants.nbytes + each.arena_bytes)
     session = inference.open_infer(processor, memory_limit_bytes=room, lanes=1)
     for number, plan in enumerate(plans):
         session.load_plan(str(number), plan)
