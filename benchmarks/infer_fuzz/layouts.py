@@ -77,7 +77,7 @@ def slice_like(draw: Drawing, x: Entry) -> Entry:
 def take(draw: Drawing, x: Entry) -> Entry:
     """Indices beyond the range count as its ends."""
     shape = tuple(draw.number(1, 4) for _ in range(draw.number(1, 2)))
-    indices = draw.constant(draw.values(shape, -3, x.shape[0] + 3), 8)
+    indices = draw.constant(draw.values(shape, -3, x.shape[0] + 3), 16)
     if draw.chance(0.3):
         return draw.add("take", x, indices)
     axis = draw.number(0, len(x.shape) - 1)
