@@ -65,7 +65,14 @@ struct Team::State {
   std::atomic<std::uint32_t> job{0};  // what sleeping threads wait on
   std::atomic<bool> ending{false};
   std::mutex busy;
-  std::vector<std::jthread> others;
+  std::vector<std::jthread> others;  // last, as its end waits for all of them
+
+  // Also where one of the threads cannot be started: else the others would be waited for forever.
+  ~State() {
+    ending = true;
+    ++job;
+    job.notify_all();
+  }
 
   // Does tasks of the present job until none is left.
   void take_part(std::uint32_t thread) {
@@ -99,11 +106,7 @@ Team::Team(std::uint32_t threads) : threads_(threads ? threads : 1) {
     state_->others.emplace_back([state = state_.get(), thread] { state->serve(thread); });
 }
 
-Team::~Team() {
-  state_->ending = true;
-  ++state_->job;
-  state_->job.notify_all();
-}
+Team::~Team() = default;
 
 void Team::run(std::uint32_t tasks, Work work, void *context) {
   State &state = *state_;

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Iterator
 
 import kernel_oracle as oracle
@@ -190,3 +192,24 @@ def test_conversions(seed: int, isa: str, team: Team) -> None:
     back = image.empty()
     layers.to_bytes(image, words, back, team)
     np.testing.assert_array_equal(back[..., : shape[3]], drawn[..., : shape[3]])
+
+
+def test_a_team_that_cannot_be_started_is_refused() -> None:
+    """Those of its threads that were started must end."""
+    command = """
+import resource
+from pathlib import Path
+from drivers.cpu.layers import Team
+from drivers.errors import DriverError
+
+used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, (used + (1 << 26),) * 2)
+try:
+    Team(256)
+except DriverError as refusal:
+    print(refusal)
+"""
+    shown = subprocess.run(
+        [sys.executable, "-c", command], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert shown.stdout.strip() == "256 threads cannot be started; ask for fewer"
