@@ -16,6 +16,7 @@ from drivers.cpu.blob_format import MAGIC, VERSION, Header, Record, Value
 from drivers.cpu.blob_records import list_records, most_records
 from drivers.cpu.blob_sections import Bytes, Sections, align
 from drivers.cpu.placement import Placement, place
+from drivers.errors import OutOfMemory
 from drivers.kernels.infer.layers import General, Plan
 
 
@@ -27,16 +28,31 @@ class Identity:
     program: bytes
 
 
-def write_blob(plan: Plan, identity: Identity, open_file: BinaryIO | None = None) -> mmap.mmap:
+def write_blob(
+    plan: Plan,
+    identity: Identity,
+    open_file: BinaryIO | None = None,
+    memory_limit_bytes: int | None = None,
+) -> mmap.mmap:
     """Pack a plan into a file, or into memory where none is given. The map is the blob; for a
     file it is to be flushed and closed by the caller. Raises `OSError` where the file's disk has
-    no room."""
-    return _Packer(plan, identity).write(open_file)
+    no room, and `OutOfMemory`, with nothing written, for a blob that takes more than
+    ``memory_limit_bytes`` with its activations."""
+    return _Packer(plan, identity).write(open_file, memory_limit_bytes)
 
 
 def workspace_bytes(blob: mmap.mmap) -> int:
     """What a blob's activations take."""
     return int(Header.from_buffer_copy(blob).workspace_bytes)
+
+
+def expect_room(blob_bytes: int, workspace_bytes: int, limit_bytes: int | None) -> None:
+    """Raises `OutOfMemory` for a blob that, with its activations, passes the limit."""
+    if limit_bytes is not None and blob_bytes + workspace_bytes > limit_bytes:
+        raise OutOfMemory(
+            f"the model needs more memory than it may have: {blob_bytes} bytes packed and "
+            f"{workspace_bytes} of activations, of {limit_bytes}"
+        )
 
 
 class _Packer:
@@ -50,10 +66,11 @@ class _Packer:
         self._heads_at = self._layers_at + most_records(plan) * ctypes.sizeof(Record)
         self._sections = Sections(self._heads_at + 4 * len(plan.heads))
 
-    def write(self, open_file: BinaryIO | None) -> mmap.mmap:
+    def write(self, open_file: BinaryIO | None, memory_limit_bytes: int | None) -> mmap.mmap:
         records = list_records(self._plan, self._placement, self._values, self._sections)
         values = [self._describe_value(number) for number in self._values]
         size = self._sections.total_bytes
+        expect_room(size, self._placement.total_bytes, memory_limit_bytes)
         if open_file is not None:
             # A file with holes would end this process where its disk is full.
             os.posix_fallocate(open_file.fileno(), 0, size)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import functools
 import logging
 import mmap
 import os
@@ -12,21 +13,15 @@ from pathlib import Path
 import numpy as np
 
 from drivers.cpu import library
-from drivers.cpu.blob import Identity, workspace_bytes, write_blob
+from drivers.cpu.blob import Identity, expect_room, workspace_bytes, write_blob
 from drivers.cpu.blob_cache import DEFAULT_BUDGET_BYTES, BlobCache, digest_id, digest_program
-from drivers.cpu.library import Status
-from drivers.errors import BadArgument, DriverError, NotSupported, OutOfMemory
+from drivers.cpu.library import ERROR_BYTES, Status, error_of
+from drivers.errors import BadArgument, DriverError, OutOfMemory
 from drivers.kernels.infer.fusion import fuse
 from drivers.program import Program
 
 log = logging.getLogger(__name__)
-ERROR_BYTES = 512
 _WORDS = POINTER(c_int32)
-_ERRORS: dict[int, type[DriverError]] = {
-    Status.BAD_ARGUMENT: BadArgument,
-    Status.NOT_SUPPORTED: NotSupported,
-    Status.NO_MEMORY: OutOfMemory,
-}
 
 
 class Engine:
@@ -62,8 +57,7 @@ class LoadedPlan:
             ERROR_BYTES,
         )  # fmt: skip
         if not self._handle:
-            reason = message.value.decode(errors="replace")
-            raise _ERRORS.get(status.value, DriverError)(reason)
+            raise error_of(status.value, message.value)
         self.input_words = self._library.farmcpu_plan_input_words(self._handle)
         self._output_words = self._library.farmcpu_plan_output_words(self._handle)
 
@@ -171,18 +165,23 @@ class InferRuns:
 
     def _load_blob(self, blob: mmap.mmap) -> LoadedPlan:
         plan = LoadedPlan(self._engine, blob)  # only now the header is known to be sound
-        if len(blob) + workspace_bytes(blob) > self._memory_limit_bytes:
+        try:
+            expect_room(len(blob), workspace_bytes(blob), self._memory_limit_bytes)
+        except OutOfMemory:
             plan.close()
-            raise OutOfMemory("the model needs more memory than it may have")
+            raise
         return plan
 
     def _pack(self, model_id: str, program: Program) -> mmap.mmap:
         plan = fuse(program)
         identity = Identity(digest_id(model_id), digest_program(program))
+        write = functools.partial(
+            write_blob, plan, identity, memory_limit_bytes=self._memory_limit_bytes
+        )
         if self._cache is None:
-            return write_blob(plan, identity)
+            return write()
         try:
-            return self._cache.store(model_id, lambda file: write_blob(plan, identity, file))
+            return self._cache.store(model_id, write)
         except OSError as error:
             log.warning("the packed model %s is not kept: %s", model_id, error)
-            return write_blob(plan, identity)
+            return write()

@@ -13,7 +13,7 @@ from ctypes import POINTER, c_char_p, c_double, c_int32, c_size_t, c_uint32, c_u
 from enum import IntEnum
 from pathlib import Path
 
-from drivers.errors import DriverMissing, NotSupported
+from drivers.errors import BadArgument, DriverError, DriverMissing, NotSupported, OutOfMemory
 
 FILE_NAME = "libfarmcpu.so"
 ABI = 6
@@ -159,6 +159,20 @@ class Status(IntEnum):
     NOT_SUPPORTED = 2
     NO_MEMORY = 3
     STOPPED = 4
+
+
+#: Room for the message of a failure.
+ERROR_BYTES = 512
+_ERRORS: dict[int, type[DriverError]] = {
+    Status.BAD_ARGUMENT: BadArgument,
+    Status.NOT_SUPPORTED: NotSupported,
+    Status.NO_MEMORY: OutOfMemory,
+}
+
+
+def error_of(status: int, message: bytes) -> DriverError:
+    """What a failure that the library tells of is to the caller."""
+    return _ERRORS.get(status, DriverError)(message.decode(errors="replace"))
 
 
 def isa() -> str:

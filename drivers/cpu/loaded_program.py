@@ -12,17 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drivers.cpu import library
-from drivers.cpu.library import Status
-from drivers.errors import BadArgument, DriverError, NotSupported, OutOfMemory
+from drivers.cpu.library import ERROR_BYTES, Status, error_of
+from drivers.errors import BadArgument, DriverError
 from drivers.program import Program, Step
 
-ERROR_BYTES = 512
 _WORDS = POINTER(c_int32)
-_ERRORS = {
-    Status.BAD_ARGUMENT: BadArgument,
-    Status.NOT_SUPPORTED: NotSupported,
-    Status.NO_MEMORY: OutOfMemory,
-}
 Words = NDArray[np.int32]
 
 
@@ -82,8 +76,7 @@ class LoadedProgram:
             ERROR_BYTES,
         )
         if handle is None:
-            reason = message.value.decode(errors="replace")
-            raise _ERRORS.get(Status(status.value), DriverError)(reason)
+            raise error_of(status.value, message.value)
         return handle
 
 

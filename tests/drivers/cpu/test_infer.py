@@ -209,7 +209,9 @@ def test_what_killed_writers_left_is_removed(tmp_path):
     for path in (old, new):
         path.write_bytes(b"half")
     os.utime(old, (0, 0))
-    InferRuns(MEMORY_BYTES, 1, blob_folder=tmp_path).load("m", infer_program())
+    runs = InferRuns(MEMORY_BYTES, 1, blob_folder=tmp_path)
+    runs.load("m", infer_program())
+    runs.close()
     assert not old.exists() and new.exists()
 
 
@@ -218,6 +220,14 @@ def test_the_memory_limit_holds(kept):
     for limit in (1 << 10, blob_in(kept).stat().st_size):
         with pytest.raises(OutOfMemory, match="more memory"):
             InferRuns(limit, 1).load("m", infer_program())
+
+
+def test_what_does_not_fit_is_not_packed(tmp_path):
+    runs = InferRuns(1 << 10, 1, blob_folder=tmp_path)
+    with pytest.raises(OutOfMemory, match="more memory"):
+        runs.load("m", infer_program())
+    assert not list(tmp_path.iterdir())
+    runs.close()
 
 
 def relu_program(**changes):
