@@ -1,4 +1,4 @@
-"""Single layers of the CPU's inference kernels: for tests and for measuring.
+"""Single layers of the CPU's inference kernels: for packing's trials, tests and measuring.
 
 Structures mirror ``native/infer_kernels.hpp``, where each field is explained.
 """

@@ -57,9 +57,15 @@ const Isa *find(const char *name) {
   return fits(kBaseline) ? &kBaseline : nullptr;
 }
 
+// Of the environment, which names sets of inference too: avx512vnni is avx512 here.
+const Isa *find_forced() {
+  const char *name = std::getenv("FARMCPU_ISA");
+  return find(name && !std::strcmp(name, "avx512vnni") ? "avx512" : name);
+}
+
 std::atomic<const Isa *> &chosen() {
   static std::atomic<const Isa *> isa = [] {
-    const Isa *wanted = find(std::getenv("FARMCPU_ISA"));
+    const Isa *wanted = find_forced();
     return wanted ? wanted : &kBaseline;
   }();
   return isa;
