@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from math import prod
 
 from drivers.errors import BadArgument
 from drivers.kernels.infer.layers import Pair, Window
@@ -47,11 +46,6 @@ def as_planes(shape: Shape) -> Shape:
 def same_planes(one: Shape, other: Shape) -> bool:
     """Whether the same bytes serve for both shapes."""
     return as_planes(one) == as_planes(other)
-
-
-def is_flat(shape: Shape) -> bool:
-    """One pixel an image: channels innermost or outermost are the same."""
-    return prod(shape[2:]) == 1
 
 
 def output_size(window: Window, size: Shape) -> Shape:

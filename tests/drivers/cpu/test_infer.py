@@ -55,6 +55,16 @@ def test_a_blob_is_kept_and_recalled(tmp_path):
     second.close()
 
 
+def test_the_time_of_each_layer():
+    runs = InferRuns(MEMORY_BYTES, 1)
+    runs.load("m", infer_program())
+    seconds = runs.model("m").time_layers(DATA, 3)
+    assert seconds and all(each > 0 for each in seconds)
+    with pytest.raises(BadArgument, match="bytes"):
+        runs.model("m").time_layers(DATA[:-4], 1)
+    runs.close()
+
+
 @pytest.fixture
 def kept(tmp_path):
     """A folder with one blob."""
