@@ -214,7 +214,7 @@ class InferReply(Message):
     output: bytes = b""
     device: str = ""
     """Device key that computed it."""
-    milliseconds: float = 0.0
+    milliseconds: float = Field(default=0.0, ge=0, allow_inf_nan=False)
     detail: str = ""
 
 

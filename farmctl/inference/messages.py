@@ -34,7 +34,7 @@ class WorkerStatus(Message):
     """It answers further ones with ``unavailable``."""
     slots: int = Field(default=1, ge=1)
     """Requests that it computes faster together than one after another."""
-    load_seconds: float = Field(default=1.0, ge=0)
+    load_seconds: float = Field(default=1.0, ge=0, allow_inf_nan=False)
     """That a model took lately to come onto the device."""
     residency: CacheStatus
     """Which models lie on the device; a hit is a request whose model did."""

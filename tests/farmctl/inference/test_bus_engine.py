@@ -7,6 +7,7 @@ import time
 from collections.abc import AsyncIterator
 
 import pytest
+from pydantic import ValidationError
 
 from farmctl.bus_engine import INPUT_BYTES_LIMIT, BusEngine
 from farmctl.inference.messages import WorkerStatus, worker_subject
@@ -170,6 +171,13 @@ async def test_what_another_process_found_wrong_is_barred_and_told(farm: Farm) -
             await asyncio.sleep(0.001)
     assert wrong == [GPU] and farm.engine.board.is_barred(GPU)
     assert (await farm.ask()).device == CPU
+
+
+@pytest.mark.parametrize("took", [-1.0, float("nan"), float("inf")])
+def test_a_time_that_is_none_is_no_reply(took: float) -> None:
+    """It would draw all requests to the device, or keep them from it for good."""
+    with pytest.raises(ValidationError):
+        InferReply(status="ok", output=b"", device=GPU, milliseconds=took)
 
 
 async def test_a_rig_tells_only_of_its_own_devices(farm: Farm) -> None:
