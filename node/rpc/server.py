@@ -38,6 +38,7 @@ class RpcServer:
                 WebDoor(self._dispatcher, self._feed, settings).build(host),
                 log_level="error",  # whoever sends no HTTP must not fill the log
                 access_log=False,
+                proxy_headers=False,  # else a caller on loopback says himself who he is
                 lifespan="off",
                 http="httptools",
                 limit_concurrency=settings.max_connections,
