@@ -172,6 +172,11 @@ class Inference:
         for each in gone:
             self._recompute(each)
 
+    @property
+    def retracted(self) -> int:
+        """Results taken back so far. Whoever holds some of his own asks again when it grows."""
+        return self._events["dropped"]
+
     def take_fresh(self) -> dict[Key, bytes]:
         """Results kept since the last time, by model and Keccak-256 of the data."""
         return self._results.take_fresh()

@@ -109,14 +109,14 @@ class ImportWorker:
     def retry(self) -> int:
         """Try the blocks whose time has come and those that waited for inference; return how
         many are in now."""
-        retried, results = 0, dict[Key, bytes | KernelFault]()
+        retried, gathered = 0, _Gathered(self._inference)
         while True:
-            report = self._do(Task(self._clock(), results=results))
+            report = self._do(Task(self._clock(), results=gathered.results()))
             retried += report.retried
             if not report.missing:
                 return retried
             try:
-                results |= self._compute(report.missing)
+                gathered.add(self._compute(report.missing))
             except InferRuntimeError:
                 return retried
 
@@ -129,16 +129,16 @@ class ImportWorker:
 
     def _add_chunk(self, blocks: list[bytes]) -> Imported:
         outcomes: list[Outcome] = []
-        results: dict[Key, bytes | KernelFault] = {}
+        gathered = _Gathered(self._inference)
         while len(outcomes) < len(blocks):
             left = tuple(blocks[len(outcomes) :])
-            report = self._do(Task(self._clock(), left, results))
+            report = self._do(Task(self._clock(), left, gathered.results()))
             outcomes += report.outcomes
             if report.failure is not None:
                 if not report.missing:
                     return Imported(tuple(outcomes), report.failure)
                 try:
-                    results |= self._compute(report.missing)
+                    gathered.add(self._compute(report.missing))
                 except InferRuntimeError as error:
                     return Imported(tuple(outcomes), error)
         return Imported(tuple(outcomes))
@@ -244,6 +244,25 @@ class ImportWorker:
     def _end(self) -> int | None:
         child, self._child = self._child, None
         return child.end() if child else None
+
+
+class _Gathered:
+    """Results for the tasks of one call. Where any is taken back meanwhile, all are asked for
+    again: the kept ones cost nothing."""
+
+    def __init__(self, inference: Inference) -> None:
+        self._inference = inference
+        self._retracted = inference.retracted
+        self._results: dict[Key, bytes | KernelFault] = {}
+
+    def add(self, results: Results) -> None:
+        self._results |= results
+
+    def results(self) -> Results:
+        retracted = self._inference.retracted
+        if retracted != self._retracted:
+            self._retracted, self._results = retracted, {}
+        return dict(self._results)
 
 
 def _split(blocks: list[bytes]) -> Iterator[list[bytes]]:

@@ -17,8 +17,9 @@ import pytest
 from node.core import Node
 from node.errors import EngineUnavailable, ImportLost
 from node.importing import Outcome
-from node.inference import Answer, ReferenceEngine
+from node.inference import Answer, Inference, ReferenceEngine
 from node.models.loading import GraphLoader
+from node.models.storage.directory import DirectoryStorage
 from node.spec.crypto import keccak
 from node.spec.errors import InvalidBlock, Reason
 from node.spec.types import Block
@@ -221,6 +222,21 @@ def test_what_the_template_had_computed_serves_the_import(
     node.send(sign(source.nonce, inferred.contract, data=b"\x09" * 32, gas=ARRAY_GAS))
     assert len(mine(node, clock).transactions) == 1
     assert (inferred.engine.runs, computed) == (runs + 1, [])
+
+
+def test_gathered_results_end_where_a_device_was_found_wrong(tmp_path: Path) -> None:
+    loader = GraphLoader(DirectoryStorage(tmp_path))
+    model, data = loader.storage.put_model(*dense_model()), bytes(range(6))
+    inference = Inference(loader, ReferenceEngine(loader))
+    gathered, key = client._Gathered(inference), (model, keccak(data))
+    found: Results = {key: inference.run(model, data, 0)}
+    gathered.add(found)
+    assert gathered.results() == found
+    inference.distrust("reference")
+    assert gathered.results() == {}
+    gathered.add({key: inference.run(model, data, 0)})
+    assert gathered.results() == found
+    inference.close()
 
 
 def test_a_block_waits_while_no_engine_answers_and_is_in_when_one_does(
