@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -19,28 +19,22 @@ import numpy as np
 import psutil
 import pytest
 
-from farmctl.bus import Bus
 from farmctl.config import Config
 from farmctl.errors import ConfigError, Unavailable
 from farmctl.messages import (
     INFER_MISMATCH,
     FaultEvent,
     InferReply,
-    InferRequest,
-    ModelReply,
-    ModelRequest,
     RigEvent,
 )
 from farmctl.nats_bus import connect
 from farmctl.node_home import held
 from farmctl.synapse.messages import SynapseStatus
 from farmctl.synapse.process import SynapseProcess
-from node.inference import ReferenceEngine
-from node.models.errors import StorageError
 from node.models.input_file import write_input
-from node.models.loading import GraphLoader
 from node.models.storage.directory import DirectoryStorage
 from tests.farmctl.conftest import BusServer
+from tests.farmctl.synapse.farm import FarmStandIn, Served
 from tests.node.synapse.go_client import GoClient, RuntimeError_
 from tests.node.workshop import dense_model
 from tests.support.ports import free_port
@@ -101,37 +95,6 @@ def test_alone_on_this_machines_processor(config: Config, tmp_path: Path) -> Non
         assert state["requests"]["unavailable"] == 1
 
 
-class FarmStandIn:
-    """What of a farm the service meets: a node's storage, and a worker, on a real bus."""
-
-    def __init__(self, bus: Bus, root: Path) -> None:
-        self.storage = DirectoryStorage(root)
-        self._loader = GraphLoader(self.storage)
-        self.bus = bus
-        self.judge: Callable[[InferRequest], InferReply | None] = lambda request: None
-        self.asked = 0
-
-    async def join(self) -> None:
-        await self.bus.serve("node.model", ModelRequest, self._give)
-        await self.bus.serve("infer.run", InferRequest, self._infer, "infer")
-
-    async def _give(self, request: ModelRequest) -> ModelReply:
-        try:
-            content = self.storage.read(bytes.fromhex(request.model), request.file)
-        except StorageError as error:
-            return ModelReply(found=False, detail=str(error))
-        chunk = content[request.offset : request.offset + 100]
-        return ModelReply(found=True, total_bytes=len(content), chunk=chunk)
-
-    async def _infer(self, request: InferRequest) -> InferReply:
-        self.asked += 1
-        said = self.judge(request)
-        if said is not None:
-            return said
-        answer = ReferenceEngine(self._loader).run(request.model, request.input)
-        return InferReply(status="ok", output=answer.output, device="rig-a/cpu:0")
-
-
 @pytest.fixture
 async def farm(
     bus_process: BusServer, config: Config, tmp_path: Path
@@ -141,39 +104,6 @@ async def farm(
     await made.join()
     yield made
     await bus.close()
-
-
-class Served:
-    """The service in this process, over the farm's real bus, and a node's client in a thread."""
-
-    def __init__(self, config: Config, engine: str = "farm") -> None:
-        synapse = replace(config.synapse, listen="127.0.0.1:0", engine=engine)
-        self._process = SynapseProcess(replace(config, synapse=synapse))
-        self._stop = asyncio.Event()
-        self._running = asyncio.create_task(self._process.run(self._stop))
-
-    @property
-    def port(self) -> int:
-        assert self._process.service is not None
-        return self._process.service.port
-
-    async def ready(self) -> None:
-        while self._process.service is None:
-            assert not self._running.done(), self._running
-            await asyncio.sleep(0.01)
-
-    async def ask(self, model: bytes, data: bytes | None = None, given: bytes = b"") -> bytes:
-        def send() -> bytes:
-            with GoClient(self.port) as client:
-                if data is None:
-                    return client.infer_by_hash(model, given)
-                return client.infer_by_content(model, data)
-
-        return await asyncio.to_thread(send)
-
-    async def stop(self) -> None:
-        self._stop.set()
-        await self._running
 
 
 @pytest.fixture
