@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import os
 import re
 import shutil
+import threading
 from pathlib import Path
 from typing import Literal
 
@@ -41,18 +43,19 @@ class ModelFiles:
     def __init__(self, folder: Path, capacity_bytes: int = CAPACITY_BYTES) -> None:
         self._folder = folder
         self._capacity_bytes = capacity_bytes
+        self._making_room = threading.Lock()
 
     async def get(self, bus: Bus, infohash: str) -> tuple[bytes, bytes]:
         """Symbol and parameters. Raises `NotFound` when the node has no such model or what it
         sent is not it, `BusError` when it does not answer."""
         if not _INFOHASH.match(infohash):
             raise NotFound(f"{infohash!r} is no infohash: 40 lower-case hex digits")
-        files = self._read(infohash)
+        files = await asyncio.to_thread(self._read, infohash)
         if files is None:
             files = {str(name): await _fetch(bus, infohash, name) for name in FILES}
-            if not is_model(infohash, files):
+            if not await asyncio.to_thread(is_model, infohash, files):
                 raise NotFound(f"the node sent other files than those of model {infohash}")
-            self._keep(infohash, files)
+            await asyncio.to_thread(self._keep, infohash, files)
         return files["symbol"], files["params"]
 
     def symbol(self, infohash: str) -> bytes | None:
@@ -79,10 +82,12 @@ class ModelFiles:
         return files
 
     def _keep(self, infohash: str, files: dict[str, bytes]) -> None:
-        self._make_room(sum(map(len, files.values())))
-        for name, content in files.items():
-            write_atomic(self._folder / infohash / name, content)
-        write_atomic(self._folder / infohash / DIGEST, hashlib.sha256(files["symbol"]).digest())
+        with self._making_room:
+            self._make_room(sum(map(len, files.values())))
+            for name, content in files.items():
+                write_atomic(self._folder / infohash / name, content)
+            digest = hashlib.sha256(files["symbol"]).digest()
+            write_atomic(self._folder / infohash / DIGEST, digest)
 
     def _make_room(self, wanted_bytes: int) -> None:
         if wanted_bytes > self._capacity_bytes:
