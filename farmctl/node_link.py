@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
-import uuid
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import asdict
 from functools import lru_cache
@@ -19,18 +17,16 @@ from farmctl.bus import Bus
 from farmctl.errors import BadRequest, BusError, FarmError
 from farmctl.evaluation import EvaluationDesk
 from farmctl.inference.messages import InferenceStatus
+from farmctl.inference.mismatch import tell_mismatch
 from farmctl.messages import (
     CHUNK_BYTES,
-    INFER_MISMATCH,
     CacheStatus,
-    FaultEvent,
     KeepReply,
     KeepRequest,
     Message,
     ModelReply,
     ModelRequest,
     NodeStatus,
-    RigEvent,
     StratumStatus,
     Submission,
     SubmissionReply,
@@ -112,15 +108,7 @@ class NodeLink:
 
     def report_engine(self, model: str, device: str, what: str) -> None:
         """Tell the farm of a device that computed wrongly (from the event loop)."""
-        log.error("%s %s", device, what, extra={"action": INFER_MISMATCH})
-        rig, _, local = device.partition("/")
-        if self._bus is None or not local:
-            return
-        fault = FaultEvent(
-            device=local, code=INFER_MISMATCH, step="quarantine", detail=f"{what}: model {model}"
-        )
-        event = RigEvent(id=uuid.uuid4().hex, rig=rig, at=time.time(), body=fault)
-        self._spawn(self._append(self._bus, event))
+        self._spawn(tell_mismatch(self._bus, model, device, what))
 
     def distrust(self, device: str) -> None:
         """Take back what a wrong device alone stands for (from any thread)."""
@@ -230,12 +218,6 @@ class NodeLink:
     def _publish(self, subject: str, message: Message) -> None:
         if self._bus is not None:
             self._spawn(_publish(self._bus, subject, message))
-
-    async def _append(self, bus: Bus, event: RigEvent) -> None:
-        try:
-            await bus.append(f"event.{event.rig}", event, event.id)
-        except BusError as error:
-            log.warning("the fault was not told: %s", error, extra={"action": "bus_lost"})
 
     def _spawn(self, work: Coroutine[None, None, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)

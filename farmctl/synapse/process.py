@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import signal
-import time
-import uuid
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
@@ -14,7 +12,7 @@ from dataclasses import replace
 from farmctl.bus import Bus
 from farmctl.config import Config
 from farmctl.errors import BusError, FarmError
-from farmctl.messages import INFER_MISMATCH, FaultEvent, RigEvent
+from farmctl.inference.mismatch import tell_mismatch
 from farmctl.synapse.backing import Backing, open_backing
 from farmctl.synapse.messages import SynapseStatus
 from node.errors import NodeError
@@ -149,21 +147,6 @@ class SynapseProcess:
 
     def _report(self, bus: Bus | None, model: str, device: str, what: str) -> None:
         """Tell the farm of a device that computed wrongly."""
-        log.error("%s %s: model %s", device, what, model, extra={"action": INFER_MISMATCH})
-        rig, _, local = device.partition("/")
-        if bus is None or not local:
-            return
-        fault = FaultEvent(
-            device=local, code=INFER_MISMATCH, step="quarantine", detail=f"{what}: model {model}"
-        )
-        event = RigEvent(id=uuid.uuid4().hex, rig=rig, at=time.time(), body=fault)
-        task = asyncio.create_task(_append(bus, event))
+        task = asyncio.create_task(tell_mismatch(bus, model, device, what))
         self._telling.add(task)
         task.add_done_callback(self._telling.discard)
-
-
-async def _append(bus: Bus, event: RigEvent) -> None:
-    try:
-        await bus.append(f"event.{event.rig}", event, event.id)
-    except BusError as error:
-        log.warning("the fault was not told: %s", error, extra={"action": "bus_lost"})
