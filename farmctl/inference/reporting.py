@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from farmctl.bus_engine import BusEngine
-from farmctl.inference.messages import DeviceChecks, InferenceStatus
+from farmctl.inference.messages import DeviceChecks, InferenceStatus, WorkerStatus
 from node.core import Node
 from node.inference import CrossCheckedEngine
+
+#: Names of models in one message, so that it goes over the bus however many workers there are.
+MODELS_TOLD = 32_768
 
 
 def describe(node: Node, engine: BusEngine, checked: CrossCheckedEngine) -> InferenceStatus:
@@ -40,5 +45,16 @@ def describe(node: Node, engine: BusEngine, checked: CrossCheckedEngine) -> Infe
         prerun_transactions=prerun.transactions,
         prerun_inferences=prerun.inferences,
         checks=tuple(checks),
-        workers=tuple(engine.board.statuses()),
+        workers=shorten(engine.board.statuses()),
+    )
+
+
+def shorten(statuses: Sequence[WorkerStatus], most: int = MODELS_TOLD) -> tuple[WorkerStatus, ...]:
+    """Workers with at most so many names of models in all, each with its share."""
+    share = most // max(1, len(statuses))
+    return tuple(
+        each
+        if len(each.models) <= share
+        else each.model_copy(update={"models": each.models[:share]})
+        for each in statuses
     )
