@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from farmctl import planner
 from farmctl.domain import LENT_RIG, Event
@@ -16,6 +16,8 @@ from farmctl.telemetry import Telemetry
 SILENT_SECONDS = 30.0
 #: After this silence a rig's jobs may be given to others.
 JOB_LEASE_SECONDS = 120.0
+#: Reports of a rig that was removed may still be on their way for so long.
+LATE_SECONDS = 5.0
 
 
 @dataclass
@@ -26,11 +28,15 @@ class InventoryKeeper:
     """Called when the planner should look again."""
     clock: Callable[[], float] = time.time
     refused: int = 0
+    _removed: dict[str, float] = field(default_factory=dict)
+    """Until when the reports of a rig are late ones."""
 
     async def receive(self, subject: str, report: InventoryReport) -> None:
         """A rig's report of itself; a rig may speak for itself alone."""
         if subject != f"inventory.{report.rig}":
             self.refused += 1
+            return
+        if self._removed.get(report.rig, 0.0) > self.clock():
             return
         with self.store.begin() as tx:
             before = _shape(tx, report.rig)
@@ -47,6 +53,17 @@ class InventoryKeeper:
         """As if it had never been."""
         with self.store.begin() as tx:
             inventory.forget_rig(tx, rig)
+
+    def remove(self, tx: Transaction, rig: str) -> bool:
+        """Forget a rig that was cut off, and what it may still say; whether it was there."""
+        now = self.clock()
+        self._removed = {name: until for name, until in self._removed.items() if until > now}
+        self._removed[rig] = now + LATE_SECONDS
+        return inventory.forget_rig(tx, rig)
+
+    def welcome(self, rig: str) -> None:
+        """Listen to a rig of that name again."""
+        self._removed.pop(rig, None)
 
     def look_for_silence(self) -> None:
         """Take the jobs of rigs that were silent for long."""

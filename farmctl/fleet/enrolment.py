@@ -58,6 +58,7 @@ def enrol(farm: Farm, code: str, key: str, request: str) -> Admission:
         secrets = farm.config.home / "secrets"
         certificate, trusted = authority.sign_request(secrets, rig, request)
         audit.append(tx, farm.clock(), rig, "enrol", rig, key)
+    farm.keeper.welcome(rig)
     bus_server.admit_rig(farm.config.home, rig, key)
     try:
         bus_server.reload(farm.config)
@@ -92,7 +93,7 @@ def remove(farm: Farm, rig: str, actor: str) -> None:
             if record.device.rig == rig:
                 jobs.release(tx, record.device.key, keeps=None)
         kept = tokens.withdraw_codes(tx, PURPOSE, rig)
-        if not inventory.forget_rig(tx, rig) and not admitted and not kept:
+        if not farm.keeper.remove(tx, rig) and not admitted and not kept:
             raise NotFound(f"there is no rig {rig}; `farmctl rig list` lists them")
         audit.append(tx, farm.clock(), actor, "remove rig", rig)
     farm.tell("rig", rig, f"{rig} was removed", "warning")

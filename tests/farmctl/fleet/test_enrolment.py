@@ -99,6 +99,18 @@ async def test_removed_rig_is_forgotten_and_its_name_is_free(farm: Farm) -> None
     assert enrolment.create_code(farm, "rig2", "test")[0]
 
 
+async def test_late_report_of_a_removed_rig_does_not_bring_it_back(farm: Farm) -> None:
+    told = report("cuckoo").model_copy(update={"rig": "rig2"})
+    await farm.keeper.receive("inventory.rig2", told)
+    enrolment.remove(farm, "rig2", "test")
+    await farm.keeper.receive("inventory.rig2", told)
+    code, _ = enrolment.create_code(farm, "rig2", "test")
+    enrolment.enrol(farm, code, bus_server.create_seed()[1], CURVE_REQUEST)
+    await farm.keeper.receive("inventory.rig2", told)
+    with farm.store.begin() as tx:
+        assert "rig2" in {record.rig.name for record in inventory.rigs(tx)}
+
+
 async def test_code_works_once(farm: Farm, tmp_path: Path) -> None:
     code, _ = enrolment.create_code(farm, "rig2", "test")
     rig_config(tmp_path / "first", farm, code)
