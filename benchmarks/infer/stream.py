@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from benchmarks.infer.engines import Engine, Runner
 from benchmarks.infer.engines.base import Images
 from benchmarks.infer.targets import OUR_FORMS, Row, rate
-from benchmarks.infer.timing import PAUSE_SECONDS, clock
+from benchmarks.infer.timing import clock, settle
 from benchmarks.zoo.catalogue import Net
 from benchmarks.zoo.weights import random_images
 
@@ -87,7 +87,7 @@ def _run(nets: list[Net], answers: Mapping[str, Answer], requests: int) -> list[
     times: dict[str, list[tuple[float, float]]] = {name: [] for name in answers}
     for index in order:
         for name, answer in answers.items():
-            time.sleep(PAUSE_SECONDS)
+            settle()
             times[name].append(clock(lambda: answer(nets[index])))  # noqa: B023  (called at once)
     return [{"engine": name, **_summarise(np.array(found))} for name, found in times.items()]
 
