@@ -10,14 +10,15 @@ template <uint32_t pixels, Style style, bool joins>
 [[gnu::always_inline]] inline void finish_as(const Words *sums, const ChannelRow &row,
                                              uint32_t channel) {
   const Finisher<style, joins> finisher(*row.finish);
+  Words done[pixels];
 #pragma GCC unroll 8
-  for (uint32_t p = 0; p < pixels; ++p) {
-    const uint8_t *other = joins ? row.other + p * row.other_stride + channel : nullptr;
-    const Words x =
-        finisher.compute(sums[p], row.multiplier + channel, row.offset + channel, other);
-    finisher.template store_row<1>(&x, row.target + p * row.target_stride + channel,
+  for (uint32_t p = 0; p < pixels; ++p)
+    done[p] = finisher.compute(sums[p], row.multiplier + channel, row.offset + channel,
+                               joins ? row.other + p * row.other_stride + channel : nullptr);
+#pragma GCC unroll 8
+  for (uint32_t p = 0; p < pixels; ++p)
+    finisher.template store_row<1>(&done[p], row.target + p * row.target_stride + channel,
                                    row.channels - channel);
-  }
 }
 
 template <uint32_t pixels>
@@ -79,30 +80,90 @@ template <uint32_t pixels, uint32_t stride, uint32_t inner>
   }
 }
 
-template <uint32_t pixels, uint32_t stride, uint32_t inner>
-void grouped_pixels(const ChannelRow &row) {
-  constexpr uint32_t kSteps = inner / kStepBytes, kSources = (pixels - 1) * stride + 3;
-  const uint8_t *weights = row.weights;
-  __m512i places[kSteps];
-  for (uint32_t step = 0; step < kSteps; ++step) places[step] = places_of<inner>(step);
-  for (uint32_t c = 0; c < row.channels; c += kLanes) {
-    Words sums[pixels];
-#pragma GCC unroll 8
-    for (uint32_t p = 0; p < pixels; ++p) sums[p] = load(row.bias + c);
-    for (uint32_t y = 0; y < 3; ++y)
-#pragma GCC unroll 4
-      for (uint32_t step = 0; step < kSteps; ++step, weights += 3 * sizeof(Words))
-        add_window_row<pixels, stride, inner>(sums, row.sources + y * kSources, c, weights, step,
-                                              places[step]);
-    finish_pixels<pixels>(sums, row, c);
+template <uint32_t inner>
+struct Places {
+  __m512i at[inner / kStepBytes];
+
+  Places() {
+    for (uint32_t step = 0; step < inner / kStepBytes; ++step) at[step] = places_of<inner>(step);
   }
+};
+
+// The sums of 16 channels from c on, for each pixel.
+template <uint32_t pixels, uint32_t stride, uint32_t inner>
+[[gnu::always_inline]] inline void sum_groups(const ChannelRow &row, uint32_t c,
+                                              const Places<inner> &places,
+                                              Words (&sums)[pixels]) {
+  constexpr uint32_t kSteps = inner / kStepBytes, kSources = (pixels - 1) * stride + 3;
+  const uint8_t *weights = row.weights + c / kLanes * (9 * kSteps * sizeof(Words));
+#pragma GCC unroll 8
+  for (uint32_t p = 0; p < pixels; ++p) sums[p] = load(row.bias + c);
+  for (uint32_t y = 0; y < 3; ++y)
+#pragma GCC unroll 4
+    for (uint32_t step = 0; step < kSteps; ++step, weights += 3 * sizeof(Words))
+      add_window_row<pixels, stride, inner>(sums, row.sources + y * kSources, c, weights, step,
+                                            places.at[step]);
+}
+
+template <uint32_t pixels, uint32_t stride, uint32_t inner, Style style, bool joins>
+struct Grouped {
+  const ChannelRow &row;
+  const Finisher<style, joins> finisher;
+  const Places<inner> places;
+
+  explicit Grouped(const ChannelRow &of) : row(of), finisher(*of.finish) {}
+
+  void run() const {
+    uint32_t c = 0;
+    for (; c + 4 * kLanes <= row.channels; c += 4 * kLanes) do_line(c);
+    for (; c < row.channels; c += kLanes) {
+      Words found[pixels];
+      compute(c, found);
+#pragma GCC unroll 8
+      for (uint32_t p = 0; p < pixels; ++p)
+        finisher.template store_row<1>(&found[p], row.target + p * row.target_stride + c, kLanes);
+    }
+  }
+
+ private:
+  // 64 channels of each pixel, which are stored at once.
+  [[gnu::always_inline]] inline void do_line(uint32_t c) const {
+    __m512i pairs[2][pixels];
+#pragma GCC unroll 2
+    for (uint32_t pair = 0; pair < 2; ++pair) {
+      Words first[pixels], second[pixels];
+      compute(c + 2 * pair * kLanes, first);
+      compute(c + (2 * pair + 1) * kLanes, second);
+#pragma GCC unroll 8
+      for (uint32_t p = 0; p < pixels; ++p)
+        pairs[pair][p] = _mm512_packs_epi32((__m512i)first[p], (__m512i)second[p]);
+    }
+#pragma GCC unroll 8
+    for (uint32_t p = 0; p < pixels; ++p)
+      finisher.store_line(pairs[0][p], pairs[1][p], row.target + p * row.target_stride + c);
+  }
+
+  [[gnu::always_inline]] inline void compute(uint32_t c, Words (&found)[pixels]) const {
+    sum_groups<pixels, stride, inner>(row, c, places, found);
+#pragma GCC unroll 8
+    for (uint32_t p = 0; p < pixels; ++p)
+      found[p] = finisher.compute(found[p], row.multiplier + c, row.offset + c,
+                                  joins ? row.other + p * row.other_stride + c : nullptr);
+  }
+};
+
+template <uint32_t pixels, uint32_t stride, uint32_t inner>
+void grouped_in(const ChannelRow &row) {
+  choose_style(*row.finish, [&](auto how) {
+    Grouped<pixels, stride, inner, how.style, how.joins>(row).run();
+  });
 }
 
 template <uint32_t pixels, uint32_t stride>
 void grouped_of(const ChannelRow &row) {
-  if (row.inner == 4) return grouped_pixels<pixels, stride, 4>(row);
-  if (row.inner == 8) return grouped_pixels<pixels, stride, 8>(row);
-  grouped_pixels<pixels, stride, 16>(row);
+  if (row.inner == 4) return grouped_in<pixels, stride, 4>(row);
+  if (row.inner == 8) return grouped_in<pixels, stride, 8>(row);
+  grouped_in<pixels, stride, 16>(row);
 }
 
 void grouped(const ChannelRow &row) {

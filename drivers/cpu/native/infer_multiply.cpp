@@ -85,17 +85,19 @@ struct Block {
   [[gnu::always_inline]] inline void finish(const Panel &panel, uint32_t first) {
     const Finisher<style, joins> finisher(*panel.finish);
     const uint8_t *other = joins ? panel.other + first * panel.other_stride : nullptr;
-    uint8_t *target = panel.target + first * panel.target_stride;
-#pragma GCC unroll 8
-    for (uint32_t p = 0; p < pixels; ++p) {
+    // one channel's numbers serve all pixels: bytes written between would have them read anew
 #pragma GCC unroll 4
-      for (uint32_t v = 0; v < vectors; ++v)
+    for (uint32_t v = 0; v < vectors; ++v)
+#pragma GCC unroll 8
+      for (uint32_t p = 0; p < pixels; ++p)
         sums[p][v] = finisher.compute(sums[p][v], panel.multiplier + v * kLanes,
                                       panel.offset + v * kLanes,
                                       other + p * panel.other_stride + v * kLanes);
+    uint8_t *target = panel.target + first * panel.target_stride;
+#pragma GCC unroll 8
+    for (uint32_t p = 0; p < pixels; ++p)
       finisher.template store_row<vectors>(sums[p], target + p * panel.target_stride,
                                            panel.channels);
-    }
   }
 
   [[gnu::always_inline]] inline void finish(const Panel &panel, uint32_t first) {

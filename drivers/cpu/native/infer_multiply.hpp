@@ -51,7 +51,9 @@ struct Finisher {
   [[gnu::always_inline]] inline void store_row(const Words *row, uint8_t *target,
                                                uint32_t channels) const {
 #if FARMCPU_VECTOR_BYTES == 64
-    if (vectors == 4 && channels == 4 * kLanes) return store_line(row, target);
+    if (vectors == 4 && channels == 4 * kLanes)
+      return store_line(_mm512_packs_epi32((__m512i)row[0], (__m512i)row[1]),
+                        _mm512_packs_epi32((__m512i)row[2], (__m512i)row[3]), target);
 #endif
 #pragma GCC unroll 4
     for (uint32_t v = 0; v < vectors; ++v) {
@@ -64,11 +66,11 @@ struct Finisher {
   }
 
 #if FARMCPU_VECTOR_BYTES == 64
-  // 64 bytes at once; words beyond 16 bits, and bytes, are clipped on the way.
-  [[gnu::always_inline]] inline void store_line(const Words *row, uint8_t *target) const {
+  // 64 bytes at once, of words that were packed in pairs; those beyond 16 bits, and bytes, are
+  // clipped on the way.
+  [[gnu::always_inline]] inline void store_line(__m512i first, __m512i second,
+                                                uint8_t *target) const {
     const __m512i zeros = _mm512_packs_epi32((__m512i)zero, (__m512i)zero);
-    const __m512i first = _mm512_packs_epi32((__m512i)row[0], (__m512i)row[1]);
-    const __m512i second = _mm512_packs_epi32((__m512i)row[2], (__m512i)row[3]);
     __m512i bytes =
         _mm512_packus_epi16(_mm512_adds_epi16(first, zeros), _mm512_adds_epi16(second, zeros));
     bytes = _mm512_max_epu8(bytes, bytes_of(last_low + zero));
