@@ -6,7 +6,6 @@ engines get the same requests, in turn.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
