@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 
 from farmctl.inference.messages import WorkerStatus
 from farmctl.messages import InventoryReport
+from farmctl.smoothing import smooth
 
 #: A worker that says nothing for so long is not asked,
 SILENT_SECONDS = 4.0
@@ -26,8 +27,6 @@ AWAY_SECONDS = 8.0
 HALF_LIFE_SECONDS = 5.0
 #: Before the first answer an inference is taken to last
 GUESS_SECONDS = 0.05
-#: Weight of the newest measurement.
-NEWEST = 0.3
 WORKERS_LIMIT, MODELS_LIMIT = 1024, 1024
 
 
@@ -63,9 +62,8 @@ class _Worker:
         return (self.load + 1) * self.seconds.get(model, self.speed)
 
     def learn(self, model: str, seconds: float) -> None:
-        before = self.seconds.pop(model, seconds)
-        self.seconds[model] = before + NEWEST * (seconds - before)
-        self.speed += NEWEST * (seconds - self.speed)
+        self.seconds[model] = smooth(self.seconds.pop(model, None), seconds)
+        self.speed = smooth(self.speed, seconds)
         if len(self.seconds) > MODELS_LIMIT:
             self.seconds.popitem(last=False)
 

@@ -14,12 +14,11 @@ from farmctl.agent.models import ModelFiles
 from farmctl.bus import Bus
 from farmctl.inference.forms import Arrived, read_model, read_symbol
 from farmctl.inference.residency import Residency
+from farmctl.smoothing import smooth
 from node.models.eviction import Policy
 
 #: Models that are fetched and read at once, while others are computed.
 ARRIVING_LIMIT = 2
-#: Weight of the newest measurement.
-NEWEST = 0.3
 
 
 class ModelLoading:
@@ -73,7 +72,7 @@ class ModelLoading:
                     raise
                 await self._unload(session, [self.resident.evict()])
         self.resident.add(model, arrived.graph, arrived.parameter_bytes)
-        self.seconds += NEWEST * (time.monotonic() - began - self.seconds)
+        self.seconds = smooth(self.seconds, time.monotonic() - began)
 
     async def _fetch(self, bus: Bus, model: str) -> Arrived:
         known = await asyncio.to_thread(self._files.symbol, model) if self._recalls else None

@@ -6,11 +6,9 @@ from collections.abc import Iterator
 
 from farmctl.inference.messages import MODELS_LIMIT
 from farmctl.messages import CacheStatus
+from farmctl.smoothing import smooth
 from node.models.eviction import Policy, make_order
 from node.spec.cvm import Graph
-
-#: Weight of the newest measurement.
-NEWEST = 0.3
 
 
 class Residency:
@@ -61,8 +59,7 @@ class Residency:
         return self._seconds.get(model)
 
     def learn(self, model: str, seconds: float) -> None:
-        before = self._seconds.get(model, seconds)
-        self._seconds[model] = before + NEWEST * (seconds - before)
+        self._seconds[model] = smooth(self._seconds.get(model), seconds)
 
     def make_room(self, size_bytes: int) -> list[str]:
         """Strike off what must be unloaded before a model of that size comes; of one that is

@@ -14,6 +14,7 @@ from farmctl.messages import (
     SelfTestReport,
     ShareOutcome,
 )
+from farmctl.smoothing import smooth
 from farmctl.store.engine import Transaction
 from farmctl.store.schema import DeviceRow, RigRow
 
@@ -165,7 +166,7 @@ def confirm_workload(
 def record_switch_time(tx: Transaction, key: str, seconds: float) -> None:
     row = tx.get(DeviceRow, key)
     if row is not None:
-        row.switch_seconds = _smooth(row.switch_seconds, seconds)
+        row.switch_seconds = smooth(row.switch_seconds, seconds, SMOOTHING)
 
 
 def record_rates(tx: Transaction, key: str, rates: dict[str, float]) -> None:
@@ -173,11 +174,9 @@ def record_rates(tx: Transaction, key: str, rates: dict[str, float]) -> None:
     row = tx.get(DeviceRow, key)
     if row is not None:
         known = dict(row.rates)
-        row.rates = known | {name: _smooth(known.get(name), rate) for name, rate in rates.items()}
-
-
-def _smooth(before: float | None, new: float) -> float:
-    return new if before is None else before + SMOOTHING * (new - before)
+        row.rates = known | {
+            name: smooth(known.get(name), rate, SMOOTHING) for name, rate in rates.items()
+        }
 
 
 def count_share(tx: Transaction, key: str, outcome: ShareOutcome) -> None:
