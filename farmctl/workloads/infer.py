@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections import deque
 from collections.abc import Mapping
 
 from drivers.base import Capability
@@ -31,6 +30,7 @@ from farmctl.inference.messages import (
 from farmctl.inference.waiting import BATCH_LIMIT, Requests, Waiting
 from farmctl.messages import AssignmentMessage, InferReply, InferRequest
 from farmctl.workloads.base import Activity, Place
+from node.latencies import Latencies
 from node.lowering import encode_heads
 from node.spec.cvm import CvmError, Graph
 
@@ -41,7 +41,6 @@ SESSION_DEADLINE_SECONDS = 30.0
 #: Requests that are served together keep others waiting no longer than this, or one does.
 BATCH_SECONDS = 0.25
 STATUS_SECONDS = 1.0
-RECENT = 1024
 #: What cannot be computed now, or not here, without a fault of the device.
 OUTAGES = (NotSupported, BadArgument, OutOfMemory, NotFound, BusError, StoreError, OSError)
 
@@ -61,7 +60,7 @@ class Infer:
         self._leaves = False
         """What still waits is answered ``unavailable``, so that another device is asked."""
         self._done = Rate()
-        self._times: deque[float] = deque(maxlen=RECENT)
+        self._latencies = Latencies()
         self._answered = self._batches = 0
         self._fault: asyncio.Future[None] | None = None
 
@@ -113,7 +112,6 @@ class Infer:
         return {"infers_per_second": self._done.per_second()}
 
     def status(self) -> WorkerStatus:
-        times = sorted(self._times)
         return WorkerStatus(
             device=self._place.device,
             is_leaving=self._leaves,
@@ -125,8 +123,8 @@ class Infer:
             residency=self._models.resident.counts(),
             requests=self._answered,
             batches=self._batches,
-            p50_milliseconds=times[len(times) // 2] * 1000 if times else None,
-            p99_milliseconds=times[len(times) * 99 // 100] * 1000 if times else None,
+            p50_milliseconds=self._latencies.milliseconds(0.5),
+            p99_milliseconds=self._latencies.milliseconds(0.99),
         )
 
     async def _answer(self, request: InferRequest) -> InferReply:
@@ -233,7 +231,8 @@ class Infer:
 
     def _count(self, batch: list[Waiting], results: int, seconds: float) -> None:
         now = time.monotonic()
-        self._times.extend(now - each.came for each in batch)
+        for each in batch:
+            self._latencies.add(now - each.came)
         self._answered += results
         self._batches += 1
         self._done.add(results, seconds)

@@ -11,13 +11,14 @@ import itertools
 import logging
 import threading
 import time
-from collections import Counter, deque
+from collections import Counter
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from enum import IntEnum
 
 from node.errors import EngineUnavailable, ModelFault
 from node.inference.engine import Answer, InferEngine, Parallel
+from node.latencies import Latencies
 from node.spec.crypto import keccak
 
 #: Requests that wait for their turn; further ones are unavailable at once.
@@ -27,8 +28,6 @@ WAITING_BYTES = 256 * 1024 * 1024
 SLOTS, SLOTS_LIMIT = 4, 64
 #: Nobody waits longer. A large model by the reference alone may take minutes.
 SECONDS = 300.0
-#: Requests behind the times that are shown.
-RECENT = 2048
 
 log = logging.getLogger(__name__)
 
@@ -115,7 +114,7 @@ class Scheduler:
         self._threads = ThreadPoolExecutor(SLOTS_LIMIT, "engine")
         self._requests: Counter[Urgency] = Counter()
         self._events: Counter[str] = Counter()
-        self._times: deque[float] = deque(maxlen=RECENT)
+        self._latencies = Latencies()
 
     def run(
         self,
@@ -151,13 +150,12 @@ class Scheduler:
 
     def counts(self) -> SchedulerCounts:
         with self._lock:
-            times = sorted(self._times)
             return SchedulerCounts(
                 requests={each.name.lower(): self._requests[each] for each in Urgency},
                 waiting=self._waiting,
                 running=self._running,
-                p50_milliseconds=_quantile(times, 0.5),
-                p99_milliseconds=_quantile(times, 0.99),
+                p50_milliseconds=self._latencies.milliseconds(0.5),
+                p99_milliseconds=self._latencies.milliseconds(0.99),
                 **{
                     name: self._events[name]
                     for name in ("joined", "refused", "dropped", "failed", "computed")
@@ -239,7 +237,7 @@ class Scheduler:
             failed = isinstance(found, EngineUnavailable)
             self._events["failed" if failed else "computed"] += 1
             if not failed:
-                self._times.append(time.monotonic() - flight.began)
+                self._latencies.add(time.monotonic() - flight.began)
         self._settle(flight, found)
         with self._lock:
             self._dispatch()
@@ -254,7 +252,3 @@ class Scheduler:
                 asked.set_exception(found)
             else:
                 asked.set_result(found)
-
-
-def _quantile(times: list[float], share: float) -> float | None:
-    return times[min(len(times) - 1, int(len(times) * share))] * 1000 if times else None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections import deque
 from collections.abc import Iterator
 from enum import StrEnum
 
@@ -16,12 +15,11 @@ from prometheus_client import (
     generate_latest,
 )
 
+from node.latencies import Latencies
+
 disable_created_metrics()  # type: ignore[no-untyped-call]
 
 SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 15)
-
-#: Requests behind the times that people are shown.
-RECENT = 2048
 
 
 class Kind(StrEnum):
@@ -95,7 +93,7 @@ class Figures:
             ("outcome",),
             registry=self._registry,
         )
-        self._last: deque[float] = deque(maxlen=RECENT)
+        self.latencies = Latencies()
         self._gauges: dict[str, Gauge] = {}
         self._known = {
             (kind, outcome): self._requests.labels(kind, outcome)
@@ -105,13 +103,8 @@ class Figures:
         self._times = {kind: self._seconds.labels(kind) for kind in Kind}
         self._found = {source: self._sources.labels(source) for source in Source}
 
-    def quantile(self, share: float) -> float | None:
-        """Seconds within which that share of the last requests was answered."""
-        times = sorted(self._last)
-        return times[min(len(times) - 1, int(len(times) * share))] if times else None
-
     def count_request(self, kind: Kind, outcome: Outcome, seconds: float) -> None:
-        self._last.append(seconds)
+        self.latencies.add(seconds)
         self._known[kind, outcome].inc()
         self._times[kind].observe(seconds)
 

@@ -125,8 +125,8 @@ class SynapseService:
             "engine": self._engine,
             "uptime_seconds": round(time.time() - self.figures.began, 1),
             "requests": self.figures.totals(),
-            "p50_milliseconds": _milliseconds(self.figures.quantile(0.5)),
-            "p99_milliseconds": _milliseconds(self.figures.quantile(0.99)),
+            "p50_milliseconds": self.figures.latencies.milliseconds(0.5),
+            "p99_milliseconds": self.figures.latencies.milliseconds(0.99),
             **{name: value for name, (value, _) in gauges.items()},
         }
 
@@ -139,7 +139,3 @@ def _describe(counts: FollowCounts) -> dict[str, tuple[int, str]]:
         "prefetched_bytes": (counts.prefetched_bytes, "Fetched ahead in all."),
         "over_budget": (counts.over_budget, "Contents that the budget had no room for."),
     }
-
-
-def _milliseconds(seconds: float | None) -> float | None:
-    return None if seconds is None else round(seconds * 1000, 3)
