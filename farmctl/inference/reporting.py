@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 
 from farmctl.bus_engine import BusEngine
 from farmctl.inference.messages import DeviceChecks, InferenceStatus, WorkerStatus
@@ -15,29 +16,14 @@ MODELS_TOLD = 32_768
 
 def describe(node: Node, engine: BusEngine, checked: CrossCheckedEngine) -> InferenceStatus:
     counts, prerun = node.inference.counts(), node.prerunner.counts
-    scheduler, results = counts.scheduler, counts.results
+    results = counts.results
     checks = [
-        DeviceChecks(
-            device=device,
-            by_reference=each.by_reference,
-            by_class=each.by_class,
-            mismatches=each.mismatches,
-        )
-        for device, each in checked.counts().items()
+        DeviceChecks(device=device, **asdict(each)) for device, each in checked.counts().items()
     ]
     return InferenceStatus(
-        requests=scheduler.requests,
+        **asdict(counts.scheduler),
         hits=results.hits,
         misses=results.misses,
-        joined=scheduler.joined,
-        refused=scheduler.refused,
-        dropped=scheduler.dropped,
-        failed=scheduler.failed,
-        computed=scheduler.computed,
-        waiting=scheduler.waiting,
-        running=scheduler.running,
-        p50_milliseconds=scheduler.p50_milliseconds,
-        p99_milliseconds=scheduler.p99_milliseconds,
         result_bytes=results.used_bytes,
         result_limit_bytes=results.limit_bytes,
         retracted=counts.dropped,
