@@ -9,7 +9,7 @@
 
 from __future__ import annotations
 
-from pydantic import Field
+from pydantic import BaseModel, Field
 
 from farmctl.messages import CacheStatus, Message
 
@@ -56,7 +56,7 @@ class DeviceChecks(Message):
     mismatches: int
 
 
-class InferenceStatus(Message):
+class NodeInference(BaseModel):
     """Inference as the node sees it; counts are since its process began."""
 
     requests: dict[str, int]
@@ -83,10 +83,15 @@ class InferenceStatus(Message):
     """Kept results taken back because their device was found wrong."""
     corrected: int
     """Of those, the ones that were another when computed again."""
-    prerun_transactions: int = 0
+    prerun_transactions: int
     """Transactions that were executed ahead of their block."""
-    prerun_inferences: int = 0
+    prerun_inferences: int
     """Inferences that were asked for ahead of it."""
+
+
+class InferenceStatus(NodeInference, Message):
+    """What the node tells."""
+
     checks: tuple[DeviceChecks, ...] = ()
     workers: tuple[WorkerStatus, ...] = ()
 

@@ -5,7 +5,12 @@ from fastapi import APIRouter, Request
 from farmctl.api import schemas
 from farmctl.api.auth import Reader, find_farm
 from farmctl.errors import Unavailable
-from farmctl.inference.messages import DeviceChecks, InferenceStatus, WorkerStatus
+from farmctl.inference.messages import (
+    DeviceChecks,
+    InferenceStatus,
+    NodeInference,
+    WorkerStatus,
+)
 
 router = APIRouter(prefix="/v1/inference", tags=["inference"])
 
@@ -33,30 +38,11 @@ class InferWorkerView(schemas.Body):
     mismatches: int
 
 
-class InferenceView(schemas.Body):
+class InferenceView(NodeInference, schemas.Body):
     """Counts are since the node's process began."""
 
-    requests: dict[str, int]
-    """By urgency: block, build, prerun, call, other."""
-    hits: int
-    misses: int
     hit_ratio: float | None
     """Of the kept results; None before the first look-up."""
-    joined: int
-    refused: int
-    dropped: int
-    failed: int
-    computed: int
-    waiting: int
-    running: int
-    p50_milliseconds: float | None
-    p99_milliseconds: float | None
-    result_bytes: int
-    result_limit_bytes: int
-    retracted: int
-    corrected: int
-    prerun_transactions: int
-    prerun_inferences: int
     workers: list[InferWorkerView]
 
 
@@ -72,7 +58,7 @@ def _show(status: InferenceStatus) -> InferenceView:
     checks = {each.device: each for each in status.checks}
     present = {each.device: each for each in status.workers}
     return InferenceView(
-        **status.model_dump(exclude={"v", "checks", "workers"}),
+        **status.model_dump(include=set(NodeInference.model_fields)),
         hit_ratio=_ratio(status.hits, status.misses),
         workers=[
             _show_worker(device, present.get(device), checks.get(device))
