@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
+from typing import Generic, TypeVar
 
 from farmctl import inventory, policy
 from farmctl.alerts import Alerts
@@ -19,7 +20,7 @@ from farmctl.inference.messages import InferenceStatus
 from farmctl.jobs import JobQueue
 from farmctl.live import Live
 from farmctl.market.desk import Desk
-from farmctl.messages import NodeStatus
+from farmctl.messages import Message, NodeStatus
 from farmctl.node_client import NodeClient
 from farmctl.reports import Effect, Reports
 from farmctl.store import Store, audit, events, jobs, market, plans
@@ -29,14 +30,35 @@ from farmctl.synapse.messages import SynapseStatus
 from farmctl.telemetry import Telemetry
 from farmctl.views import Views
 
-#: A node whose last status is older than this is taken to be down.
-NODE_SILENT_SECONDS = 5.0
+#: A process whose last status is older than this is taken to be down.
+SILENT_SECONDS = 5.0
 DAY_SECONDS = 86_400.0
 KEEP_DAYS = 90.0
 #: The stream keeps events for 7 days; after these no repetition can come.
 SEEN_DAYS = 30.0
 #: A file that no job refers to may be about to be: it is left for so long.
 ARTIFACT_DAYS = 1.0
+
+
+S = TypeVar("S", bound=Message)
+
+
+class Told(Generic[S]):
+    """What a process of the farm tells of itself each second."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._last: tuple[float, S] | None = None
+
+    def __call__(self) -> S | None:
+        """The newest; None while it is silent."""
+        if self._last is None:
+            return None
+        received, status = self._last
+        return status if self._clock() - received <= SILENT_SECONDS else None
+
+    async def receive(self, _: str, status: S) -> None:
+        self._last = (self._clock(), status)
 
 
 class Farm:
@@ -48,9 +70,9 @@ class Farm:
         self.config, self.store, self.bus, self.clock = config, store, bus, clock
         self.live = Live()
         self.node = NodeClient(config.node_url)
-        self._node_status: tuple[float, NodeStatus] | None = None
-        self._inference: tuple[float, InferenceStatus] | None = None
-        self._synapse: tuple[float, SynapseStatus] | None = None
+        self.node_status = Told[NodeStatus](clock)
+        self.inference = Told[InferenceStatus](clock)
+        self.synapse = Told[SynapseStatus](clock)
         self._dirty = True
         self.telemetry = Telemetry(store, clock)
         self.keeper = inventory.InventoryKeeper(store, self.telemetry, self.mark_dirty, clock)
@@ -91,36 +113,6 @@ class Farm:
     async def decide_if_dirty(self) -> None:
         if self._dirty:
             await self.decide()
-
-    def node_status(self) -> NodeStatus | None:
-        """The node's newest status; None when it is silent."""
-        if self._node_status is None:
-            return None
-        received, status = self._node_status
-        return status if self.clock() - received <= NODE_SILENT_SECONDS else None
-
-    async def receive_node_status(self, _: str, status: NodeStatus) -> None:
-        self._node_status = (self.clock(), status)
-
-    def inference(self) -> InferenceStatus | None:
-        """How inference does; None when the node is silent."""
-        if self._inference is None:
-            return None
-        received, status = self._inference
-        return status if self.clock() - received <= NODE_SILENT_SECONDS else None
-
-    async def receive_inference(self, _: str, status: InferenceStatus) -> None:
-        self._inference = (self.clock(), status)
-
-    def synapse(self) -> SynapseStatus | None:
-        """How remote inference does; None where no service reports."""
-        if self._synapse is None:
-            return None
-        received, status = self._synapse
-        return status if self.clock() - received <= NODE_SILENT_SECONDS else None
-
-    async def receive_synapse(self, _: str, status: SynapseStatus) -> None:
-        self._synapse = (self.clock(), status)
 
     def tell_event(self, record: EventRecord) -> None:
         self.live.tell("event", self.views.event(record))

@@ -59,7 +59,7 @@ async def test_device_shows_what_it_does_and_why(farm: Farm, admin: httpx.AsyncC
     await acknowledge(farm)
     await read(farm, graphs_per_second=80.0, utilisation_ratio=0.5)
     farm.telemetry.flush()
-    await farm.receive_node_status("node.status", node_status())
+    await farm.node_status.receive("node.status", node_status())
     device = (await admin.get(DEVICE_PATH)).json()
     assert (device["workload"], device["wanted"], device["state"]) == ("mine", "mine", "healthy")
     assert device["why"] == "nothing sold: mines, and answers INFER"
@@ -260,7 +260,7 @@ async def test_metrics_tell_a_pools_shares_apart(farm: Farm, admin: httpx.AsyncC
         balance_wei="0",
         stratum=pool,
     )
-    await farm.receive_node_status("node.status", status)
+    await farm.node_status.receive("node.status", status)
     text = (await admin.get("/metrics")).text
     assert 'farm_pool_shares_total{outcome="stale"} 4.0' in text
     assert "farm_pool_connections 3.0" in text and "farm_pool_bans_total 5.0" in text
