@@ -26,7 +26,7 @@ def describe(node: Node, engine: BusEngine, checked: CrossCheckedEngine) -> Infe
         misses=results.misses,
         result_bytes=results.used_bytes,
         result_limit_bytes=results.limit_bytes,
-        retracted=counts.dropped,
+        retracted=counts.retracted,
         corrected=counts.corrected,
         prerun_transactions=prerun.transactions,
         prerun_inferences=prerun.inferences,

@@ -52,7 +52,7 @@ class InferenceCounts:
 
     results: CacheCounts
     scheduler: SchedulerCounts
-    dropped: int
+    retracted: int
     """Results taken back because the device that gave them was found wrong."""
     corrected: int
     """Of those, results that were another when computed again."""
@@ -71,7 +71,7 @@ class Inference:
         self._results = Results(cache_bytes)
         self._lock = threading.Lock()
         self._recent: deque[Computed] = deque(maxlen=RECENT)
-        self._events: Counter[str] = Counter()
+        self._corrected = 0
 
     def at(self, urgency: Urgency) -> Infer:
         """The same for another who asks."""
@@ -91,8 +91,8 @@ class Inference:
         return InferenceCounts(
             self._results.counts(),
             self._scheduler.counts(),
-            self._events["dropped"],
-            self._events["corrected"],
+            self._results.retracted,
+            self._corrected,
         )
 
     def operations(self, model: bytes, raw_size: int) -> int:
@@ -132,10 +132,6 @@ class Inference:
             # The network's node turns each failure of a run into its runtime error.
             raise KernelFault(str(error)) from error
 
-    def find(self, model: bytes, data: bytes) -> bytes | None:
-        """The result, if it is known."""
-        return self.recall(model, keccak(data))
-
     def recall(self, model: bytes, data_hash: bytes) -> bytes | None:
         """The result, if it is known, by the Keccak-256 of the contract's input. It counts as a
         look-up only where it is."""
@@ -164,8 +160,6 @@ class Inference:
     def distrust(self, device: str) -> None:
         """Take back what this device alone stands for, and have it computed again."""
         gone = self._results.drop(device)
-        with self._lock:
-            self._events["dropped"] += len(gone)
         if gone:
             text = "%s was wrong: %d of its results are computed again"
             log.warning(text, device, len(gone), extra={"action": "results_dropped"})
@@ -175,15 +169,11 @@ class Inference:
     @property
     def retracted(self) -> int:
         """Results taken back so far. Whoever holds some of his own asks again when it grows."""
-        return self._events["dropped"]
+        return self._results.retracted
 
     def take_fresh(self) -> dict[Key, bytes]:
         """Results kept since the last time, by model and Keccak-256 of the data."""
         return self._results.take_fresh()
-
-    def take_forgotten(self) -> tuple[Key, ...]:
-        """Of those taken before, what is not to be believed any more."""
-        return self._results.take_forgotten()
 
     def refresh(self) -> None:
         """Let the next `take_fresh` give all that are kept."""
@@ -238,7 +228,7 @@ class Inference:
         result = self._results.peek(gone.key)
         if result is not None and result != gone.result:
             with self._lock:
-                self._events["corrected"] += 1
+                self._corrected += 1
             text = "%s gave a wrong result of model %s for input %s, which may be in a block"
             where = (gone.device, gone.model.hex(), gone.key[1].hex())
             log.error(text, *where, extra={"action": "result_corrected"})

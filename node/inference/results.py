@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import OrderedDict, deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from node.models.cache import Cache, CacheCounts
@@ -53,11 +53,12 @@ class Results:
         self._cache: Cache[bytes] = Cache(limit_bytes)
         self._clock = clock
         self._fresh: OrderedDict[Key, None] = OrderedDict()
-        self._forgotten: list[Key] = []
         self._unchecked: deque[Unchecked] = deque()
         self._unchecked_bytes = 0
         self._wrong: OrderedDict[str, float] = OrderedDict()
         """When a device was last found wrong."""
+        self.retracted = 0
+        """Results taken back so far. Whoever holds some of his own asks again when it grows."""
         self._lock = threading.Lock()
 
     def find(self, key: Key) -> bytes | None:
@@ -87,10 +88,8 @@ class Results:
             is_believed = self._wrong.get(device, -1.0) < began
             if is_believed:
                 self._remember(doubted, now)
-            else:
-                self._strike(key)
         if not is_believed:
-            self._cache.forget(b"".join(key))
+            self._take_back([key])
         return is_believed
 
     def drop(self, device: str) -> list[Unchecked]:
@@ -105,56 +104,45 @@ class Results:
             gone = [each for each in self._unchecked if each.device == device]
             self._unchecked = deque(each for each in self._unchecked if each.device != device)
             self._unchecked_bytes -= sum(each.size for each in gone)
-            for each in gone:
-                self._strike(each.key)
-        for each in gone:
-            self._cache.forget(b"".join(each.key))
+        self._take_back([each.key for each in gone])
         return [each for each in gone if each.at >= oldest]
 
     def clear(self) -> None:
-        kept = [_split(joined) for joined in self._cache.snapshot()]
-        self._cache = Cache(self._cache.limit_bytes)
-        with self._lock:
-            self._fresh.clear()
-            self._forgotten += kept
+        self._take_back([_split(joined) for joined in self._cache.snapshot()])
 
     def take_fresh(self) -> dict[Key, bytes]:
         """Results kept since the last time that are still here."""
         with self._lock:
             fresh, self._fresh = self._fresh, OrderedDict()
-        known = self._cache.snapshot()
-        joined = ((key, known.get(b"".join(key))) for key in fresh)
-        return {key: result for key, result in joined if result is not None}
-
-    def take_forgotten(self) -> tuple[Key, ...]:
-        """Keys dropped since the last time."""
-        with self._lock:
-            gone, self._forgotten = self._forgotten, []
-            return tuple(gone)
+        known = ((key, self.peek(key)) for key in fresh)
+        return {key: result for key, result in known if result is not None}
 
     def refresh(self) -> None:
         """Let the next `take_fresh` give all that are kept."""
         with self._lock:
-            self._forgotten = []
             for joined in self._cache.snapshot():
                 self._fresh[_split(joined)] = None
 
     def counts(self) -> CacheCounts:
         return self._cache.counts()
 
-    # With the lock held
+    def _take_back(self, keys: Sequence[Key]) -> None:
+        """They are counted last: who then asks again must not find one."""
+        for key in keys:
+            self._cache.forget(b"".join(key))
+        with self._lock:
+            for key in keys:
+                self._fresh.pop(key, None)
+            self.retracted += len(keys)
 
     def _remember(self, doubted: Unchecked, now: float) -> None:
+        """With the lock held."""
         self._unchecked.append(doubted)
         self._unchecked_bytes += doubted.size
         while self._unchecked and (
             self._unchecked_bytes > DOUBT_BYTES or self._unchecked[0].at < now - DOUBT_SECONDS
         ):
             self._unchecked_bytes -= self._unchecked.popleft().size
-
-    def _strike(self, key: Key) -> None:
-        self._fresh.pop(key, None)
-        self._forgotten.append(key)
 
 
 def _split(joined: bytes) -> Key:

@@ -74,6 +74,8 @@ class ImportWorker:
         """Since the last task that was done."""
         self._closing = threading.Event()
         self._stalled = 0
+        self._retracted = 0
+        """Results that had been taken back when the process was told last."""
         self._tasks.submit(self._start)
 
     @property
@@ -175,12 +177,7 @@ class ImportWorker:
         for _ in range(ATTEMPTS):
             try:
                 child = self._start()
-                told = replace(
-                    task,
-                    forgotten=self._inference.take_forgotten(),
-                    known=self._inference.take_fresh(),
-                )
-                report = self._converse(child, told, TASK_SECONDS)
+                report = self._converse(child, self._add_known(task), TASK_SECONDS)
             except (EOFError, OSError) as error:
                 self._bury(error)
                 continue
@@ -189,6 +186,15 @@ class ImportWorker:
             self._follow()
             return report
         raise ImportLost(f"the import process died {ATTEMPTS} times of one task; see the log")
+
+    def _add_known(self, task: Task) -> Task:
+        """With what the process has to know of kept results. Those that stay in spite of others
+        taken back are not told again: a block that misses them has them asked for."""
+        retracted = self._inference.retracted
+        known = self._inference.take_fresh()
+        told = replace(task, forgets=retracted != self._retracted, known=known)
+        self._retracted = retracted
+        return told
 
     def _follow(self) -> None:
         """The store alone says what has changed, so that no death of the process hides it."""

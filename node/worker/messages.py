@@ -46,8 +46,8 @@ class Task:
     """Of what the last report on these blocks missed."""
     known: Mapping[Key, bytes] = field(default_factory=dict)
     """Results that the node has come to know since the last task."""
-    forgotten: tuple[Key, ...] = ()
-    """Results told before that are not to be believed any more."""
+    forgets: bool = False
+    """First: results told before are not to be believed any more."""
 
 
 @dataclass(frozen=True)

@@ -52,8 +52,8 @@ class AskedInference:
         self._missing_bytes = 0
 
     def begin(self, task: Task) -> None:
-        for model, data_hash in task.forgotten:
-            self._known.forget(model + data_hash)
+        if task.forgets:
+            self._known = Cache(RESULT_BYTES)
         for (model, data_hash), result in task.known.items():
             self._known.put(model + data_hash, result, len(result))
         self._results = task.results

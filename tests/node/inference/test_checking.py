@@ -125,8 +125,7 @@ def test_what_a_wrong_device_said_before_is_taken_back_and_computed_again(
     assert classes.runs - runs >= 6
     inference.close()  # the computing again has ended, too
     counts = inference.counts()
-    assert (counts.dropped, counts.corrected) == (5, 1)
-    assert len(inference.take_forgotten()) == 5
+    assert (counts.retracted, counts.corrected) == (5, 1)
     assert set(inference.take_fresh().values()) >= set(again)
 
 
@@ -154,5 +153,4 @@ def test_a_result_of_another_length_is_none(checked: Checked) -> None:
 def test_nothing_is_known_of_a_device_that_gave_nothing(checked: Checked) -> None:
     checked.ask()
     checked.inference.distrust("rig/cuda:7")
-    assert checked.inference.counts().dropped == 0
-    assert checked.inference.take_forgotten() == ()
+    assert checked.inference.retracted == 0

@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from multiprocessing import Pipe
 from pathlib import Path
 
 import pytest
@@ -26,7 +27,8 @@ from node.spec.types import Block
 from node.spec.vm import InferRuntimeError
 from node.worker import client
 from node.worker.client import ImportWorker
-from node.worker.messages import Question, Results
+from node.worker.messages import Question, Results, Task
+from node.worker.process import AskedInference
 from tests.node.test_inference import Published
 from tests.node.workshop import (
     MINER,
@@ -237,6 +239,26 @@ def test_gathered_results_end_where_a_device_was_found_wrong(tmp_path: Path) -> 
     gathered.add({key: inference.run(model, data, 0)})
     assert gathered.results() == found
     inference.close()
+
+
+def test_the_process_believes_no_result_that_was_taken_back(inferred: Inferred) -> None:
+    inference, data = inferred.node.inference, bytes(range(6))
+    result = inference.run(inferred.model, data, 0)
+    importer = worker(inferred.node)
+    importer.retry()  # the process has begun, and what it was told is of no use here
+    inference.refresh()
+    told, nothing = importer._add_known(Task(0.0)), importer._add_known(Task(0.0))
+    inference.distrust("reference")
+    void = importer._add_known(Task(0.0))
+    ours, _ = Pipe()
+    asked = AskedInference(ours)
+    for task in (told, nothing):
+        asked.begin(task)
+        assert asked.run(inferred.model, data, 0) == result
+    asked.begin(replace(void, known={}))
+    with pytest.raises(InferRuntimeError, match="no result yet"):
+        asked.run(inferred.model, data, 0)
+    assert not importer._add_known(Task(0.0)).forgets
 
 
 def test_a_block_waits_while_no_engine_answers_and_is_in_when_one_does(
