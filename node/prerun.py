@@ -1,8 +1,9 @@
 """The inferences of transactions that wait, computed ahead of the block.
 
-Each new transaction is executed on the head's state until it asks for a result that is not known.
-What was asked for is computed in the background, behind blocks, and the transaction goes on from
-the start when it is there. Nothing else comes of it: the builder and the importer find results.
+Each new transaction is executed on the head's state, and on what those before it in the same step
+did there, until it asks for a result that is not known. What was asked for is computed in the
+background, behind blocks, and the transaction goes on from the start when it is there. Nothing else
+comes of it: the builder and the importer find results.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from node.spec.errors import InvalidTransaction
 from node.spec.state import State
 from node.spec.transition import BlockTransition, block_context, quota_to_build
 from node.spec.types import Header, Transaction
-from node.spec.vm.context import BlockContext, Infer, InferLogicError, InferRuntimeError
+from node.spec.vm.context import BlockContext, InferLogicError, InferRuntimeError
 
 #: Transactions that are looked after at once,
 TRANSACTIONS = 1024
@@ -192,18 +193,13 @@ class _Known:
     """`Infer` by results that are known."""
 
     def __init__(self, inference: Inference) -> None:
-        self._inference = inference
-        self._calling: Infer = inference.at(Urgency.PRERUN)
+        self._peek = inference.peek
+        self.operations = inference.operations
+        self.input_data = inference.input_data
         self.found = 0
 
-    def operations(self, model: bytes, raw_size: int) -> int:
-        return self._calling.operations(model, raw_size)
-
-    def input_data(self, infohash: bytes, raw_size: int) -> bytes:
-        return self._calling.input_data(infohash, raw_size)
-
     def run(self, model: bytes, data: bytes, raw_size: int) -> bytes:
-        known = self._inference.peek(model, data)
+        known = self._peek(model, data)
         if known is None:
             raise _Missing(model, data)
         self.found += 1
