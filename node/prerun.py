@@ -169,24 +169,28 @@ class Prerunner:
         try:
             transition.apply(each.transaction)
         except _Missing as missing:
-            self._ask(key, each, missing)
-        except (InvalidTransaction, InferRuntimeError, InferLogicError):
+            each.wants = self._ask(missing)
+        except InferRuntimeError:
+            pass  # its model or input may be here on another head
+        except (InvalidTransaction, InferLogicError):
             return
-        if infer.found:
-            self._asking[key] = each
+        else:
+            if not infer.found:
+                return
+        self._asking[key] = each
 
-    def _ask(self, key: bytes, each: _Candidate, missing: _Missing) -> None:
+    def _ask(self, missing: _Missing) -> Key | None:
+        """What it was asked for as; None where it cannot be asked for now."""
         wanted = (missing.model, keccak(missing.data))
         if wanted not in self._asked:
             try:
                 asked = self._inference.prepare(missing.model, missing.data, Urgency.PRERUN)
             except (EngineUnavailable, ModelFault):
-                return
+                return None
             self.counts.inferences += 1
             self._asked[wanted] = asked
             asked.add_done_callback(lambda _: self.on_ready())
-        each.wants = wanted
-        self._asking[key] = each
+        return wanted
 
 
 class _Known:

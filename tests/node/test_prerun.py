@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 
 from node.inference import Answer, ReferenceEngine
+from node.models.cache import Cache
 from node.models.input_file import write_input
 from node.models.loading import GraphLoader
 from node.models.metadata import describe_input
 from tests.node.test_inference import Published
-from tests.node.workshop import RICH, Clock, mine
+from tests.node.workshop import RICH, Clock, dense_model, mine
 
 INPUTS = 6
 
@@ -177,3 +178,17 @@ def test_an_outage_is_tried_again_on_the_next_head(asking: Asking) -> None:
     asking.settle()
     assert node.prerunner.counts.inferences == 2
     assert mine(node, asking.clock).transactions[0].hash() == sent
+
+
+def test_a_model_that_comes_later_is_asked_on_the_next_head(asking: Asking) -> None:
+    node = asking.node
+    node.loader.storage.remove(node.loader.storage.put_model(*dense_model()))
+    node.loader.cache = Cache(1)
+    sent = asking.call(0)
+    asking.settle()
+    mine(node, asking.clock)  # goes on without it
+    assert node.prerunner.counts.inferences == 0 and sent in node.mempool
+    node.loader.storage.put_model(*dense_model())
+    asking.settle()
+    assert node.prerunner.counts.inferences == 1
+    assert mine(node, asking.clock).transactions[0].hash() == sent and asking.slow.runs == 1
