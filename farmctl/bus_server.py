@@ -183,8 +183,7 @@ def _rig_user(rig: str, key: str) -> str:
         "$JS.API.STREAM.INFO.EVENT",
     ]
     subscribe = [
-        *(f"{inbox(key)}.>", "infer.run", f"infer.run.{rig}.>"),
-        *("node.work.new", f"$KV.plans.{rig}"),
+        *(f"{inbox(key)}.>", f"infer.run.{rig}.>", "node.work.new", f"$KV.plans.{rig}"),
     ]
     allow = (", ".join(f'"{one}"' for one in subjects) for subjects in (publish, subscribe))
     form = (

@@ -8,7 +8,6 @@ Subjects (``{}`` is the rig's name):
 ``event.{}``                stream     `RigEvent`: acknowledgements, shares, job progress;
                                        JetStream, at least once, each with a unique ``id``
 KV ``plans``, key ``{}``    latest     `RigPlan`, the desired state of one rig
-``infer.run``               request    `InferRequest` → `InferReply`; queue group of workers
 ``node.work``               request    empty → `Work`
 ``node.work.new``           publish    `Work`, whenever it changes
 ``node.submit``             request    `Submission` → `SubmissionReply`
@@ -212,8 +211,6 @@ class InferReply(Message):
     """``logic_error``: the model or input is wrong, by consensus. Anything else that goes
     wrong is ``unavailable``, never a result."""
     output: bytes = b""
-    device: str = ""
-    """Device key that computed it."""
     milliseconds: float = Field(default=0.0, ge=0, allow_inf_nan=False)
     detail: str = ""
 

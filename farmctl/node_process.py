@@ -251,7 +251,7 @@ class NodeProcess:
         while True:
             bus = await self._connect()
             try:
-                self._engine.join(bus)
+                await self._engine.join(bus)
                 await link.join(bus)
                 await asyncio.Event().wait()
             except BusError as error:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import hashlib
+import itertools
 import os
 import signal
 import subprocess
@@ -20,11 +21,12 @@ from typing import Any
 import numpy as np
 import psutil
 
-from benchmarks.farm_of_all.machine import ROOT, Everything
+from benchmarks.farm_of_all.machine import INFERRERS, ROOT, Everything
 from farmctl import bus_server, nats_bus
 from farmctl.client import ApiClient
 from farmctl.config import Config, load
 from farmctl.errors import BusError, FarmError
+from farmctl.inference.messages import worker_subject
 from farmctl.messages import (
     FaultEvent,
     InferReply,
@@ -104,15 +106,17 @@ class Site:
                 process.wait()
 
     async def infer(self) -> None:
-        """Ask without end, and check each answer against the reference."""
+        """Ask one device after another without end, and check each answer against the
+        reference."""
         generator = np.random.default_rng(6)
-        while True:
+        for device in itertools.cycle(INFERRERS):
             given = generator.integers(-127, 128, 3 * 8 * 8).astype(np.int8).tobytes()
             request = InferRequest(model=self._infohash, input=given, deadline=time.time() + 20)
             with suppress(BusError):
-                reply = await self.bus.request("infer.run", request, InferReply, 20.0)
+                subject = worker_subject(f"{RIG}/{device}")
+                reply = await self.bus.request(subject, request, InferReply, 20.0)
                 if reply.status == "ok":
-                    self._check_answer(reply, given)
+                    self._check_answer(device, reply.output, given)
             await asyncio.sleep(INFER_SECONDS)
 
     def runner_of(self, device: str) -> psutil.Process:
@@ -197,9 +201,8 @@ class Site:
         chunk = content[request.offset : request.offset + 65536]
         return ModelReply(found=True, total_bytes=len(content), chunk=chunk)
 
-    def _check_answer(self, reply: InferReply, given: bytes) -> None:
-        device = reply.device.rpartition("/")[2]
-        if reply.output != cvm.run(self._graph, given):
+    def _check_answer(self, device: str, output: bytes, given: bytes) -> None:
+        if output != cvm.run(self._graph, given):
             self.refused[device] += 1
             return
         self.answers[device] += 1

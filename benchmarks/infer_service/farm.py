@@ -128,7 +128,7 @@ class InferFarm:
         self.start_bus()
         self._bus = await nats_bus.connect(self.config.bus_url, self.config.bus_seed, "node")
         await self._bus.serve("node.model", ModelRequest, self._give)
-        self.engine.join(self._bus)
+        await self.engine.join(self._bus)
 
     async def stop(self) -> None:
         for runner in self.runners.values():

@@ -114,11 +114,8 @@ class BrowserRig:
 
     async def _begin(self) -> None:
         news = await self._bus.subscribe("node.work.new", Work, self._hear_work)
-        asked = [
-            await self._bus.subscribe(subject, InferRequest, self._hear_request)
-            for subject in ("infer.run", "infer.run.>")
-        ]
-        self._subscriptions = [news, *asked]
+        asked = await self._bus.subscribe("infer.run.>", InferRequest, self._hear_request)
+        self._subscriptions = [news, asked]
         for part in (self._watch_plans(), self._report(), self._poll(), self._send_events()):
             self._spawn(part)
 

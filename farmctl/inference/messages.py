@@ -13,8 +13,6 @@ from pydantic import BaseModel, Field
 
 from farmctl.messages import CacheStatus, Message
 
-#: Where any worker takes requests, one of them each; and the name of their group.
-SHARED_SUBJECT, QUEUE = "infer.run", "infer"
 #: Models that a worker may tell of.
 MODELS_LIMIT = 4096
 

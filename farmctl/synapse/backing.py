@@ -75,7 +75,7 @@ async def _open_farm(config: Config, kind: str) -> AsyncIterator[Backing]:
         """However long it takes; the connection then mends itself."""
         bus = await _connect(config)
         connected.append(bus)
-        asked.join(bus)
+        await asked.join(bus)
         storage.join(bus)
 
     def find_bus() -> Bus | None:

@@ -22,8 +22,6 @@ from farmctl.inference.forms import decode_request
 from farmctl.inference.loading import ModelLoading
 from farmctl.inference.messages import (
     MODELS_LIMIT,
-    QUEUE,
-    SHARED_SUBJECT,
     WorkerStatus,
     worker_subject,
 )
@@ -77,12 +75,9 @@ class Infer:
         self._fault = asyncio.get_running_loop().create_future()
         self._leaves = False
         bus = await self._place.link.wait()
+        subject, most = worker_subject(self._place.device), 2 * WAITING_LIMIT
+        serving = await bus.serve(subject, InferRequest, self._answer, at_once=most)
         tasks = [asyncio.create_task(self._work(bus)), asyncio.create_task(self._announce(bus))]
-        own, both = worker_subject(self._place.device), 2 * WAITING_LIMIT
-        serving = [
-            await bus.serve(SHARED_SUBJECT, InferRequest, self._answer, QUEUE, both),
-            await bus.serve(own, InferRequest, self._answer, "", both),
-        ]
         try:
             ended, _ = await asyncio.wait(
                 {self._fault, *tasks}, return_when=asyncio.FIRST_COMPLETED
@@ -95,12 +90,12 @@ class Infer:
                 task.cancel()
             self._models.cancel()
 
-    async def _leave(self, bus: Bus, serving: list[Subscription]) -> None:
+    async def _leave(self, bus: Bus, serving: Subscription) -> None:
         """Requests that have come are still answered: another device is to be asked."""
         self._leaves = True
         self._news.set()
         await self._tell(bus)
-        await asyncio.gather(*(each.stop() for each in serving))
+        await serving.stop()
 
     async def stop(self) -> None:
         async with self._turn:
@@ -129,9 +124,9 @@ class Infer:
 
     async def _answer(self, request: InferRequest) -> InferReply:
         if time.time() > request.deadline:
-            return self._unavailable("too late: the deadline has passed")
+            return _unavailable("too late: the deadline has passed")
         if self._requests.is_full:
-            return self._unavailable(f"{self._requests.held} requests are waiting already")
+            return _unavailable(f"{self._requests.held} requests are waiting already")
         return await self._requests.put(request, self._news.set)
 
     async def _announce(self, bus: Bus) -> None:
@@ -181,7 +176,7 @@ class Infer:
                     _reply(each, reply)
         finally:
             for each in batch:
-                _reply(each, self._unavailable("too late: the device left or the deadline passed"))
+                _reply(each, _unavailable("too late: the device left or the deadline passed"))
 
     async def _infer(
         self, session: WorkerSession, model: str, batch: list[Waiting]
@@ -194,10 +189,10 @@ class Infer:
         except CvmError as error:
             return [self._model_fault(error)] * len(batch)
         except OUTAGES as error:
-            return [self._unavailable(str(error))] * len(batch)
+            return [_unavailable(str(error))] * len(batch)
         except DriverError as error:
             self._break(error)
-            return [self._unavailable(str(error))] * len(batch)
+            return [_unavailable(str(error))] * len(batch)
         if not batch:
             return []  # all came too late, but they will ask again
         self._models.resident.use(model, len(batch), was_resident)
@@ -214,10 +209,10 @@ class Infer:
             if right:
                 answers = await asyncio.to_thread(session.run_many, model, right)
         except OUTAGES as error:
-            return [self._unavailable(str(error))] * len(batch)
+            return [_unavailable(str(error))] * len(batch)
         except DriverError as error:
             self._break(error)
-            return [self._unavailable(str(error))] * len(batch)
+            return [_unavailable(str(error))] * len(batch)
         self._count(batch, len(answers), time.monotonic() - began)
         self._models.resident.learn(model, (time.monotonic() - began) / len(batch))
         milliseconds = (time.monotonic() - began) * 1000 / max(1, len(answers))
@@ -244,23 +239,22 @@ class Infer:
             return self._model_fault(error)
         except ValueError as error:  # the device answered another length
             self._break(DriverError(str(error)))
-            return self._unavailable(str(error))
-        return InferReply(
-            status="ok", output=output, device=self._place.device, milliseconds=milliseconds
-        )
+            return _unavailable(str(error))
+        return InferReply(status="ok", output=output, milliseconds=milliseconds)
 
     def _model_fault(self, error: CvmError) -> InferReply:
         """Only what consensus itself calls a logic error is one."""
         if error.logic:
-            return InferReply(status="logic_error", device=self._place.device, detail=str(error))
-        return self._unavailable(str(error))
-
-    def _unavailable(self, detail: str) -> InferReply:
-        return InferReply(status="unavailable", device=self._place.device, detail=detail)
+            return InferReply(status="logic_error", detail=str(error))
+        return _unavailable(str(error))
 
     def _break(self, error: DriverError) -> None:
         if self._fault is not None and not self._fault.done():
             self._fault.set_exception(error)
+
+
+def _unavailable(detail: str) -> InferReply:
+    return InferReply(status="unavailable", detail=detail)
 
 
 def _reply(waiting: Waiting, reply: InferReply) -> None:

@@ -88,7 +88,7 @@ def test_malformed_messages(farm: RunningFarm, wrong: Message) -> None:
             await bus.append("event.rig-a", wrong, f"wrong {type(wrong).__name__}")
             for subject in ("inventory.rig-a", "reading.rig-a", "node.status", "node.work.new"):
                 await bus.publish(subject, wrong)
-            for subject in ("node.submit", "artifact.put", "infer.run", "node.model"):
+            for subject in ("node.submit", "artifact.put", "infer.run.rig-a.cpu:0", "node.model"):
                 with pytest.raises(BusError) as caught:
                     await bus.request(subject, wrong, Message)
                 said.append(str(caught.value))

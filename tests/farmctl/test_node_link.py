@@ -1,4 +1,4 @@
-"""The node on the bus: work, solutions, models, status, and INFER by workers."""
+"""The node on the bus: work, solutions, models and status."""
 
 from __future__ import annotations
 
@@ -11,16 +11,12 @@ import pytest
 
 from farmctl.agent.artifacts import put_artifact
 from farmctl.artifacts import Artifacts
-from farmctl.bus_engine import BusEngine
 from farmctl.cycles import verify_cycle
-from farmctl.errors import BusError
 from farmctl.memory_bus import MemoryBus
 from farmctl.messages import (
     CHUNK_BYTES,
     ArtifactChunk,
     ArtifactRequest,
-    InferReply,
-    InferRequest,
     KeepReply,
     KeepRequest,
     Message,
@@ -33,7 +29,6 @@ from farmctl.messages import (
     Work,
 )
 from farmctl.node_link import NodeLink
-from node.errors import EngineUnavailable, ModelFault
 from node.inference import ReferenceEngine
 from node.models.input_file import write_input
 from node.models.loading import GraphLoader
@@ -196,56 +191,3 @@ async def test_files_are_kept_under_the_name_that_the_network_gives_them(
     ids["data"] = "ab" * 32
     assert "no whole artifact" in (await keep("data")).detail
     assert len(list(storage)) == 2
-
-
-class Worker:
-    """An INFER worker that answers as it is told."""
-
-    def __init__(self, *replies: InferReply) -> None:
-        self.replies = list(replies)
-        self.requests: list[InferRequest] = []
-
-    async def answer(self, request: InferRequest) -> InferReply:
-        self.requests.append(request)
-        return self.replies.pop(0)
-
-
-async def ask(engine: BusEngine) -> object:
-    return await asyncio.to_thread(engine.run, "ab" * 20, b"\xff\x00")
-
-
-async def test_the_engine_asks_a_worker_and_tries_again_where_one_cannot() -> None:
-    bus, engine = MemoryBus(), BusEngine(5.0)
-    with pytest.raises(EngineUnavailable, match="not connected"):
-        await ask(engine)
-    engine.join(bus)
-    with pytest.raises(EngineUnavailable, match="nobody serves"):
-        await ask(engine)
-    busy = InferReply(status="unavailable", detail="model is being fetched")
-    worker = Worker(busy, InferReply(status="ok", output=b"\x80", device="rig/cpu:0"))
-    await bus.serve("infer.run", InferRequest, worker.answer, "workers")
-    answer = await ask(engine)
-    assert (answer.output, answer.device) == (b"\x80", "rig/cpu:0")
-    assert worker.requests[0].input == b"\xff\x00" and len(worker.requests) == 2
-    worker.replies = [busy] * 3
-    with pytest.raises(EngineUnavailable, match="being fetched"):
-        await ask(engine)
-    worker.replies = [InferReply(status="logic_error", device="rig/cpu:0", detail="bad input")]
-    with pytest.raises(ModelFault, match="bad input") as fault:
-        await ask(engine)
-    assert fault.value.device == "rig/cpu:0"
-    await bus.close()
-
-
-async def test_a_silent_worker_is_given_up_in_time() -> None:
-    bus, engine = MemoryBus(), BusEngine(0.1)
-    engine.join(bus)
-
-    async def sleep(_: InferRequest) -> InferReply:
-        await asyncio.sleep(60)
-        raise BusError("unreachable")
-
-    await bus.serve("infer.run", InferRequest, sleep)
-    with pytest.raises(EngineUnavailable, match="no INFER worker"):
-        await ask(engine)
-    await bus.close()

@@ -50,7 +50,7 @@ class Farm:
     async def serve(self) -> None:
         await self.bus.subscribe("inventory.*", InventoryReport, self._note)
         await self.bus.serve("node.model", ModelRequest, self._give)
-        self.engine.join(self.bus)
+        await self.engine.join(self.bus)
 
     async def plan(self, number: int) -> None:
         """The stick infers, the CPU rests with the reserve."""

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 import pytest
 from pydantic import ValidationError
 
+from farmctl import bus_engine
 from farmctl.bus_engine import INPUT_BYTES_LIMIT, BusEngine
 from farmctl.inference.messages import WorkerStatus, worker_subject
 from farmctl.memory_bus import MemoryBus
@@ -33,7 +34,7 @@ class Device:
 
     def __init__(self, key: str, *models: str) -> None:
         self.key, self.models = key, models
-        self.reply = InferReply(status="ok", output=b"\x01", device=key, milliseconds=1.0)
+        self.reply = InferReply(status="ok", output=b"\x01", milliseconds=1.0)
         self.sleep_seconds = 0.0
         self.asked = 0
 
@@ -58,8 +59,7 @@ class Farm:
         self.gpu, self.cpu = Device(GPU, MODEL), Device(CPU)
 
     async def start(self) -> None:
-        self.engine.join(self.bus)
-        await asyncio.sleep(0)
+        await self.engine.join(self.bus)
         for device in (self.gpu, self.cpu):
             await device.serve(self.bus)
         async with asyncio.timeout(5):
@@ -76,6 +76,22 @@ async def farm() -> AsyncIterator[Farm]:
     await made.start()
     yield made
     await made.bus.close()
+
+
+def test_without_a_bus_there_is_no_worker(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bus_engine, "FIRST_SECONDS", 0.01)
+    with pytest.raises(EngineUnavailable, match="no INFER worker"):
+        BusEngine(4.0).run(MODEL, b"\x00")
+
+
+async def test_who_has_just_joined_waits_for_the_first_worker(farm: Farm) -> None:
+    engine = BusEngine(4.0)
+    await engine.join(farm.bus)
+    asked = asyncio.create_task(asyncio.to_thread(engine.run, MODEL, b"\x00"))
+    await asyncio.sleep(0.05)
+    assert not asked.done()
+    await farm.gpu.tell(farm.bus)
+    assert (await asked).device == GPU
 
 
 async def test_the_device_with_the_model_is_asked(farm: Farm) -> None:
@@ -125,16 +141,16 @@ async def test_all_full_or_gone_is_an_outage(farm: Farm) -> None:
 async def test_a_barred_device_is_neither_asked_nor_believed(farm: Farm) -> None:
     farm.engine.board.bar(GPU)
     assert (await farm.ask()).device == CPU
+    farm.cpu.sleep_seconds = 0.2
+    asked = asyncio.create_task(farm.ask())
+    while farm.cpu.asked < 2:
+        await asyncio.sleep(0.001)
     farm.engine.board.bar(CPU)
-    farm.cpu.asked = 0
-
-    async def sneak(_: InferRequest) -> InferReply:
-        return farm.gpu.reply
-
-    await farm.bus.serve("infer.run", InferRequest, sneak, "infer")
     with pytest.raises(EngineUnavailable, match="found wrong"):
+        await asked
+    with pytest.raises(EngineUnavailable, match="no INFER worker"):
         await farm.ask()
-    assert farm.cpu.asked == 0
+    assert (farm.gpu.asked, farm.cpu.asked) == (0, 2)
 
 
 async def test_a_second_opinion_is_of_another_class(farm: Farm) -> None:
@@ -147,8 +163,7 @@ async def test_a_second_opinion_is_of_another_class(farm: Farm) -> None:
 
 
 async def test_a_fault_names_the_device_that_was_asked(farm: Farm) -> None:
-    """Whatever name it gives itself."""
-    farm.gpu.reply = InferReply(status="logic_error", device=CPU, detail="bad input")
+    farm.gpu.reply = InferReply(status="logic_error", detail="bad input")
     with pytest.raises(ModelFault, match="bad input") as fault:
         await farm.ask()
     assert fault.value.device == GPU
@@ -177,7 +192,7 @@ async def test_what_another_process_found_wrong_is_barred_and_told(farm: Farm) -
 def test_a_time_that_is_none_is_no_reply(took: float) -> None:
     """It would draw all requests to the device, or keep them from it for good."""
     with pytest.raises(ValidationError):
-        InferReply(status="ok", output=b"", device=GPU, milliseconds=took)
+        InferReply(status="ok", output=b"", milliseconds=took)
 
 
 async def test_a_rig_tells_only_of_its_own_devices(farm: Farm) -> None:

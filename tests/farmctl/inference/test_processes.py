@@ -87,7 +87,7 @@ async def test_without_workers_or_bus_there_is_no_result_and_then_there_is(
     farm: InferFarm,
 ) -> None:
     model = Asked(farm, dense_net())
-    with pytest.raises(EngineUnavailable, match="nobody serves"):
+    with pytest.raises(EngineUnavailable, match="no INFER worker"):
         await model.check()
     runner = await farm.add("one")
     await model.check()

@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
 from farmctl.bus import Bus
 from farmctl.config import Config
+from farmctl.errors import BusError
+from farmctl.inference.messages import WorkerStatus, worker_subject
 from farmctl.messages import InferReply, InferRequest, ModelReply, ModelRequest
 from farmctl.synapse.process import SynapseProcess
 from node.inference import ReferenceEngine
 from node.models.errors import StorageError
 from node.models.loading import GraphLoader
 from node.models.storage.directory import DirectoryStorage
+from tests.farmctl.inference.test_board import EMPTY
 from tests.node.synapse.go_client import GoClient
+
+DEVICE = "rig-a/cpu:0"
 
 
 class FarmStandIn:
@@ -30,7 +36,20 @@ class FarmStandIn:
 
     async def join(self) -> None:
         await self.bus.serve("node.model", ModelRequest, self._give)
-        await self.bus.serve("infer.run", InferRequest, self._infer, "infer")
+        await self.bus.serve(worker_subject(DEVICE), InferRequest, self._infer)
+        self._telling = asyncio.create_task(self._tell())
+
+    async def leave(self) -> None:
+        self._telling.cancel()
+        await asyncio.gather(self._telling, return_exceptions=True)
+        await self.bus.close()
+
+    async def _tell(self) -> None:
+        status = WorkerStatus(device=DEVICE, limit=64, residency=EMPTY)
+        while True:
+            with suppress(BusError):
+                await self.bus.publish("infer.worker.rig-a", status)
+            await asyncio.sleep(0.1)
 
     async def _give(self, request: ModelRequest) -> ModelReply:
         try:
@@ -46,7 +65,7 @@ class FarmStandIn:
         if said is not None:
             return said
         answer = ReferenceEngine(self._loader).run(request.model, request.input)
-        return InferReply(status="ok", output=answer.output, device="rig-a/cpu:0")
+        return InferReply(status="ok", output=answer.output)
 
 
 class Served:
