@@ -70,7 +70,7 @@ class BusEngine:
                 f"an input of {len(data)} bytes does not go over the bus: {INPUT_BYTES_LIMIT} do"
             )
         self._heard.wait(max(0.0, self._silent_until - time.monotonic()))
-        deadline = time.time() + self._timeout_seconds
+        deadline = time.monotonic() + self._timeout_seconds
         tried: list[str] = []
         detail = ""
         for _ in range(INFER_ATTEMPTS):
@@ -93,7 +93,7 @@ class BusEngine:
         self, device: str, model: str, data: bytes, deadline: float, tried: list[str]
     ) -> InferReply:
         """What a device says; ``unavailable`` where it says nothing."""
-        left = deadline - time.time()
+        left = deadline - time.monotonic()
         if self.board.choose(model, [*tried, device]) is not None:
             left *= PATIENCE
         self.board.begin(device, model)
@@ -115,7 +115,7 @@ class BusEngine:
             raise EngineUnavailable("the message bus is not connected yet")
         if seconds <= 0:
             raise EngineUnavailable("no INFER worker answered in time")
-        request = InferRequest(model=model, input=data, deadline=time.time() + seconds)
+        request = InferRequest(model=model, input=data, seconds=seconds)
         asked = asyncio.run_coroutine_threadsafe(
             bus.request(worker_subject(device), request, InferReply, seconds), loop
         )

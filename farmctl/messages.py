@@ -201,9 +201,8 @@ class InferRequest(Message):
     model: str
     """Infohash, 40 lower-case hex digits."""
     input: bytes
-    deadline: float
-    """Seconds since the epoch after which nobody waits."""
-    raw_size: int = 0
+    seconds: float = Field(ge=0, allow_inf_nan=False)
+    """That the asker waits, from when it comes: clocks of machines differ."""
 
 
 class InferReply(Message):

@@ -111,7 +111,7 @@ class Site:
         generator = np.random.default_rng(6)
         for device in itertools.cycle(INFERRERS):
             given = generator.integers(-127, 128, 3 * 8 * 8).astype(np.int8).tobytes()
-            request = InferRequest(model=self._infohash, input=given, deadline=time.time() + 20)
+            request = InferRequest(model=self._infohash, input=given, seconds=20)
             with suppress(BusError):
                 subject = worker_subject(f"{RIG}/{device}")
                 reply = await self.bus.request(subject, request, InferReply, 20.0)

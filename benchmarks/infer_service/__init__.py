@@ -184,9 +184,7 @@ async def measure_stages(
         session.run("m", words)
 
     async def over_bus() -> None:
-        request = InferRequest(
-            model=model.infohash.hex(), input=model.input(), deadline=time.time() + 10
-        )
+        request = InferRequest(model=model.infohash.hex(), input=model.input(), seconds=10)
         await bus.request(worker_subject(device), request, InferReply, 10)
 
     async def by_scheduler() -> None:

@@ -25,7 +25,7 @@ class Waiting:
     """By the monotonic clock."""
 
     def is_late(self) -> bool:
-        return time.time() > self.request.deadline
+        return time.monotonic() > self.came + self.request.seconds
 
 
 class Requests:

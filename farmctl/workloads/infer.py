@@ -123,8 +123,6 @@ class Infer:
         )
 
     async def _answer(self, request: InferRequest) -> InferReply:
-        if time.time() > request.deadline:
-            return _unavailable("too late: the deadline has passed")
         if self._requests.is_full:
             return _unavailable(f"{self._requests.held} requests are waiting already")
         return await self._requests.put(request, self._news.set)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-import time
 from pathlib import Path
 
 import pytest
@@ -85,7 +84,7 @@ async def test_a_model_is_computed_in_chromium_as_by_the_reference(tmp_path: Pat
         async with asyncio.timeout(WAIT_MS / 1000):
             while post.answers_right + post.answers_wrong < CHECKS:
                 data = bytes((37 * post.answers_right + n) % 256 for n in range(INPUT_BYTES))
-                request = InferRequest(model=model, input=data, deadline=time.time() + 5)
+                request = InferRequest(model=model, input=data, seconds=5)
                 await farm.bus.publish("infer.run.rig-a.cpu:0", request)
                 await asyncio.sleep(0.1)
         assert post.answers_wrong == 0

@@ -86,7 +86,7 @@ async def worker(place: Place, bus: MemoryBus, models: ModelServer) -> AsyncIter
 async def ask(
     bus: MemoryBus, model: str, data: bytes, seconds: float = 20.0, device: str = DEVICE
 ) -> InferReply:
-    request = InferRequest(model=model, input=data, deadline=time.time() + seconds)
+    request = InferRequest(model=model, input=data, seconds=seconds)
     return await bus.request(worker_subject(device), request, InferReply, max(seconds, 5.0))
 
 
@@ -122,11 +122,13 @@ async def test_what_is_no_consensus_fault_is_an_outage(
     assert "no model" in unknown.detail
     assert (await ask(bus, "../../etc", data)).status == "unavailable"
     assert (await ask(bus, BAD_MODEL, data)).status != "ok"
-    assert (await ask(bus, MODEL, data, seconds=-1.0)).status == "unavailable"
     models.files[MODEL]["params"] = PARAMS + b"\0"
     changed = await ask(bus, MODEL, data)
     assert changed.status == "unavailable"
     assert "other files" in changed.detail
+    models.files[MODEL]["params"] = PARAMS
+    late = await ask(bus, MODEL, data, seconds=0.0)
+    assert late.status == "unavailable" and "too late" in late.detail
 
 
 async def test_a_lost_worker_is_an_outage_and_a_fault_of_the_device(
