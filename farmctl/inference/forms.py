@@ -1,12 +1,15 @@
-"""From a model's files and a request's bytes to what a device takes."""
+"""From a model's files and requests' bytes to what a device takes, and back."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import prod
 
+from drivers.errors import WrongAnswer
 from drivers.program import Program
-from node.lowering import lower
+from drivers.worker import WorkerSession
+from node.lowering import encode_heads, lower
 from node.spec.cvm import CvmError, Graph, load, load_graph
 from node.spec.cvm.execution import decode_input
 
@@ -41,9 +44,32 @@ def read_symbol(symbol: bytes) -> Arrived:
     return Arrived(load_graph(symbol, extended=True), None)
 
 
-def decode_request(graph: Graph, data: bytes) -> bytes | CvmError:
-    """The input tensor as a session takes it, or what is wrong with the bytes."""
+def run_together(
+    session: WorkerSession, model: str, graph: Graph, inputs: Sequence[bytes]
+) -> list[bytes | CvmError]:
+    """Results in the kernel's form of inputs in the kernel's form, or what is wrong with each.
+    Raises `DriverError`."""
+    given = [_decode(graph, data) for data in inputs]
+    right = [each for each in given if isinstance(each, bytes)]
+    answers = session.run_many(model, right) if right else []
+    if len(answers) != len(right):
+        raise WrongAnswer(f"the device gave {len(answers)} answers to {len(right)} inputs")
+    left = iter(answers)
+    return [each if isinstance(each, CvmError) else _encode(graph, next(left)) for each in given]
+
+
+def _decode(graph: Graph, data: bytes) -> bytes | CvmError:
+    """The input tensor as a session takes it."""
     try:
         return decode_input(graph, data).astype("<i4").tobytes()
     except CvmError as error:
         return error
+
+
+def _encode(graph: Graph, answer: bytes) -> bytes | CvmError:
+    try:
+        return encode_heads(graph, answer)
+    except CvmError as error:
+        return error
+    except ValueError as error:
+        raise WrongAnswer(str(error)) from error

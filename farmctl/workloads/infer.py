@@ -18,7 +18,7 @@ from farmctl.agent.rate import Rate
 from farmctl.agent.sharing import PACKED_OPTION, Options, infer_options
 from farmctl.bus import Bus, Subscription
 from farmctl.errors import BusError, NotFound, StoreError
-from farmctl.inference.forms import decode_request
+from farmctl.inference.forms import run_together
 from farmctl.inference.loading import ModelLoading
 from farmctl.inference.messages import (
     MODELS_LIMIT,
@@ -29,8 +29,7 @@ from farmctl.inference.waiting import BATCH_LIMIT, Requests, Waiting
 from farmctl.messages import AssignmentMessage, InferReply, InferRequest
 from farmctl.workloads.base import Activity, Place
 from node.latencies import Latencies
-from node.lowering import encode_heads
-from node.spec.cvm import CvmError, Graph
+from node.spec.cvm import CvmError
 
 log = logging.getLogger(__name__)
 #: Requests waiting for the device; further ones are answered ``unavailable`` at once.
@@ -184,42 +183,35 @@ class Infer:
             if not was_resident:
                 await self._models.bring(self._place.link.now(), session, model)
                 self._changed.set()
+            if not batch:
+                return []  # all came too late, but they will ask again
+            self._models.resident.use(model, len(batch), was_resident)
+            return await self._compute(session, model, batch)
         except CvmError as error:
-            return [self._model_fault(error)] * len(batch)
+            return [_model_fault(error)] * len(batch)
         except OUTAGES as error:
             return [_unavailable(str(error))] * len(batch)
         except DriverError as error:
             self._break(error)
             return [_unavailable(str(error))] * len(batch)
-        if not batch:
-            return []  # all came too late, but they will ask again
-        self._models.resident.use(model, len(batch), was_resident)
-        return await self._compute(session, model, batch)
 
     async def _compute(
         self, session: WorkerSession, model: str, batch: list[Waiting]
     ) -> list[InferReply]:
         graph, began = self._models.resident.graph(model), time.monotonic()
-        given = [decode_request(graph, each.request.input) for each in batch]
-        right = [each for each in given if isinstance(each, bytes)]
-        answers: list[bytes] = []
-        try:
-            if right:
-                answers = await asyncio.to_thread(session.run_many, model, right)
-        except OUTAGES as error:
-            return [_unavailable(str(error))] * len(batch)
-        except DriverError as error:
-            self._break(error)
-            return [_unavailable(str(error))] * len(batch)
-        self._count(batch, len(answers), time.monotonic() - began)
-        self._models.resident.learn(model, (time.monotonic() - began) / len(batch))
-        milliseconds = (time.monotonic() - began) * 1000 / max(1, len(answers))
-        left = iter(answers)
+        inputs = [each.request.input for each in batch]
+        results = await asyncio.to_thread(run_together, session, model, graph, inputs)
+        seconds = time.monotonic() - began
+        answered = sum(isinstance(each, bytes) for each in results)
+        self._count(batch, answered, seconds)
+        if answered:
+            self._models.resident.learn(model, seconds / answered)
+        milliseconds = seconds * 1000 / max(1, answered)
         return [
-            self._model_fault(each)
+            _model_fault(each)
             if isinstance(each, CvmError)
-            else self._result(graph, next(left), milliseconds)
-            for each in given
+            else InferReply(status="ok", output=each, milliseconds=milliseconds)
+            for each in results
         ]
 
     def _count(self, batch: list[Waiting], results: int, seconds: float) -> None:
@@ -230,25 +222,16 @@ class Infer:
         self._batches += 1
         self._done.add(results, seconds)
 
-    def _result(self, graph: Graph, answer: bytes, milliseconds: float) -> InferReply:
-        try:
-            output = encode_heads(graph, answer)
-        except CvmError as error:
-            return self._model_fault(error)
-        except ValueError as error:  # the device answered another length
-            self._break(DriverError(str(error)))
-            return _unavailable(str(error))
-        return InferReply(status="ok", output=output, milliseconds=milliseconds)
-
-    def _model_fault(self, error: CvmError) -> InferReply:
-        """Only what consensus itself calls a logic error is one."""
-        if error.logic:
-            return InferReply(status="logic_error", detail=str(error))
-        return _unavailable(str(error))
-
     def _break(self, error: DriverError) -> None:
         if self._fault is not None and not self._fault.done():
             self._fault.set_exception(error)
+
+
+def _model_fault(error: CvmError) -> InferReply:
+    """Only what consensus itself calls a logic error is one."""
+    if error.logic:
+        return InferReply(status="logic_error", detail=str(error))
+    return _unavailable(str(error))
 
 
 def _unavailable(detail: str) -> InferReply:

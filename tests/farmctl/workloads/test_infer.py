@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator
 import numpy as np
 import pytest
 
-from drivers.errors import DeviceLost, OutOfMemory
+from drivers.errors import DeviceLost, OutOfMemory, WrongAnswer
 from drivers.program import Program
 from drivers.worker import WorkerSession
 from farmctl.agent.models import ModelFiles
@@ -224,6 +224,33 @@ async def test_one_too_many_is_turned_away_at_once(
         refused = await ask(bus, MODEL, data)
         assert refused.status == "unavailable" and "waiting already" in refused.detail
     assert {each.status for each in await asyncio.gather(*asked)} == {"ok"}
+
+
+@pytest.mark.parametrize("wrong", [[], [b"\0"]], ids=["none", "short"])
+async def test_an_answer_of_another_form_is_a_fault_of_the_device(
+    place: Place, bus: MemoryBus, monkeypatch: pytest.MonkeyPatch, wrong: list[bytes]
+) -> None:
+    server = ModelServer()
+    await bus.serve("node.model", ModelRequest, server.give)
+    made = infer.Infer(place)
+    await made.start()
+    running = asyncio.create_task(made.run())
+    await until(lambda: any(one.pattern == worker_subject(DEVICE) for one in bus.listeners))
+    monkeypatch.setattr(WorkerSession, "run_many", lambda *_: wrong)
+    assert (await ask(bus, MODEL, bytes(6))).status == "unavailable"
+    with pytest.raises(WrongAnswer):
+        await asyncio.wait_for(running, 10)
+    await made.stop()
+
+
+async def test_inputs_that_are_none_say_nothing_of_the_time(
+    worker: infer.Infer, bus: MemoryBus, models: ModelServer
+) -> None:
+    """Else a flood of them would have slow requests served together."""
+    assert (await ask(bus, MODEL, bytes(6))).status == "ok"
+    seconds = worker._models.resident.seconds(MODEL)
+    assert (await ask(bus, MODEL, b"x")).status == "logic_error"
+    assert worker._models.resident.seconds(MODEL) == seconds
 
 
 async def test_slow_requests_are_not_served_together(
