@@ -10,17 +10,16 @@ from collections.abc import Callable
 from farmctl.bus import Bus
 from farmctl.errors import BusError
 from farmctl.inference.board import WorkerBoard
-from farmctl.inference.messages import WorkerStatus, worker_subject
+from farmctl.inference.messages import TENSOR_BYTES_LIMIT, WorkerStatus, worker_subject
 from farmctl.messages import (
     INFER_MISMATCH,
-    MAX_PAYLOAD_BYTES,
     FaultEvent,
     InferReply,
     InferRequest,
     InventoryReport,
     RigEvent,
 )
-from node.errors import EngineUnavailable, ModelFault
+from node.errors import EngineUnavailable, ModelFault, TooLarge
 from node.inference import Answer
 
 INFER_ATTEMPTS = 3
@@ -28,8 +27,6 @@ INFER_ATTEMPTS = 3
 FIRST_SECONDS = 1.5
 #: Where others could be asked, one device is not waited for longer than this part of what is left.
 PATIENCE = 0.5
-#: In base64, with room for the rest of the message.
-INPUT_BYTES_LIMIT = MAX_PAYLOAD_BYTES // 4 * 3 - 4096
 
 
 class BusEngine:
@@ -65,9 +62,9 @@ class BusEngine:
         return self._run(model, data, device)
 
     def _run(self, model: str, data: bytes, apart: str) -> Answer:
-        if len(data) > INPUT_BYTES_LIMIT:
-            raise EngineUnavailable(
-                f"an input of {len(data)} bytes does not go over the bus: {INPUT_BYTES_LIMIT} do"
+        if len(data) > TENSOR_BYTES_LIMIT:
+            raise TooLarge(
+                f"an input of {len(data)} bytes does not go over the bus: {TENSOR_BYTES_LIMIT} do"
             )
         self._heard.wait(max(0.0, self._silent_until - time.monotonic()))
         deadline = time.monotonic() + self._timeout_seconds
@@ -85,6 +82,8 @@ class BusEngine:
             if reply.status == "logic_error":
                 detail = reply.detail or "the worker finds the model or input at fault"
                 raise ModelFault(detail, device=device)
+            if reply.status == "too_large":
+                raise TooLarge(reply.detail or f"the result of model {model} is too large")
             detail = reply.detail or detail
             tried.append(device)
         raise EngineUnavailable(detail or "no INFER worker can compute this now")

@@ -206,9 +206,9 @@ class InferRequest(Message):
 
 
 class InferReply(Message):
-    status: Literal["ok", "logic_error", "unavailable"]
+    status: Literal["ok", "logic_error", "unavailable", "too_large"]
     """``logic_error``: the model or input is wrong, by consensus. Anything else that goes
-    wrong is ``unavailable``, never a result."""
+    wrong is ``unavailable``, never a result; ``too_large``: no message holds the result."""
     output: bytes = b""
     milliseconds: float = Field(default=0.0, ge=0, allow_inf_nan=False)
     detail: str = ""

@@ -13,6 +13,7 @@ NodeError
 ├── ScoreRefused            a score of a model is not kept
 ├── NoWork                  nothing to mine yet
 ├── EngineUnavailable       no engine can compute an inference now; whoever needs it waits
+│   └── TooLarge            this engine never can; another may
 └── ModelFault              the model or its input is wrong, by consensus
 """
 
@@ -105,6 +106,10 @@ class NoWork(NodeError):
 
 class EngineUnavailable(NodeError):
     """No engine can compute this inference now; the block or transaction waits."""
+
+
+class TooLarge(EngineUnavailable):
+    """The input or the result does not go to this engine or back; another one may compute it."""
 
 
 class ModelFault(NodeError):

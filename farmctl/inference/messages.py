@@ -11,8 +11,10 @@ from __future__ import annotations
 
 from pydantic import BaseModel, Field
 
-from farmctl.messages import CacheStatus, Message
+from farmctl.messages import MAX_PAYLOAD_BYTES, CacheStatus, Message
 
+#: Of an input or a result: in base64, with room for the rest of the message.
+TENSOR_BYTES_LIMIT = MAX_PAYLOAD_BYTES // 4 * 3 - 4096
 #: Models that a worker may tell of.
 MODELS_LIMIT = 4096
 

@@ -1,7 +1,7 @@
 """Consensus inference: answers the node's INFER requests on a device, to the bit.
 
 An answer is either the model's result, or a fault that every node would find (``logic_error``),
-or ``unavailable``: an outage is never answered as a result.
+or ``unavailable`` or ``too_large``: an outage is never answered as a result.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from farmctl.inference.forms import run_together
 from farmctl.inference.loading import ModelLoading
 from farmctl.inference.messages import (
     MODELS_LIMIT,
+    TENSOR_BYTES_LIMIT,
     WorkerStatus,
     worker_subject,
 )
@@ -208,9 +209,7 @@ class Infer:
             self._models.resident.learn(model, seconds / answered)
         milliseconds = seconds * 1000 / max(1, answered)
         return [
-            _model_fault(each)
-            if isinstance(each, CvmError)
-            else InferReply(status="ok", output=each, milliseconds=milliseconds)
+            _model_fault(each) if isinstance(each, CvmError) else _result(each, milliseconds)
             for each in results
         ]
 
@@ -225,6 +224,13 @@ class Infer:
     def _break(self, error: DriverError) -> None:
         if self._fault is not None and not self._fault.done():
             self._fault.set_exception(error)
+
+
+def _result(output: bytes, milliseconds: float) -> InferReply:
+    if len(output) > TENSOR_BYTES_LIMIT:
+        detail = f"a result of {len(output)} bytes does not go over the bus"
+        return InferReply(status="too_large", detail=detail)
+    return InferReply(status="ok", output=output, milliseconds=milliseconds)
 
 
 def _model_fault(error: CvmError) -> InferReply:

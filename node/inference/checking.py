@@ -9,7 +9,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from node.errors import EngineUnavailable, ModelFault
+from node.errors import EngineUnavailable, ModelFault, TooLarge
 from node.inference.engine import Answer, Classes, InferEngine, Parallel
 
 #: Devices of which figures are kept.
@@ -31,7 +31,7 @@ class CrossCheckedEngine:
     """An engine of which a sample, and every claim of a fault, is computed again.
 
     A difference is never passed on: the wrong device is reported (model, device, what was wrong),
-    and the reference's result is the answer.
+    and the reference's result is the answer. So it is for what is too large for the engine.
     """
 
     def __init__(
@@ -58,6 +58,8 @@ class CrossCheckedEngine:
         except ModelFault as fault:
             # A fault is judged by the reference alone: an outage must not pass for one.
             return self._judge(model, data, {fault.device: fault})
+        except TooLarge:
+            return replace(self._reference.run(model, data), checked=True)
         if random.random() < self._ratio:
             self._count(answer.device, by_reference=1)
             return self._judge(model, data, {answer.device: answer})

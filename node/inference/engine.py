@@ -28,7 +28,8 @@ class InferEngine(Protocol):
 
     def run(self, model: str, data: bytes) -> Answer:
         """Run a model (infohash, 40 hex digits) on input in the kernel's form. Raises
-        `EngineUnavailable` or `ModelFault`, nothing else. Safe for several threads."""
+        `EngineUnavailable` (`TooLarge` where it never can) or `ModelFault`, nothing else. Safe for
+        several threads."""
         ...
 
 

@@ -10,8 +10,8 @@ import pytest
 from pydantic import ValidationError
 
 from farmctl import bus_engine
-from farmctl.bus_engine import INPUT_BYTES_LIMIT, BusEngine
-from farmctl.inference.messages import WorkerStatus, worker_subject
+from farmctl.bus_engine import BusEngine
+from farmctl.inference.messages import TENSOR_BYTES_LIMIT, WorkerStatus, worker_subject
 from farmctl.memory_bus import MemoryBus
 from farmctl.messages import (
     INFER_MISMATCH,
@@ -21,7 +21,7 @@ from farmctl.messages import (
     InferRequest,
     RigEvent,
 )
-from node.errors import EngineUnavailable, ModelFault
+from node.errors import EngineUnavailable, ModelFault, TooLarge
 from node.inference import Answer
 from tests.farmctl.inference.test_board import EMPTY
 
@@ -203,9 +203,13 @@ async def test_a_rig_tells_only_of_its_own_devices(farm: Farm) -> None:
 
 
 async def test_what_no_bus_carries_is_an_outage_of_no_device(farm: Farm) -> None:
-    data = bytes(INPUT_BYTES_LIMIT + 1)
-    with pytest.raises(EngineUnavailable, match="does not go over the bus"):
+    data = bytes(TENSOR_BYTES_LIMIT + 1)
+    with pytest.raises(TooLarge, match="does not go over the bus"):
         await asyncio.to_thread(farm.engine.run, MODEL, data)
+    right, farm.gpu.reply = farm.gpu.reply, InferReply(status="too_large", detail="too much")
+    with pytest.raises(TooLarge, match="too much"):
+        await farm.ask()
+    farm.gpu.reply = right
     request = InferRequest(model=MODEL, input=data[1:], seconds=300.0)
     assert len(request.model_dump_json()) < MAX_PAYLOAD_BYTES
-    assert (await farm.ask()).device == GPU and farm.gpu.asked == 1
+    assert (await farm.ask()).device == GPU and farm.gpu.asked == 2

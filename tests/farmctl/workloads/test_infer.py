@@ -131,6 +131,14 @@ async def test_what_is_no_consensus_fault_is_an_outage(
     assert late.status == "unavailable" and "too late" in late.detail
 
 
+async def test_a_result_that_no_message_holds_is_told_as_such(
+    worker: infer.Infer, bus: MemoryBus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(infer, "TENSOR_BYTES_LIMIT", 2)
+    reply = await ask(bus, MODEL, bytes(6))
+    assert (reply.status, reply.output) == ("too_large", b"") and "12 bytes" in reply.detail
+
+
 async def test_a_lost_worker_is_an_outage_and_a_fault_of_the_device(
     place: Place, bus: MemoryBus, models: ModelServer
 ) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from node.errors import EngineUnavailable, ModelFault
+from node.errors import EngineUnavailable, ModelFault, TooLarge
 from node.inference import Answer, CheckCounts, CrossCheckedEngine, Inference, ReferenceEngine
 from node.models.loading import GraphLoader
 from node.models.storage.directory import DirectoryStorage
@@ -105,6 +105,14 @@ def test_without_another_class_the_answer_stands(checked: Checked) -> None:
     checked.classes.has_cpu = False
     assert checked.ask() == RIGHT
     assert checked.engine.counts() == {}
+
+
+def test_what_is_too_large_for_the_devices_is_the_references(checked: Checked) -> None:
+    checked.classes.lies[GPU] = TooLarge("no message holds it")
+    assert checked.ask() == RIGHT
+    assert (checked.reports, checked.engine.counts()) == ([], {})
+    checked.inference.distrust("reference")
+    assert checked.inference.retracted == 0  # it is checked
 
 
 def test_what_a_wrong_device_said_before_is_taken_back_and_computed_again(
