@@ -131,8 +131,9 @@ class BusEngine:
             self.board.hear(status)
             self._heard.set()
 
-    async def _hear_inventory(self, _: str, report: InventoryReport) -> None:
-        self.board.hear_inventory(report)
+    async def _hear_inventory(self, subject: str, report: InventoryReport) -> None:
+        if subject == f"inventory.{report.rig}":
+            self.board.hear_inventory(report)
 
     async def _hear_event(self, subject: str, event: RigEvent) -> None:
         fault = event.body

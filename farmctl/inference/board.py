@@ -13,6 +13,7 @@ from collections import Counter, OrderedDict
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 
+from farmctl.domain import device_key
 from farmctl.inference.messages import WorkerStatus
 from farmctl.messages import InventoryReport
 from farmctl.smoothing import smooth
@@ -74,7 +75,7 @@ class WorkerBoard:
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._workers: OrderedDict[str, _Worker] = OrderedDict()
-        self._makes: dict[str, tuple[str, str]] = {}
+        self._makes: OrderedDict[str, tuple[str, str]] = OrderedDict()
         """Family and product by device."""
         self._barred: dict[str, float] = {}
         """When a barred device was last heard of."""
@@ -97,8 +98,10 @@ class WorkerBoard:
 
     def hear_inventory(self, report: InventoryReport) -> None:
         with self._lock:
-            for one in report.devices if len(self._makes) < WORKERS_LIMIT else ():
-                self._makes[f"{report.rig}/{one.id}"] = (one.family, one.model)
+            for one in report.devices:
+                self._makes[device_key(report.rig, one.id)] = (one.family, one.model)
+            while len(self._makes) > WORKERS_LIMIT:
+                self._makes.popitem(last=False)
 
     def statuses(self) -> list[WorkerStatus]:
         """Of the workers that are there."""

@@ -42,6 +42,25 @@ def tell(board: WorkerBoard, device: str, *models: str, waiting: int = 0, limit:
     )
 
 
+def inventory(rig: str, *devices: tuple[str, str, str]) -> InventoryReport:
+    """Of devices by id, family and product."""
+    return InventoryReport(
+        rig=rig,
+        site="home",
+        boot_id="x",
+        at=0,
+        agent_version="1",
+        plan_number=1,
+        families=(FamilyReport(family="cuda", status="pass"),),
+        devices=tuple(
+            DeviceReport(
+                id=name, hardware_id=name, family=family, model=product, capabilities=("infer",)
+            )
+            for name, family, product in devices
+        ),
+    )
+
+
 def serve(board: WorkerBoard, device: str, seconds: float, model: str = MODEL) -> None:
     board.begin(device, model)
     board.end(device, model, seconds)
@@ -145,28 +164,7 @@ def test_a_class_is_a_family_and_a_product(board: WorkerBoard) -> None:
         tell(board, device)
     assert board.choose(MODEL, apart=A) == C
     assert board.choose(MODEL, apart=C) in (A, B)
-    reports = tuple(
-        DeviceReport(
-            id=f"cuda:{number}",
-            hardware_id=str(number),
-            family="cuda",
-            model=model,
-            capabilities=("infer",),
-        )
-        for number, model in enumerate(("H100", "H200"))
-    )
-    board.hear_inventory(
-        InventoryReport(
-            rig="one",
-            site="home",
-            boot_id="x",
-            at=0,
-            agent_version="1",
-            plan_number=1,
-            families=(FamilyReport(family="cuda", status="pass"),),
-            devices=reports,
-        )
-    )
+    board.hear_inventory(inventory("one", ("cuda:0", "cuda", "H100"), ("cuda:1", "cuda", "H200")))
     assert board.choose(MODEL, [C], apart=A) == B
 
 

@@ -23,7 +23,7 @@ from farmctl.messages import (
 )
 from node.errors import EngineUnavailable, ModelFault, TooLarge
 from node.inference import Answer
-from tests.farmctl.inference.test_board import EMPTY
+from tests.farmctl.inference.test_board import EMPTY, inventory
 
 MODEL = "ab" * 20
 GPU, CPU = "one/cuda:0", "two/cpu:0"
@@ -198,8 +198,11 @@ def test_a_time_that_is_none_is_no_reply(took: float) -> None:
 async def test_a_rig_tells_only_of_its_own_devices(farm: Farm) -> None:
     forged = WorkerStatus(device=GPU, is_leaving=True, residency=EMPTY)
     await farm.bus.publish("infer.worker.two", forged)
+    await farm.bus.publish("inventory.two", inventory("one", ("cuda:0", "cpu", "")))
     await asyncio.sleep(0.01)
     assert len(farm.engine.board) == 2
+    other = await asyncio.to_thread(farm.engine.run_apart, MODEL, b"\x00", GPU)
+    assert other.device == CPU  # which would be of the same class
 
 
 async def test_what_no_bus_carries_is_an_outage_of_no_device(farm: Farm) -> None:
