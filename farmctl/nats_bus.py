@@ -133,8 +133,7 @@ class NatsBus(JetStream):
                 await raw.respond(said.model_dump_json().encode())
 
         with bus_errors(subject):
-            each = receive if at_once > 1 else answer
-            subscription = await self._client.subscribe(subject, queue=queue, cb=each)
+            subscription = await self._client.subscribe(subject, queue=queue, cb=receive)
             return _Served(subscription, answering)
 
 
