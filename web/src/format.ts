@@ -64,6 +64,12 @@ export function formatWatts(watts: Figure): string {
   return watts >= 10_000 ? `${formatNumber(watts / 1000, 1)} kW` : `${formatNumber(watts, 0)} W`;
 }
 
+/** 0.85 ms · 12 ms · 1,204 ms. */
+export function formatMilliseconds(value: Figure): string {
+  if (value === null || value === undefined) return ABSENT;
+  return `${formatNumber(value, value < 10 ? 2 : 0)} ms`;
+}
+
 /** 0.42 s · 12 s · 3 min 5 s · 2 h 7 min · 4 d 3 h. */
 export function formatDuration(seconds: Figure): string {
   if (seconds === null || seconds === undefined) return ABSENT;

@@ -11,19 +11,24 @@ import {
   formatTime,
   formatWatts,
   formatGwei,
+  formatMilliseconds,
   formatWei,
   shorten,
 } from "../src/format";
 
 describe("a value that is not there", () => {
-  test.each([formatNumber, formatRatio, formatBytes, formatWatts, formatDuration])(
-    "%o writes a dash, never 0",
-    (format) => {
-      expect(format(null)).toBe(ABSENT);
-      expect(format(undefined)).toBe(ABSENT);
-      expect(format(0)).not.toBe(ABSENT);
-    },
-  );
+  test.each([
+    formatNumber,
+    formatRatio,
+    formatBytes,
+    formatWatts,
+    formatDuration,
+    formatMilliseconds,
+  ])("%o writes a dash, never 0", (format) => {
+    expect(format(null)).toBe(ABSENT);
+    expect(format(undefined)).toBe(ABSENT);
+    expect(format(0)).not.toBe(ABSENT);
+  });
   test("is a dash as money and as not-a-number too", () => {
     expect(formatMoney(null, "EUR")).toBe(ABSENT);
     expect(formatNumber(NaN)).toBe(ABSENT);
@@ -49,6 +54,10 @@ test("wei beyond a double's 53 bits is exact", () => {
   expect(formatWei("0")).toBe("0.00");
   expect(formatWei("150000000123456789012345678")).toBe("150,000,000.1234");
   expect(formatWei("7000000000000000000")).toBe("7.00");
+});
+
+test("milliseconds have places below ten", () => {
+  expect([0.851, 12.4, 1203.9].map(formatMilliseconds)).toEqual(["0.85 ms", "12 ms", "1,204 ms"]);
 });
 
 test("durations carry the two largest units", () => {
