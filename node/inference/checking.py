@@ -10,11 +10,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from node.errors import EngineUnavailable, ModelFault, TooLarge
-from node.inference.engine import Answer, Classes, InferEngine, Parallel
+from node.inference.engine import Answer, Classes, InferEngine, count_slots
 
 #: Devices of which figures are kept.
 DEVICES = 1024
-ALONE_SLOTS = 4
 
 
 @dataclass(frozen=True)
@@ -68,7 +67,7 @@ class CrossCheckedEngine:
         return answer
 
     def slots(self) -> int:
-        return self._primary.slots() if isinstance(self._primary, Parallel) else ALONE_SLOTS
+        return count_slots(self._primary)
 
     def counts(self) -> dict[str, CheckCounts]:
         """By device."""

@@ -9,6 +9,9 @@ from node.errors import ModelFault
 from node.models.loading import GraphLoader
 from node.spec.cvm import CvmError, run
 
+#: Of an engine that does not say.
+SLOTS = 4
+
 
 @dataclass(frozen=True)
 class Answer:
@@ -37,9 +40,12 @@ class InferEngine(Protocol):
 class Parallel(Protocol):
     """An engine that knows how much it can do at once."""
 
-    def slots(self) -> int:
-        """Requests that it computes faster together than one after another, now."""
-        ...
+    def slots(self) -> int: ...
+
+
+def count_slots(engine: InferEngine) -> int:
+    """Requests that an engine computes faster together than one after another, now."""
+    return engine.slots() if isinstance(engine, Parallel) else SLOTS
 
 
 class Classes(Protocol):

@@ -17,15 +17,15 @@ from dataclasses import dataclass, field, replace
 from enum import IntEnum
 
 from node.errors import EngineUnavailable, ModelFault
-from node.inference.engine import Answer, InferEngine, Parallel
+from node.inference.engine import Answer, InferEngine, count_slots
 from node.latencies import Latencies
 from node.spec.crypto import keccak
 
 #: Requests that wait for their turn; further ones are unavailable at once.
 WAITING_LIMIT = 1024
 WAITING_BYTES = 256 * 1024 * 1024
-#: At once, where the engine does not say how many are good for it; and at most.
-SLOTS, SLOTS_LIMIT = 4, 64
+#: At once, at most.
+SLOTS_LIMIT = 64
 #: Nobody waits longer. A large model by the reference alone may take minutes.
 SECONDS = 300.0
 
@@ -217,8 +217,7 @@ class Scheduler:
                 del self._flights[flight.key]
 
     def _slots(self) -> int:
-        known = self._engine.slots() if isinstance(self._engine, Parallel) else SLOTS
-        return max(2, min(known, SLOTS_LIMIT))
+        return max(2, min(count_slots(self._engine), SLOTS_LIMIT))
 
     # In a thread of the engine's
 
