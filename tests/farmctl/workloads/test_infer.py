@@ -3,91 +3,44 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import dataclasses
-import shutil
 import time
-from collections.abc import AsyncIterator
 
 import numpy as np
 import pytest
 
-from drivers.errors import DeviceLost, OutOfMemory, WrongAnswer
-from drivers.program import Program
+from drivers.errors import DeviceLost, WrongAnswer
 from drivers.worker import WorkerSession
-from farmctl.agent.models import ModelFiles
-from farmctl.domain import Priority, Workload
-from farmctl.inference.messages import WorkerStatus, worker_subject
+from farmctl.inference.messages import WorkerStatus
 from farmctl.memory_bus import MemoryBus
 from farmctl.messages import (
-    AssignmentMessage,
-    InferReply,
-    InferRequest,
-    ModelReply,
     ModelRequest,
 )
 from farmctl.workloads import infer
 from farmctl.workloads.base import Place
-from node.models.eviction import Policy
-from node.models.torrent import describe_folder
 from node.spec.cvm import load, run
 from tests.farmctl.rig_bench import until
-from tests.node.workshop import dense_model
+from tests.farmctl.workloads.infer_bench import (
+    BAD_MODEL,
+    CHUNK,
+    DEVICE,
+    MODEL,
+    PARAMS,
+    SYMBOL,
+    ModelServer,
+    ask,
+    serving,
+    start,
+)
 
-DEVICE = "rig-a/cpu:0"
-SYMBOL, PARAMS = dense_model()
-MODEL = describe_folder({"symbol": SYMBOL, "params": PARAMS}).infohash.hex()
-BAD = b'{"nodes": 1}'
-BAD_MODEL = describe_folder({"symbol": BAD, "params": PARAMS}).infohash.hex()
-FILES = {MODEL: {"symbol": SYMBOL, "params": PARAMS}, BAD_MODEL: {"symbol": BAD, "params": PARAMS}}
-CHUNK = 100
 
-
-class ModelServer:
-    """Answers ``node.model`` in small chunks, as a node does in large ones."""
+class Heard:
+    """What a worker tells of itself."""
 
     def __init__(self) -> None:
-        self.files = {model: dict(files) for model, files in FILES.items()}
-        self.asked = 0
+        self.statuses: list[WorkerStatus] = []
 
-    async def give(self, request: ModelRequest) -> ModelReply:
-        self.asked += 1
-        content = self.files.get(request.model, {}).get(request.file)
-        if content is None:
-            return ModelReply(found=False, detail="unknown")
-        chunk = content[request.offset : request.offset + CHUNK]
-        return ModelReply(found=True, total_bytes=len(content), chunk=chunk)
-
-
-@pytest.fixture
-async def models(bus: MemoryBus) -> ModelServer:
-    server = ModelServer()
-    await bus.serve("node.model", ModelRequest, server.give)
-    return server
-
-
-@pytest.fixture
-async def worker(place: Place, bus: MemoryBus, models: ModelServer) -> AsyncIterator[infer.Infer]:
-    assignment = AssignmentMessage(
-        device="cpu:0", workload=Workload.INFER, priority=Priority.INFER_RESERVE, reason="test"
-    )
-    made = infer.create(place, assignment)
-    assert isinstance(made, infer.Infer)
-    await made.start()
-    running = asyncio.create_task(made.run())
-    await until(lambda: any(one.pattern.startswith("infer.run.") for one in bus.listeners))
-    yield made
-    await made.stop()
-    running.cancel()
-    with contextlib.suppress(asyncio.CancelledError, DeviceLost):
-        await running
-
-
-async def ask(
-    bus: MemoryBus, model: str, data: bytes, seconds: float = 20.0, device: str = DEVICE
-) -> InferReply:
-    request = InferRequest(model=model, input=data, seconds=seconds)
-    return await bus.request(worker_subject(device), request, InferReply, max(seconds, 5.0))
+    async def take(self, _: str, status: WorkerStatus) -> None:
+        self.statuses.append(status)
 
 
 async def test_answers_equal_the_reference(
@@ -142,10 +95,7 @@ async def test_a_result_that_no_message_holds_is_told_as_such(
 async def test_a_lost_worker_is_an_outage_and_a_fault_of_the_device(
     place: Place, bus: MemoryBus, models: ModelServer
 ) -> None:
-    made = infer.Infer(place)
-    await made.start()
-    running = asyncio.create_task(made.run())
-    await until(lambda: any(one.pattern == worker_subject(DEVICE) for one in bus.listeners))
+    made, running = await start(place, bus)
     data = bytes(load(SYMBOL, PARAMS).input_bytes)
     assert (await ask(bus, MODEL, data)).status == "ok"
     assert made._session is not None
@@ -155,40 +105,6 @@ async def test_a_lost_worker_is_an_outage_and_a_fault_of_the_device(
     with pytest.raises(DeviceLost):
         await asyncio.wait_for(running, 10)
     await made.stop()
-
-
-async def test_a_model_is_kept_on_the_disk_and_verified_again(
-    place: Place, bus: MemoryBus, models: ModelServer
-) -> None:
-    folder = place.folder / "models"
-    files = ModelFiles(folder)
-    assert await files.get(bus, MODEL) == (SYMBOL, PARAMS)
-    asked = models.asked
-    assert await files.get(bus, MODEL) == (SYMBOL, PARAMS)
-    assert models.asked == asked
-    (folder / MODEL / "params").write_bytes(PARAMS[:-1])
-    assert await files.get(bus, MODEL) == (SYMBOL, PARAMS)
-    assert models.asked > asked
-
-
-async def test_models_are_bounded_in_bytes(
-    place: Place, bus: MemoryBus, models: ModelServer
-) -> None:
-    folder = place.folder / "models"
-    files = ModelFiles(folder, capacity_bytes=len(SYMBOL) + len(PARAMS) + 10)
-    await files.get(bus, MODEL)
-    await files.get(bus, BAD_MODEL)
-    assert [one.name for one in folder.iterdir()] == [BAD_MODEL]
-
-
-class Heard:
-    """What a worker tells of itself."""
-
-    def __init__(self) -> None:
-        self.statuses: list[WorkerStatus] = []
-
-    async def take(self, _: str, status: WorkerStatus) -> None:
-        self.statuses.append(status)
 
 
 async def test_requests_for_one_model_are_served_together(
@@ -240,10 +156,7 @@ async def test_an_answer_of_another_form_is_a_fault_of_the_device(
 ) -> None:
     server = ModelServer()
     await bus.serve("node.model", ModelRequest, server.give)
-    made = infer.Infer(place)
-    await made.start()
-    running = asyncio.create_task(made.run())
-    await until(lambda: any(one.pattern == worker_subject(DEVICE) for one in bus.listeners))
+    made, running = await start(place, bus)
     monkeypatch.setattr(WorkerSession, "run_many", lambda *_: wrong)
     assert (await ask(bus, MODEL, bytes(6))).status == "unavailable"
     with pytest.raises(WrongAnswer):
@@ -279,114 +192,3 @@ async def test_slow_requests_are_not_served_together(
         replies = await asyncio.gather(*asked)
     assert {each.status for each in replies} == {"ok"}
     assert batches[0] == 1 and max(batches) <= infer.BATCH_SECONDS / 0.05
-
-
-async def test_models_that_come_too_late_block_none(
-    place: Place, bus: MemoryBus, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """More of them than are sent for at once, and nobody waits for them any more."""
-    server = ModelServer()
-    give = server.give
-
-    async def slow(request: ModelRequest) -> ModelReply:
-        await asyncio.sleep(0.02)
-        return await give(request)
-
-    await bus.serve("node.model", ModelRequest, slow)
-    names = [add_copy(server, number) for number in range(4)]
-    async with serving(place, bus) as made:
-        late = await asyncio.gather(*(ask(bus, name, bytes(6), 0.05) for name in names))
-        assert {each.status for each in late} == {"unavailable"}
-        assert (await ask(bus, MODEL, bytes(6))).status == "ok"
-        assert (made.status().residency.misses, made.status().waiting) == (1, 0)
-
-
-async def test_models_make_way_within_the_bytes(place: Place, bus: MemoryBus) -> None:
-    server = ModelServer()
-    await bus.serve("node.model", ModelRequest, server.give)
-    names = [add_copy(server, number) for number in range(3)]
-    size = 4 * 18  # of the layer's weights
-    small = dataclasses.replace(place, infer_bytes=2 * size, infer_policy=Policy.LRU)
-    async with serving(small, bus) as made:
-        for turn in (0, 1, 0, 2, 0):
-            assert (await ask(bus, names[turn], bytes(6))).status == "ok"
-        status = made.status()
-        assert set(status.models) == {names[0], names[2]}
-        counts = status.residency
-        assert (counts.hits, counts.misses, counts.evictions) == (2, 3, 1)
-        assert counts.used_bytes == 2 * size
-
-
-async def test_a_device_without_room_makes_some(
-    place: Place, bus: MemoryBus, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The books may think that there is room where the device has none."""
-    server = ModelServer()
-    await bus.serve("node.model", ModelRequest, server.give)
-    first, second = add_copy(server, 0), add_copy(server, 1)
-    real = WorkerSession.load
-    held: set[str] = set()
-
-    def tight(session: WorkerSession, model: str, program: object) -> None:
-        if held - {model}:
-            held.clear()
-            raise OutOfMemory("no room")
-        held.add(model)
-        real(session, model, program)  # type: ignore[arg-type]
-
-    monkeypatch.setattr(WorkerSession, "load", tight)
-    async with serving(place, bus) as made:
-        assert (await ask(bus, first, bytes(6))).status == "ok"
-        assert (await ask(bus, second, bytes(6))).status == "ok"
-        assert made.status().models == (second,)
-
-
-async def test_a_model_that_was_here_before_is_recalled(
-    place: Place, bus: MemoryBus, models: ModelServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """From the disk as the device takes it, without its parameters being read."""
-    loads: list[str] = []
-    real = WorkerSession.load
-
-    def counted(session: WorkerSession, model: str, program: Program) -> None:
-        loads.append(model)
-        real(session, model, program)
-
-    monkeypatch.setattr(WorkerSession, "load", counted)
-    data = bytes([3, 1, 2, 3, 4, 5])
-    expected = run(load(SYMBOL, PARAMS), data)
-    folder = place.folder
-    for step, known in (
-        (None, 1),
-        (None, 1),
-        (folder / "packed", 2),  # what the device had is gone
-        (folder / "models" / MODEL / "symbol", 3),  # so is what says that the symbol is right
-    ):
-        if step is not None:
-            shutil.rmtree(step) if step.is_dir() else step.write_bytes(b"{}")
-        async with serving(place, bus):
-            assert (await ask(bus, MODEL, data)).output == expected
-        assert loads == [MODEL] * known
-
-
-def add_copy(server: ModelServer, number: int) -> str:
-    """The dense layer under another name."""
-    symbol = SYMBOL + b" " * (number + 1)
-    files = {"symbol": symbol, "params": PARAMS}
-    name = describe_folder(files).infohash.hex()
-    server.files[name] = files
-    return name
-
-
-@contextlib.asynccontextmanager
-async def serving(place: Place, bus: MemoryBus) -> AsyncIterator[infer.Infer]:
-    made = infer.Infer(place)
-    await made.start()
-    running = asyncio.create_task(made.run())
-    await until(lambda: any(one.pattern == worker_subject(DEVICE) for one in bus.listeners))
-    try:
-        yield made
-    finally:
-        running.cancel()
-        await asyncio.gather(running, return_exceptions=True)
-        await made.stop()

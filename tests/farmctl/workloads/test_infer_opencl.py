@@ -13,9 +13,7 @@ from drivers.opencl.driver import CPU_VARIABLE
 from farmctl.memory_bus import MemoryBus
 from farmctl.workloads.base import Place
 from node.spec.cvm import load, run
-from tests.farmctl.workloads.test_infer import MODEL, PARAMS, SYMBOL, ask, models, worker
-
-__all__ = ["models", "worker"]
+from tests.farmctl.workloads.infer_bench import MODEL, PARAMS, SYMBOL, ask
 
 
 @pytest.fixture
