@@ -14,6 +14,11 @@ __all__ = ["Cache", "CacheCounts", "Policy"]
 Value = TypeVar("Value")
 
 
+def hit_ratio(hits: int, misses: int) -> float | None:
+    """None before the first look-up."""
+    return hits / (hits + misses) if hits + misses else None
+
+
 @dataclass(frozen=True)
 class CacheCounts:
     """What a cache did since it was made."""
@@ -28,9 +33,7 @@ class CacheCounts:
 
     @property
     def hit_ratio(self) -> float | None:
-        """None before the first look-up."""
-        asked = self.hits + self.misses
-        return self.hits / asked if asked else None
+        return hit_ratio(self.hits, self.misses)
 
 
 class Cache(Generic[Value]):

@@ -11,6 +11,7 @@ from farmctl.inference.messages import (
     NodeInference,
     WorkerStatus,
 )
+from node.models.cache import hit_ratio
 
 router = APIRouter(prefix="/v1/inference", tags=["inference"])
 
@@ -59,7 +60,7 @@ def _show(status: InferenceStatus) -> InferenceView:
     present = {each.device: each for each in status.workers}
     return InferenceView(
         **status.model_dump(include=set(NodeInference.model_fields)),
-        hit_ratio=_ratio(status.hits, status.misses),
+        hit_ratio=hit_ratio(status.hits, status.misses),
         workers=[
             _show_worker(device, present.get(device), checks.get(device))
             for device in sorted(present.keys() | checks.keys())
@@ -81,14 +82,10 @@ def _show_worker(
         model_bytes=residency.used_bytes if residency else 0,
         model_limit_bytes=residency.limit_bytes if residency else 0,
         policy=residency.policy if residency else "",
-        hit_ratio=_ratio(residency.hits, residency.misses) if residency else None,
+        hit_ratio=hit_ratio(residency.hits, residency.misses) if residency else None,
         p50_milliseconds=worker.p50_milliseconds if worker else None,
         p99_milliseconds=worker.p99_milliseconds if worker else None,
         checks_by_reference=checks.by_reference if checks else 0,
         checks_by_class=checks.by_class if checks else 0,
         mismatches=checks.mismatches if checks else 0,
     )
-
-
-def _ratio(hits: int, misses: int) -> float | None:
-    return hits / (hits + misses) if hits + misses else None

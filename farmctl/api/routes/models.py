@@ -8,6 +8,7 @@ from farmctl.api import model_views as views
 from farmctl.api.auth import Reader, Seller, find_farm
 from farmctl.errors import NotFound, Unavailable
 from farmctl.store import audit
+from node.models.cache import hit_ratio
 
 router = APIRouter(prefix="/v1/models", tags=["models"])
 Order = Literal["newest", "calls", "accuracy", "recall", "speed"]
@@ -37,8 +38,7 @@ async def show_cache(request: Request, caller: Reader) -> views.ModelCacheView:
     if status is None or status.model_cache is None:
         raise Unavailable("the node does not report; it is started again by itself")
     cache = status.model_cache
-    asked = cache.hits + cache.misses
-    ratio = cache.hits / asked if asked else None
+    ratio = hit_ratio(cache.hits, cache.misses)
     return views.ModelCacheView(**cache.model_dump(exclude={"v"}), hit_ratio=ratio)
 
 
