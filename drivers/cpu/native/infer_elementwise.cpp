@@ -145,16 +145,23 @@ namespace {
 
 constexpr std::size_t kRunPixels = 256;  // whose bytes stay in the first cache
 
-// visit(bytes' place, words' place, pixels) for each channel of runs of pixels of one image.
+// visit(bytes' place, words' place, values, bytes between them) for each channel of runs of pixels
+// of one image; where each image is one pixel both forms are alike, and a run is its channels.
 template <typename Visit>
 void pair_up(const Image &image, Team &team, const Visit &visit) {
   const std::size_t area = std::size_t{image.height} * image.width;
   share(image, team, [&](std::size_t first, std::size_t last) {
+    if (area == 1) {
+      for (std::size_t n = first; n < last; ++n)
+        visit(n * image.pixel_stride, n * image.channels, image.channels, 1);
+      return;
+    }
     for (std::size_t pixel = first, count; pixel < last; pixel += count) {
       const std::size_t n = pixel / area, inner = pixel % area;
       count = std::min({last - pixel, area - inner, kRunPixels});
       for (std::uint32_t c = 0; c < image.channels; ++c)
-        visit(pixel * image.pixel_stride + c, (n * image.channels + c) * area + inner, count);
+        visit(pixel * image.pixel_stride + c, (n * image.channels + c) * area + inner, count,
+              image.pixel_stride);
     }
   });
 }
@@ -186,8 +193,8 @@ void to_triples(const Image &to, const std::int32_t *source, std::uint8_t *targe
 void to_bytes(const Image &to, const std::int32_t *source, std::uint8_t *target, Team &team) {
   if (to.channels == 3) return to_triples(to, source, target, team);
   const std::int32_t zero = to.zero;
-  const std::size_t stride = to.pixel_stride;
-  pair_up(to, team, [=](std::size_t byte, std::size_t word, std::size_t count) {
+  pair_up(to, team, [=](std::size_t byte, std::size_t word, std::size_t count, std::size_t stride) {
+    if (stride == 1) return narrow_run(source + word, count, zero, target + byte);
     for (std::size_t i = 0; i < count; ++i)
       target[byte + i * stride] = static_cast<std::uint8_t>(source[word + i] + zero);
   });
@@ -195,11 +202,12 @@ void to_bytes(const Image &to, const std::int32_t *source, std::uint8_t *target,
 
 void to_words(const Image &from, const std::uint8_t *source, std::int32_t *target, Team &team) {
   const std::int32_t zero = from.zero;
-  const std::size_t stride = from.pixel_stride;
-  pair_up(from, team, [=](std::size_t byte, std::size_t word, std::size_t count) {
+  const auto widen = [=](std::size_t byte, std::size_t word, std::size_t count,
+                         std::size_t stride) {
     for (std::size_t i = 0; i < count; ++i)
       target[word + i] = source[byte + i * stride] - zero;
-  });
+  };
+  pair_up(from, team, widen);
 }
 
 }  // namespace farmcpu::infer

@@ -25,6 +25,39 @@ Kernel dense(const Operands &step) {
   };
 }
 
+// Products of matrices; the longer of a sum's terms and a row's columns lies innermost.
+struct Matmul {
+  int64_t rows, terms, columns;
+  bool turned;  // right: (columns, terms)
+
+  const int32_t *right_at(const int32_t *right, int64_t term, int64_t column) const {
+    return right + (turned ? column * terms + term : term * columns + column);
+  }
+
+  void add_rows(const int32_t *left, const int32_t *right, int32_t *sums) const {
+    const auto stride = static_cast<std::size_t>(turned ? terms : 1);
+    std::fill_n(sums, rows * columns, 0);
+    for (int64_t r = 0; r < rows; ++r)
+      for (int64_t k = 0; k < terms; ++k)
+        kernels().multiply_add(sums + r * columns, right_at(right, k, 0), left[r * terms + k],
+                               static_cast<std::size_t>(columns), stride);
+  }
+
+  void sum_columns(const int32_t *left, const int32_t *right, int32_t *sums) const {
+    std::vector<int32_t> column(static_cast<std::size_t>(terms));
+    for (int64_t c = 0; c < columns; ++c) {
+      for (int64_t k = 0; k < terms; ++k)
+        column[static_cast<std::size_t>(k)] = *right_at(right, k, c);
+      for (int64_t r = 0; r < rows; ++r)
+        sums[r * columns + c] = kernels().dot(left + r * terms, column.data(), column.size());
+    }
+  }
+
+  void run(const int32_t *left, const int32_t *right, int32_t *sums) const {
+    columns < terms ? sum_columns(left, right, sums) : add_rows(left, right, sums);
+  }
+};
+
 Kernel batch_matmul(const Operands &step) {
   step.take(2);
   const Shape &a = step.in(0).shape, &b = step.in(1).shape;
@@ -32,26 +65,16 @@ Kernel batch_matmul(const Operands &step) {
   const std::size_t d = a.size();
   step.require(d >= 2 && b.size() == d && std::equal(a.begin(), a.end() - 2, b.begin()),
                "the inputs differ before their last two dimensions");
-  const int64_t rows = a[d - 2], terms = a[d - 1], columns = turned ? b[d - 2] : b[d - 1];
-  step.require(terms == (turned ? b[d - 1] : b[d - 2]), "the inputs do not fit");
+  const Matmul one{a[d - 2], a[d - 1], turned ? b[d - 2] : b[d - 1], turned};
+  step.require(one.terms == (turned ? b[d - 1] : b[d - 2]), "the inputs do not fit");
   Shape shape = a;
-  shape[d - 1] = columns;
+  shape[d - 1] = one.columns;
   step.require_shape(shape);
-  return [=, batches = step.in(0).size() / (rows * terms), x = step.in(0).words.data(),
-          z = step.in(1).words.data(), y = step.out().words.data(), dot = kernels().dot,
-          column = std::vector<int32_t>(static_cast<std::size_t>(turned ? 0 : terms))]() mutable {
+  return [one, batches = step.in(0).size() / (one.rows * one.terms),
+          x = step.in(0).words.data(), z = step.in(1).words.data(), y = step.out().words.data()] {
     for (int64_t n = 0; n < batches; ++n)
-      for (int64_t c = 0; c < columns; ++c) {
-        const int32_t *right = z + (n * columns + c) * terms;
-        if (!turned) {
-          for (int64_t k = 0; k < terms; ++k)
-            column[static_cast<std::size_t>(k)] = z[(n * terms + k) * columns + c];
-          right = column.data();
-        }
-        for (int64_t r = 0; r < rows; ++r)
-          y[(n * rows + r) * columns + c] =
-              dot(x + (n * rows + r) * terms, right, static_cast<std::size_t>(terms));
-      }
+      one.run(x + n * one.rows * one.terms, z + n * one.terms * one.columns,
+              y + n * one.rows * one.columns);
   };
 }
 

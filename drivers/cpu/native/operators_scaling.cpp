@@ -33,14 +33,16 @@ Kernel requantise(const Operands &step) {
   const Shape &shape = step.in(0).shape;
   step.require_shape(shape);
   const std::size_t axis = step.axis(step.number("axis", -6, 6, 1), shape.size());
-  const int64_t count = step.in(1).size(), inner = strides_of(shape)[axis];
+  const int64_t count = step.in(1).size();
+  const int64_t inner = count == 1 ? step.in(0).size() : strides_of(shape)[axis];
   step.require(count == 1 || count == shape[axis], "needs one multiplier a channel");
   return [=, clip = clip_of(step), pre_shift = step.number("pre_shift", 0, 31, 0),
           x = step.in(0).words.data(), m = step.in(1).words.data(), y = step.out().words.data(),
-          rows = step.in(0).size() / inner] {
-    for (int64_t r = 0; r < rows; ++r)
-      for (int64_t i = r * inner; i < (r + 1) * inner; ++i)
-        y[i] = clip(int64_t{x[i] >> pre_shift} * m[r % count]);
+          size = step.in(0).size()] {
+    for (int64_t first = 0; first < size; first += count * inner)
+      for (int64_t c = 0; c < count; ++c)
+        for (int64_t i = first + c * inner; i < first + (c + 1) * inner; ++i)
+          y[i] = clip(int64_t{x[i] >> pre_shift} * m[c]);
   };
 }
 
