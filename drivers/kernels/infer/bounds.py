@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drivers.errors import BadArgument, NotSupported
-from drivers.kernels.infer.elementwise import read_elementwise
+from drivers.kernels.infer.elementwise import number_of, read_elementwise, shift_and_clip
 from drivers.kernels.infer.geometry import padding_of
 from drivers.kernels.infer.intervals import Interval, Wide
 from drivers.program import Program, Step
@@ -157,22 +157,13 @@ def _bound_greater(program: Program, step: Step, inputs: Sequence[Interval]) -> 
 
 def _bound_scaled_add(program: Program, step: Step, inputs: Sequence[Interval]) -> Interval:
     from_own, from_their = (
-        bound.multiply(np.array([_integer(step, name)], np.int64))
+        bound.multiply(np.array([number_of(step, name)], np.int64))
         for bound, name in zip(_operands(program, step, inputs), ("own", "theirs"), strict=True)
     )
-    shift = _integer(step, "shift")
-    half = 1 << (shift - 1) if shift else 0
-    total = from_own.add(from_their).add(Interval.of(half, half))
-    if not total.fits_words:
-        return total
-    low, high = _integer(step, "low"), _integer(step, "high")
-    return Interval(np.clip(total.low >> shift, low, high), np.clip(total.high >> shift, low, high))
-
-
-def _integer(step: Step, name: str) -> int:
-    value = step.attributes[name]
-    assert isinstance(value, int)
-    return value
+    shift, clip = shift_and_clip(step)
+    total = from_own.add(from_their)
+    rounded = total.add(Interval.of(shift.half, shift.half))
+    return clip.bound(shift.bound(total)) if rounded.fits_words else rounded
 
 
 def _bound_sum(program: Program, step: Step, inputs: Sequence[Interval]) -> Interval:

@@ -22,11 +22,12 @@ from drivers.kernels.infer.layers import (
     Residual,
     Scale,
     Tensor,
+    Window,
     Words,
 )
 from drivers.kernels.infer.primitives import Chain, apply_chain, bound_chain, is_uniform
 from drivers.kernels.infer.recipes import Joint, Recipe, Stored, Totals, Weighted
-from drivers.kernels.infer.rescaling import Addend, identity, match_rescale, match_residual
+from drivers.kernels.infer.rescaling import identity, match_rescale, match_residual
 
 
 class Builder:
@@ -48,6 +49,10 @@ class Builder:
     def bounds_of(self, tensor: int) -> Interval:
         found = self.tensors[tensor]
         return Interval.of(found.low, found.high)
+
+    def recipe_of(self, tensor: int) -> Recipe:
+        """A BYTES tensor, from which more may be made."""
+        return Recipe(Stored(tensor), (), self.tensors[tensor].shape, self.bounds_of(tensor))
 
     # --- between the forms
 
@@ -77,10 +82,10 @@ class Builder:
         self.layers.append(Concatenate(tuple(parts), target))
         return target
 
-    def pool(self, source: int, shape: Shape, layer: Pool) -> int:
-        """The maximum of a BYTES tensor. ``layer``'s target is made here."""
+    def pool(self, source: int, shape: Shape, window: Window) -> int:
+        """The maximum of a BYTES tensor."""
         target = self._add(replace(self.tensors[source], shape=as_planes(shape)))
-        self.layers.append(replace(layer, source=source, target=target))
+        self.layers.append(Pool(source, target, PoolKind.LARGEST, window))
         return target
 
     def sums(self, root: Weighted | Totals, shape: Shape, bounds: Interval) -> int:
@@ -137,9 +142,7 @@ class Builder:
         return target
 
     def _store_joint(self, root: Joint, chain: Chain, recipe: Recipe) -> int | None:
-        own = Addend(root.own_bounds, root.own_factor)
-        theirs = Addend(root.their_bounds, root.their_factor)
-        found = match_residual(own, theirs, chain, root.half, root.theirs)
+        found = match_residual(*root.addends, chain, root.half, root.theirs)
         if found is None:
             return None
         residual, bounds = found

@@ -9,6 +9,15 @@ from drivers.errors import BadArgument
 from drivers.program import Program, Step
 
 _MOST_DIMENSIONS, _MOST_SIZE, _MOST_ELEMENTS = 6, 1 << 24, 1 << 30
+_BROADCASTS = ("add", "sub", "mul", "max", "div", "greater")
+#: The fewest and most inputs of steps that are read by their inputs' places.
+_INPUTS = {
+    **dict.fromkeys((f"broadcast_{kind}" for kind in _BROADCASTS), (2, 2)),
+    **dict.fromkeys(("elemwise_add", "elemwise_sub", "scaled_add"), (2, 2)),
+    **dict.fromkeys(("requantise", "table", "cvm_lut"), (2, 2)),
+    **dict.fromkeys(("conv2d", "dense"), (2, 3)),
+    "where": (3, 3),
+}
 
 
 def check_program(program: Program) -> None:
@@ -25,7 +34,7 @@ def check_program(program: Program) -> None:
     for number, constant in program.parameters.items():
         _expect(0 < number < count, f"parameter {number} is no value or is the input")
         shape = program.shapes[number]
-        _expect(constant.size == prod(shape), f"parameter {number} does not have shape {shape}")
+        _expect(constant.shape == shape, f"parameter {number} does not have shape {shape}")
         made.add(number)
     for place, step in enumerate(program.steps):
         _check_step(place, step, made, count)
@@ -44,7 +53,9 @@ def _check_shape(number: int, shape: tuple[int, ...]) -> None:
 
 
 def _check_step(place: int, step: Step, made: set[int], count: int) -> None:
-    _expect(bool(step.inputs and step.outputs), f"step {place}, {step.op}, has no operands")
+    fewest, most = _INPUTS.get(step.op, (1, len(step.inputs)))
+    is_right = fewest <= len(step.inputs) <= most and len(step.outputs) > 0
+    _expect(is_right, f"step {place}, {step.op}, has a wrong number of operands")
     for number in step.inputs:
         _expect(number in made, f"step {place}, {step.op}, reads value {number} before it is made")
     for number in step.outputs:

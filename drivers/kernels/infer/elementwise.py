@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from drivers.errors import BadArgument
-from drivers.kernels.infer.intervals import HIGHEST, Interval, Wide
+from drivers.kernels.infer.intervals import Interval, Wide
 from drivers.kernels.infer.primitives import Chain, Clip, Map, Multiply, Offset, Shift
 from drivers.program import Program, Step
 
@@ -33,7 +33,7 @@ def read_elementwise(program: Program, step: Step) -> Elementwise | None:
     return None
 
 
-def number(step: Step, name: str, default: int | None = None) -> int:
+def number_of(step: Step, name: str, default: int | None = None) -> int:
     """An attribute that is one number. Raises `BadArgument` for any other."""
     value = step.attributes.get(name, default)
     if isinstance(value, int):
@@ -41,35 +41,46 @@ def number(step: Step, name: str, default: int | None = None) -> int:
     raise BadArgument(f"{step.op} needs the number {name}, not {value!r}")
 
 
-def half_of(shift: int) -> int:
+def shift_and_clip(step: Step) -> tuple[Shift, Clip]:
+    """``clip((x + 2^(shift−1)) >> shift, low, high)``, as extension operators end. Raises
+    `BadArgument`."""
+    bits = _bits(step, "shift")
+    return Shift(_half_of(bits), bits), _clip(step, "low", "high")
+
+
+def _bits(step: Step, name: str, default: int | None = None, least: int = 0) -> int:
+    bits = number_of(step, name, default)
+    if not least <= bits <= 32:
+        raise BadArgument(f"{step.op}: {name} must be {least} to 32, not {bits}")
+    return bits
+
+
+def _clip(step: Step, low: str, high: str) -> Clip:
+    clip = Clip(number_of(step, low), number_of(step, high))
+    if clip.low > clip.high:
+        raise BadArgument(f"{step.op}: {low} is above {high}")
+    return clip
+
+
+def _half_of(shift: int) -> int:
     """What makes a shift round half up."""
-    return 1 << (shift - 1) if shift > 0 else 0
+    return 1 << (shift - 1) if shift else 0
 
 
-def requantise(pre_shift: int, multiplier: Wide, shift: int, low: int, high: int) -> Chain:
-    """``clip(((x >> pre_shift) · m + 2^(shift−1)) >> shift, low, high)``."""
-    return (
-        Shift(0, pre_shift),
-        Multiply(multiplier),
-        Shift(half_of(shift), shift),
-        Clip(low, high),
-    )
-
-
-def _symmetric(precision: int) -> Clip:
-    bound = int(2 ** (precision - 1)) - 1
+def _symmetric(step: Step) -> Clip:
+    bound = int(2 ** (_bits(step, "precision", least=1) - 1)) - 1
     return Clip(-bound, bound)
 
 
 def _read_right_shift(step: Step) -> Chain:
     """With the official kernel's three ways around it (cortex-protocol §5)."""
-    precision, bits = number(step, "precision"), number(step, "shift_bit")
+    precision, bits = _bits(step, "precision", least=1), _bits(step, "shift_bit", least=1)
     if precision == 1:
         return (Clip(0, 0),)
     if bits >= 31:
         return (Shift(0, 31),)
-    shift = Shift(half_of(bits), bits)
-    return (shift,) if precision + bits >= 32 else (shift, _symmetric(precision))
+    shift = Shift(_half_of(bits), bits)
+    return (shift,) if precision + bits >= 32 else (shift, _symmetric(step))
 
 
 def _count_bits(x: Wide) -> Wide:
@@ -87,8 +98,8 @@ _PRECISION = Map(_count_bits, lambda x: Interval.of(1, 32))
 
 _UNARY: dict[str, Callable[[Step], Chain]] = {
     "relu": lambda step: (Clip(low=0),),
-    "clip": lambda step: (Clip(number(step, "a_min"), number(step, "a_max")),),
-    "cvm_clip": lambda step: (_symmetric(number(step, "precision")),),
+    "clip": lambda step: (_clip(step, "a_min", "a_max"),),
+    "cvm_clip": lambda step: (_symmetric(step),),
     "cvm_right_shift": _read_right_shift,
     "negative": lambda step: (Multiply(np.array([-1], np.int64)),),
     "abs": lambda step: (_ABSOLUTE,),
@@ -96,7 +107,7 @@ _UNARY: dict[str, Callable[[Step], Chain]] = {
 }
 
 
-def per_channel(program: Program, constant: int, axis: int = 1) -> Wide | None:
+def _per_channel(program: Program, constant: int, axis: int) -> Wide | None:
     """A constant as one number, or one a channel of the values it meets; None where it varies
     along another axis. ``axis`` is that of the channels counted in its own shape."""
     values = program.parameters[constant].astype(np.int64)
@@ -126,7 +137,7 @@ def _read_binary(program: Program, step: Step) -> Elementwise | None:
     if program.shapes[variable] != shape:
         return None
     axis = 1 - (len(shape) - program.parameters[constant].ndim)
-    values = per_channel(program, constant, axis)
+    values = _per_channel(program, constant, axis)
     if values is None or values.size not in (1, *shape[1:2]):
         return None
     chain = _combine(step.op, values, in_order)
@@ -152,12 +163,12 @@ def _read_table(program: Program, step: Step) -> Elementwise | None:
     source, constant = step.inputs
     if constant not in program.parameters or source in program.parameters:
         return None
-    zero = number(step, "zero", 128) if step.op == "table" else 0
+    zero = number_of(step, "zero", 128) if step.op == "table" else 0
     table = program.parameters[constant].astype(np.int64)
-    return Elementwise(source, (map_through(table, -zero),))
+    return Elementwise(source, (_map_through(table, -zero),))
 
 
-def map_through(table: Wide, first: int) -> Map:
+def _map_through(table: Wide, first: int) -> Map:
     """x becomes ``table[x − first]``, the index clamped."""
     table = table.reshape(-1)
 
@@ -178,14 +189,13 @@ def _read_requantise(program: Program, step: Step) -> Elementwise | None:
     source, constant = step.inputs
     if constant not in program.parameters or source in program.parameters:
         return None
-    axis = number(step, "axis", 1) % len(program.shapes[source])
+    axis = number_of(step, "axis", 1) % len(program.shapes[source])
     multiplier = program.parameters[constant].astype(np.int64).reshape(-1)
     channels = program.shapes[source][1:2] if axis == 1 else ()
     if multiplier.size not in (1, *channels):
         return None
-    shift, high = number(step, "shift"), number(step, "high", HIGHEST)
-    chain = requantise(number(step, "pre_shift", 0), multiplier, shift, number(step, "low"), high)
-    return Elementwise(source, chain)
+    pre_shift = Shift(0, _bits(step, "pre_shift", 0))
+    return Elementwise(source, (pre_shift, Multiply(multiplier), *shift_and_clip(step)))
 
 
 _WITH_CONSTANT: dict[str, Callable[[Program, Step], Elementwise | None]] = {

@@ -14,7 +14,7 @@ from drivers.kernels.infer.bounds import prove
 from drivers.kernels.infer.builder import Builder
 from drivers.kernels.infer.checking import check_program
 from drivers.kernels.infer.elementwise import read_elementwise
-from drivers.kernels.infer.geometry import Shape, same_planes
+from drivers.kernels.infer.geometry import Shape, has_planes, same_planes
 from drivers.kernels.infer.layers import General, Plan, Words
 from drivers.kernels.infer.primitives import Chain, is_uniform
 from drivers.kernels.infer.pruning import drop_unread
@@ -24,7 +24,6 @@ from drivers.program import Program, Step
 
 _MOST_CHAINED = 32
 _VIEWS = frozenset({"flatten", "reshape", "squeeze", "expand_dims"})
-_PLANES = (2, 4)
 
 
 def fuse(program: Program) -> Plan:
@@ -96,7 +95,7 @@ class Fusion:
     def _has_channels(self, recipe: Recipe, number: int) -> bool:
         """Whether the value's channels are its root's."""
         shape = self.program.shapes[number]
-        return len(shape) in _PLANES and same_planes(recipe.shape, shape)
+        return has_planes(shape) and same_planes(recipe.shape, shape)
 
     def recipe_of(self, number: int) -> Recipe | None:
         """How a value may be taken further: its own recipe, or what is stored of it."""
@@ -105,8 +104,7 @@ class Fusion:
             return recipe
         stored = self.stored(number)
         if stored is not None:
-            tensor = self.builder.tensors[stored]
-            return Recipe(Stored(stored), (), tensor.shape, self.builder.bounds_of(stored))
+            return self.builder.recipe_of(stored)
         is_cheap = recipe and isinstance(recipe.root, Stored) and recipe.depth < _MOST_CHAINED
         return recipe if is_cheap else None
 
@@ -125,7 +123,7 @@ class Fusion:
         if recipe and (tensor := self.builder.store(recipe)) is not None:
             return tensor
         shape = self.program.shapes[number]
-        if len(shape) not in _PLANES:
+        if not has_planes(shape):
             return None
         return self.builder.to_bytes(self._general_words(number), self.bounds[number], shape)
 
@@ -133,7 +131,7 @@ class Fusion:
         """A BYTES tensor of a value in the value's own shape."""
         stored = self.stored(number)
         shape = self.program.shapes[number]
-        if stored is None or len(shape) not in _PLANES:
+        if stored is None or not has_planes(shape):
             return None
         if same_planes(self.builder.tensors[stored].shape, shape):
             return stored

@@ -35,12 +35,21 @@ def padding_of(step: Step) -> Margins:
 
 
 def window_of(step: Step, size: Pair) -> Window:
-    return Window(size, pair_of(step, "strides", 1), padding_of(step), pair_of(step, "dilation", 1))
+    """Raises `BadArgument` for one that does not move, or leaves some of the image out."""
+    strides, dilation = pair_of(step, "strides", 1), pair_of(step, "dilation", 1)
+    window = Window(size, strides, padding_of(step), dilation)
+    if min(size + strides + dilation) < 1 or min(window.padding) < 0:
+        raise BadArgument(f"{step.op}: no window is like {window}")
+    return window
 
 
 def as_planes(shape: Shape) -> Shape:
     """(n, c) as (n, c, 1, 1); four dimensions stay."""
     return (*shape, 1, 1) if len(shape) == 2 else shape
+
+
+def has_planes(shape: Shape) -> bool:
+    return len(shape) in (2, 4)
 
 
 def same_planes(one: Shape, other: Shape) -> bool:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from drivers.kernels.infer.geometry import as_planes, same_planes
+from drivers.kernels.infer.geometry import as_planes, has_planes, same_planes
 from drivers.kernels.infer.intervals import HIGHEST, Interval
 from drivers.kernels.infer.primitives import Chain, Multiply, Offset
-from drivers.kernels.infer.recipes import Joint, Recipe, Rescaled, Stored, Weighted
+from drivers.kernels.infer.recipes import Joint, Recipe, Rescaled, Weighted
 from drivers.kernels.infer.rescaling import Addend, match_rescale
 from drivers.program import Step
 
@@ -25,19 +25,15 @@ class Side:
     half: int
 
     @property
-    def bounds(self) -> Interval:
-        return self.recipe.result.over_all()
-
-    @property
-    def product(self) -> Interval:
-        return Addend(self.bounds, self.factor).product
+    def addend(self) -> Addend:
+        return Addend(self.recipe.result.over_all(), self.factor)
 
 
 def join(fusion: Fusion, step: Step, factors: tuple[int, int]) -> Recipe | None:
     """The sum of a step's two operands, each times its factor."""
     shapes = fusion.program.shapes
     shape = shapes[step.outputs[0]]
-    if len(shape) not in (2, 4) or any(shapes[each] != shape for each in step.inputs):
+    if not has_planes(shape) or any(shapes[each] != shape for each in step.inputs):
         return None
     if any(each in fusion.program.parameters for each in step.inputs):
         return None
@@ -62,8 +58,7 @@ def _read_side(fusion: Fusion, number: int, factor: int) -> Side | None:
         stored = fusion.stored_exactly(number)
         if stored is None:
             return None
-        tensor = fusion.builder.tensors[stored]
-        recipe = Recipe(Stored(stored), (), tensor.shape, fusion.builder.bounds_of(stored))
+        recipe = fusion.builder.recipe_of(stored)
     length = len(recipe.chain)
     while length and _is_scalar(recipe.chain[length - 1 : length]):
         length -= 1
@@ -104,12 +99,12 @@ def _read_sums(side: Side) -> Rescaled | None:
 
 
 def _make(fusion: Fusion, own: Side, theirs: Side, value: Rescaled | int) -> Recipe | None:
-    if not theirs.bounds.fits_bytes:
+    addends, half = (own.addend, theirs.addend), own.half + theirs.half
+    if not theirs.addend.bounds.fits_bytes:
         return None
-    half = own.half + theirs.half
-    bounds = own.product.add(theirs.product).add(Interval.of(half, half))
+    bounds = own.addend.product.add(theirs.addend.product).add(Interval.of(half, half))
     other = fusion.builder.store(theirs.recipe) if bounds.fits_words else None
     if other is None:
         return None
-    joint = Joint(value, own.bounds, own.factor, other, theirs.bounds, theirs.factor, half)
+    joint = Joint(value, other, addends, half)
     return Recipe(joint, (), as_planes(own.recipe.shape), bounds)

@@ -11,6 +11,7 @@ from drivers.kernels.infer.geometry import Shape
 from drivers.kernels.infer.intervals import HIGHEST, Interval, Wide
 from drivers.kernels.infer.layers import Rescale, Window, Words
 from drivers.kernels.infer.primitives import Chain, Primitive, bound_chain, simplify
+from drivers.kernels.infer.rescaling import Addend
 
 
 @dataclass(frozen=True)
@@ -56,15 +57,14 @@ class Rescaled:
 
 @dataclass(frozen=True)
 class Joint:
-    """own · own_factor + theirs · their_factor + half. ``own`` is a tensor, or sums that no
+    """own · its factor + theirs · its factor + half. ``own`` is a tensor, or sums that no
     tensor holds yet."""
 
     own: Rescaled | int
-    own_bounds: Interval
-    own_factor: int
     theirs: int
-    their_bounds: Interval
-    their_factor: int
+    """Tensor number."""
+    addends: tuple[Addend, Addend]
+    """What ``own`` and ``theirs`` add."""
     half: int
 
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from drivers.kernels.infer.averages import divide_half_up
 from drivers.kernels.infer.bounds import bound_sums
 from drivers.kernels.infer.builder import bias_or_zero
-from drivers.kernels.infer.elementwise import half_of, number
+from drivers.kernels.infer.elementwise import number_of, shift_and_clip
 from drivers.kernels.infer.geometry import (
     Shape,
     as_planes,
@@ -22,9 +22,9 @@ from drivers.kernels.infer.geometry import (
     window_of,
 )
 from drivers.kernels.infer.joints import join
-from drivers.kernels.infer.layers import Pool, PoolKind, Window
-from drivers.kernels.infer.primitives import Chain, Clip, Offset, Shift
-from drivers.kernels.infer.recipes import Recipe, Stored, Totals, Weighted
+from drivers.kernels.infer.layers import Window
+from drivers.kernels.infer.primitives import Chain, Offset
+from drivers.kernels.infer.recipes import Recipe, Totals, Weighted
 from drivers.program import Step
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def _read_convolution(fusion: Fusion, step: Step) -> Recipe | None:
     source = fusion.stored_exactly(step.inputs[0])
     if source is None:
         return None
-    groups = number(step, "groups", 1)
+    groups = number_of(step, "groups", 1)
     window = window_of(step, (weight.shape[2], weight.shape[3]))
     shape = fusion.program.shapes[step.outputs[0]]
     if not _fits(fusion.program.shapes[step.inputs[0]], weight.shape, window, groups, shape):
@@ -57,8 +57,6 @@ def _read_convolution(fusion: Fusion, step: Step) -> Recipe | None:
 def _fits(source: Shape, weight: Shape, window: Window, groups: int, target: Shape) -> bool:
     """Whether a convolution's shapes are of one."""
     if groups < 1 or weight[0] % groups or weight[1] * groups != source[1]:
-        return False
-    if min(window.strides + window.dilation) < 1 or min(window.padding) < 0:
         return False
     return target == (source[0], weight[0], *output_size(window, source[2:]))
 
@@ -115,7 +113,7 @@ def _read_sum(fusion: Fusion, step: Step) -> Recipe | None:
     shape = fusion.program.shapes[step.inputs[0]]
     if len(shape) != 4 or step.attributes.get("axis") != (2, 3):
         return None
-    if number(step, "exclude", 0) or prod(fusion.program.shapes[step.outputs[0]]) != prod(
+    if number_of(step, "exclude", 0) or prod(fusion.program.shapes[step.outputs[0]]) != prod(
         shape[:2]
     ):
         return None
@@ -129,47 +127,45 @@ def _read_sum(fusion: Fusion, step: Step) -> Recipe | None:
 
 def _read_average_pool(fusion: Fusion, step: Step) -> Recipe | None:
     """A sum and a division, where every window has the same count of elements."""
-    source = fusion.stored_exactly(step.inputs[0])
-    before, shape = (fusion.program.shapes[each] for each in (step.inputs[0], step.outputs[0]))
-    window = stretch(window_of(step, pair_of(step, "pool_size", 1)), before[2:], shape[2:])
-    if source is None or not _pools(window, before, shape):
+    source, window = fusion.stored_exactly(step.inputs[0]), _pool_window(fusion, step)
+    if source is None or window is None:
         return None
-    if any(window.padding) and not number(step, "count_include_pad", 1):
+    if any(window.padding) and not number_of(step, "count_include_pad", 1):
         return None
-    count = prod(window.size)
-    ones = np.ones((before[1], 1, *window.size), np.int8)
+    ones = np.ones((1, *window.size), np.int8)
     bounds = bound_sums(ones, None, fusion.builder.bounds_of(source), any(window.padding))
-    division = divide_half_up(count, bounds.over_all())
+    division = divide_half_up(prod(window.size), bounds)
     if division is None:
         return None
-    return Recipe(Totals(source, window), (), shape, bounds.over_all()).then(division)
+    shape = fusion.program.shapes[step.outputs[0]]
+    return Recipe(Totals(source, window), (), shape, bounds).then(division)
 
 
 # --- maxima
 
 
 def _read_max_pool(fusion: Fusion, step: Step) -> Recipe | None:
-    source = fusion.stored_exactly(step.inputs[0])
-    window = window_of(step, pair_of(step, "pool_size", 1))
-    shape = fusion.program.shapes[step.outputs[0]]
-    before = fusion.program.shapes[step.inputs[0]]
-    window = stretch(window, before[2:], shape[2:])
-    if source is None or not _pools(window, before, shape):
+    source, window = fusion.stored_exactly(step.inputs[0]), _pool_window(fusion, step)
+    if source is None or window is None:
         return None
-    target = fusion.builder.pool(source, shape, Pool(0, 0, PoolKind.LARGEST, window))
-    return Recipe(Stored(target), (), as_planes(shape), fusion.builder.bounds_of(target))
+    target = fusion.builder.pool(source, fusion.program.shapes[step.outputs[0]], window)
+    return fusion.builder.recipe_of(target)
 
 
-def _pools(window: Window, source: Shape, target: Shape) -> bool:
-    """Whether the shapes are a pool's, and no window lies in the padding alone."""
-    if len(source) != 4 or target != (*source[:2], *output_size(window, source[2:])):
-        return False
-    return all(
+def _pool_window(fusion: Fusion, step: Step) -> Window | None:
+    """None unless the shapes are a pool's, and no window lies in the padding alone."""
+    source, target = (fusion.program.shapes[each] for each in (step.inputs[0], step.outputs[0]))
+    if len(source) != 4 or len(target) != 4:
+        return None
+    window = stretch(window_of(step, pair_of(step, "pool_size", 1)), source[2:], target[2:])
+    meets_image = all(
         before < size and (count - 1) * stride - before < length
         for before, size, count, stride, length in zip(
             window.padding[:2], window.size, target[2:], window.strides, source[2:], strict=True
         )
     )
+    fits = target == (*source[:2], *output_size(window, source[2:]))
+    return window if fits and meets_image else None
 
 
 def read_addition(fusion: Fusion, step: Step) -> Recipe | None:
@@ -178,16 +174,14 @@ def read_addition(fusion: Fusion, step: Step) -> Recipe | None:
 
 
 def read_scaled_add(fusion: Fusion, step: Step) -> Recipe | None:
-    shift = number(step, "shift")
-    chain = (Shift(half_of(shift), shift), Clip(number(step, "low"), number(step, "high")))
-    joint = join(fusion, step, (number(step, "own"), number(step, "theirs")))
-    return joint.then(chain) if joint else None
+    joint = join(fusion, step, (number_of(step, "own"), number_of(step, "theirs")))
+    return joint.then(shift_and_clip(step)) if joint else None
 
 
 def _read_concatenation(fusion: Fusion, step: Step) -> Recipe | None:
     """Along the channels; every part takes the whole's zero."""
     shape = fusion.program.shapes[step.outputs[0]]
-    if number(step, "axis") != 1 or not fusion.bounds[step.outputs[0]].fits_bytes:
+    if number_of(step, "axis") != 1 or not fusion.bounds[step.outputs[0]].fits_bytes:
         return None
     parts = [fusion.stored_exactly(each) for each in step.inputs]
     tensors = [part for part in parts if part is not None]
@@ -196,8 +190,7 @@ def _read_concatenation(fusion: Fusion, step: Step) -> Recipe | None:
         return None
     if any(builder.tensors[tensor].zero for tensor in tensors):
         tensors = [builder.to_signed(tensor) for tensor in tensors]
-    target = builder.concatenate(tensors, shape)
-    return Recipe(Stored(target), (), as_planes(shape), builder.bounds_of(target))
+    return builder.recipe_of(builder.concatenate(tensors, shape))
 
 
 def _joins(parts: Sequence[Shape], whole: Shape) -> bool:

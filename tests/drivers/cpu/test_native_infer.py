@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -44,20 +44,32 @@ def run_outputs(
     wanted: int,
     attributes: Mapping[str, Attribute],
 ) -> list[int]:
-    last = len(inputs)
-    numbers = tuple(range(last, last + len(outputs)))
-    program = Program(
-        shapes=(*(tuple(x.shape) for x in inputs), *outputs),
-        precisions=(32,) * (last + len(outputs)),
-        parameters={i: inputs[i].astype(np.int32) for i in range(1, last)},
-        steps=(Step(op, tuple(range(last)), numbers, attributes),),
-        heads=(numbers[wanted],),
-    )
+    program = one_step(op, inputs, outputs, attributes, wanted)
     loaded = LoadedProgram(program, MEMORY)
     answer = loaded.run(inputs[0].astype("<i4").tobytes())
     loaded.close()
     found: list[int] = np.frombuffer(answer, dtype="<i4").tolist()
     return found
+
+
+def one_step(
+    op: str,
+    inputs: list[NDArray[Any]],
+    outputs: list[tuple[int, ...]],
+    attributes: Mapping[str, Attribute],
+    wanted: int = 0,
+    precision: int = 32,
+) -> Program:
+    """A program whose first input has this precision; the others are parameters."""
+    last = len(inputs)
+    numbers = tuple(range(last, last + len(outputs)))
+    return Program(
+        shapes=(*(tuple(x.shape) for x in inputs), *outputs),
+        precisions=(precision,) + (32,) * (last + len(outputs) - 1),
+        parameters={i: inputs[i].astype(np.int32) for i in range(1, last)},
+        steps=(Step(op, tuple(range(last)), numbers, attributes),),
+        heads=(numbers[wanted],),
+    )
 
 
 def attributes_of(case: Mapping[str, str]) -> dict[str, Attribute]:
@@ -149,6 +161,8 @@ def test_missing_operator_is_named(op: str) -> None:
         run_one(op, [np.zeros((1, 2))], (1, 2))
 
 
+IMAGE = (1, 1, 2, 2)
+CLIP: dict[str, Attribute] = {"pre_shift": 0, "shift": 4, "low": 0, "high": 9}
 MALFORMED: dict[str, tuple[str, list[tuple[int, ...]], tuple[int, ...], dict[str, Attribute]]] = {
     "output shape": ("relu", [(2, 3)], (3, 2), {}),
     "conv channels": ("conv2d", [(1, 3, 4, 4), (2, 2, 3, 3)], (1, 2, 2, 2), {}),
@@ -167,7 +181,36 @@ MALFORMED: dict[str, tuple[str, list[tuple[int, ...]], tuple[int, ...], dict[str
     "dense inputs": ("dense", [(1, 3)], (1, 3), {}),
     "pool dilation": ("max_pool2d", [(1, 1, 4, 4)], (1, 1, 2, 2), {"dilation": 2}),
     "pool size": ("max_pool2d", [(1, 1, 4, 4)], (1, 1, 2, 2), {}),
+    "pool stride": (
+        "max_pool2d",
+        [(1, 1, 4, 4)],
+        (1, 1, 4, 4),
+        {"pool_size": 1, "strides": (0, 1)},
+    ),
+    "average padding": (
+        "avg_pool2d",
+        [(1, 1, 4, 4)],
+        (1, 1, 2, 2),
+        {"pool_size": 1, "padding": (-1, -1)},
+    ),
+    "pool of lines": ("max_pool2d", [(1, 4, 4)], (1, 2, 2), {"pool_size": 2, "strides": 2}),
     "shift": ("cvm_right_shift", [(2,)], (2,), {"precision": 8, "shift_bit": 0}),
+    "shift of an image": ("cvm_right_shift", [IMAGE], IMAGE, {"precision": 8, "shift_bit": 0}),
+    "precision of a shift": ("cvm_right_shift", [IMAGE], IMAGE, {"precision": 0, "shift_bit": 3}),
+    "requantise shift": ("requantise", [IMAGE, (1,)], IMAGE, {**CLIP, "shift": -1}),
+    "requantise first shift": ("requantise", [IMAGE, (1,)], IMAGE, {**CLIP, "pre_shift": -1}),
+    "requantise clip": ("requantise", [IMAGE, (1,)], IMAGE, {**CLIP, "low": 10}),
+    "requantise alone": ("requantise", [IMAGE], IMAGE, CLIP),
+    "requantise nothing": ("requantise", [IMAGE, (1,)], IMAGE, {}),
+    "scaled sum shift": (
+        "scaled_add",
+        [IMAGE, IMAGE],
+        IMAGE,
+        {**CLIP, "own": 1, "theirs": 1, "shift": -1},
+    ),
+    "scaled sum factor": ("scaled_add", [IMAGE, IMAGE], IMAGE, {**CLIP, "own": 1}),
+    "scaled sum alone": ("scaled_add", [IMAGE], IMAGE, {**CLIP, "own": 1, "theirs": 1}),
+    "table alone": ("table", [IMAGE], IMAGE, {}),
     "precision": ("cvm_clip", [(2,)], (2,), {"precision": 33}),
     "clip order": ("clip", [(2,)], (2,), {"a_min": 3, "a_max": 2}),
     "broadcast": ("broadcast_add", [(2, 3), (2, 2)], (2, 3), {}),
@@ -193,11 +236,28 @@ MALFORMED: dict[str, tuple[str, list[tuple[int, ...]], tuple[int, ...], dict[str
 }
 
 
+def load_as_it_is(program: Program) -> None:
+    LoadedProgram(program, MEMORY).close()
+
+
+def load_fused(program: Program) -> None:
+    runs = InferRuns(MEMORY, 1)
+    try:
+        runs.load("m", program)
+    finally:
+        runs.close()
+
+
+LOADERS = pytest.mark.parametrize("load", [load_as_it_is, load_fused])
+
+
+@LOADERS
 @pytest.mark.parametrize("name", MALFORMED)
-def test_malformed_operators_are_refused(name: str) -> None:
+def test_malformed_operators_are_refused(name: str, load: Callable[[Program], None]) -> None:
     op, inputs, output, attributes = MALFORMED[name]
+    drawn = [np.ones(shape) for shape in inputs]
     with pytest.raises(BadArgument):
-        run_one(op, [np.ones(shape) for shape in inputs], output, attributes)
+        load(one_step(op, drawn, [output], attributes, precision=8))
 
 
 def relu_program(**changes: Any) -> Program:
@@ -205,12 +265,14 @@ def relu_program(**changes: Any) -> Program:
     return replace(program, **changes)
 
 
+@LOADERS
 @pytest.mark.parametrize(
     "program",
     [
         relu_program(shapes=((0,), (4,))),
         relu_program(shapes=((1 << 25,), (4,))),
         relu_program(shapes=((1,) * 7, (4,))),
+        relu_program(shapes=((4,), (5,))),
         relu_program(precisions=(33, 8)),
         relu_program(steps=(Step("relu", (2,), (1,), {}),)),
         relu_program(steps=(Step("relu", (1,), (1,), {}),)),
@@ -223,9 +285,14 @@ def relu_program(**changes: Any) -> Program:
         relu_program(parameters={1: np.zeros(3, np.int32)}),
     ],
 )
-def test_malformed_programs_are_refused(program: Program) -> None:
+def test_malformed_programs_are_refused(program: Program, load: Callable[[Program], None]) -> None:
     with pytest.raises(BadArgument):
-        LoadedProgram(program, MEMORY)
+        load(program)
+
+
+def test_a_value_without_a_precision_is_refused() -> None:
+    with pytest.raises(BadArgument):
+        load_fused(relu_program(precisions=(8,)))
 
 
 def test_memory_limit_holds() -> None:
