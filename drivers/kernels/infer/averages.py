@@ -29,6 +29,6 @@ def divide_half_up(count: int, sums: Interval) -> Chain | None:
         if max(abs(low), abs(high)) * factor + offset > HIGHEST:
             return None
         if (scaled >> bits == wanted).all():
-            numbers = (np.array([each], np.int64) for each in (factor, offset))
-            return Multiply(next(numbers)), Offset(next(numbers)), Shift(0, bits)
+            product, added = np.array([[factor], [offset]], np.int64)
+            return Multiply(product), Offset(added), Shift(0, bits)
     return None

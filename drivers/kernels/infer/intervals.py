@@ -39,16 +39,12 @@ class Interval:
 
     @property
     def fits_words(self) -> bool:
-        return self.lowest >= LOWEST and self.highest <= HIGHEST
+        return self.lies_in(LOWEST, HIGHEST)
 
     @property
     def fits_bytes(self) -> bool:
         """Whether a byte with a zero of 0 or 128 holds every value."""
-        return (self.lowest >= 0 and self.highest <= 255) or self.fits_signed
-
-    @property
-    def fits_signed(self) -> bool:
-        return self.lowest >= -128 and self.highest <= 127
+        return self.lies_in(0, 255) or self.lies_in(-128, 127)
 
     def over_all(self) -> Interval:
         """One bound for all channels."""
@@ -70,6 +66,6 @@ class Interval:
         low, high = min(self.lowest, other.lowest), max(self.highest, other.highest)
         return Interval.of(low, high)
 
-    def holds(self, low: int, high: int) -> bool:
-        """Whether every value lies in low … high anyway."""
+    def lies_in(self, low: int, high: int) -> bool:
+        """Whether every value is one of low … high."""
         return low <= self.lowest and self.highest <= high

@@ -158,7 +158,7 @@ def _is_word(numbers: Wide) -> bool:
 def _changes_nothing(primitive: Primitive, x: Interval) -> bool:
     match primitive:
         case Clip():
-            return x.holds(primitive.low, primitive.high)
+            return x.lies_in(primitive.low, primitive.high)
         case Multiply():
             return bool((primitive.factor == 1).all())
         case Offset():
