@@ -22,6 +22,7 @@ from drivers.cpu.layers import (
     Rescale,
     Residual,
     Team,
+    Weights,
     Window,
 )
 
@@ -109,7 +110,8 @@ def build(shape: Shape, batch: int, method: Method | None = None) -> PackedConvo
     weight = np.clip(random.normal(0, 25, (outer, inner // groups, window, window)), -127, 127)
     bias, offset = np.zeros(outer, np.int32), np.full(outer, 1 << 19, np.int32)
     multiplier = np.full(outer, 3000, np.int32)
-    return PackedConvolution(form, weight.astype(np.int8), bias, multiplier, offset, method)
+    weights = Weights(weight.astype(np.int8), bias, multiplier, offset)
+    return PackedConvolution(form, weights, method)
 
 
 class Trial:

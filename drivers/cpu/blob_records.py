@@ -9,7 +9,7 @@ from drivers.cpu import layers as native
 from drivers.cpu.blob_format import NOWHERE, LayerKind, Record
 from drivers.cpu.blob_sections import Sections
 from drivers.cpu.blob_steps import step_words
-from drivers.cpu.packing import MethodChoice, Weights, packed_bytes
+from drivers.cpu.packing import MethodChoice
 from drivers.cpu.placement import Placement, rescale_of, window_of
 from drivers.kernels.infer.geometry import as_planes, output_size
 from drivers.kernels.infer.layers import (
@@ -130,11 +130,11 @@ class _Writer:
     def _pack(
         self, record: Record, layer: Convolution, multiplier: Words | None, offset: Words | None
     ) -> None:
-        weights = Weights(np.ascontiguousarray(layer.weight), layer.bias, multiplier, offset)
+        weights = native.Weights(np.ascontiguousarray(layer.weight), layer.bias, multiplier, offset)
         form = record.convolution
         method = self._choice.choose(form, weights)
         record.method = method
-        record.packed_bytes = packed_bytes(form, method)
+        record.packed_bytes = native.packed_bytes(form, method)
         record.packed_at = self._sections.reserve(
             record.packed_bytes, lambda view: weights.pack(form, method, view)
         )

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Callable
-from ctypes import byref, c_char_p, c_int32, c_size_t, c_uint32, c_uint64, c_void_p
+from ctypes import byref, c_int32, c_uint32, c_void_p
+from dataclasses import dataclass
 from enum import IntEnum
-from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +23,6 @@ Bytes = NDArray[np.uint8]
 Words = NDArray[np.int32]
 SLACK_BYTES = 64
 ALIGNMENT = 64
-METHODS = 5
 
 
 class Method(IntEnum):
@@ -120,19 +119,19 @@ class _Buffers(ctypes.Structure):
 
 def isa() -> str:
     """The instruction set that layers are packed for."""
-    name: bytes = _entry("farmcpu_infer_isa", c_char_p)()
+    name: bytes = library.load().farmcpu_infer_isa()
     return name.decode()
 
 
 def use_isa(name: str) -> None:
     """Pack for another. Raises `NotSupported` for one that the processor lacks."""
-    if _entry("farmcpu_infer_use_isa", c_int32, c_char_p)(name.encode()) != Status.OK:
+    if library.load().farmcpu_infer_use_isa(name.encode()) != Status.OK:
         raise NotSupported(f"this processor has no {name}; its best is {isa()}")
 
 
 def multiply_registers(steps: int) -> int:
     """Products of bytes made in registers alone: the processor's limit."""
-    return int(_entry("farmcpu_floor_multiply", c_uint64, c_uint64)(steps))
+    return int(library.load().farmcpu_floor_multiply(steps))
 
 
 def aligned(count: int) -> Bytes:
@@ -147,55 +146,65 @@ class Team:
 
     def __init__(self, threads: int) -> None:
         self.threads = threads
-        self.handle = _entry("farmcpu_team_create", c_void_p, c_uint32)(threads)
+        self.handle = library.load().farmcpu_team_create(threads)
         if not self.handle:
             raise DriverError(f"{threads} threads cannot be started; ask for fewer")
 
-    def __enter__(self) -> Team:
+    def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        _entry("farmcpu_team_free", None, c_void_p)(self.handle)
+    def __exit__(self, *_: object) -> None:
+        library.load().farmcpu_team_free(self.handle)
+
+
+@dataclass(frozen=True)
+class Weights:
+    """What is packed: (out, in / groups, rows, columns), and one number for each output channel.
+    All are contiguous."""
+
+    weight: NDArray[np.int8]
+    bias: Words
+    multiplier: Words | None
+    offset: Words | None
+
+    def list_methods(self, form: Convolution) -> list[Method]:
+        """The methods that are exact, the likely fastest first."""
+        found = (c_uint32 * len(Method))()
+        count = library.load().farmcpu_convolution_methods(
+            byref(form), byref(self._parameters()), found
+        )
+        return [Method(number) for number in found[:count]]
+
+    def pack(self, form: Convolution, method: Method, to: Bytes) -> None:
+        """``to`` has `packed_bytes` and is aligned."""
+        library.load().farmcpu_convolution_pack(
+            byref(form), method, byref(self._parameters()), to.ctypes.data
+        )
+
+    def _parameters(self) -> Parameters:
+        return Parameters(*map(_address, (self.weight, self.bias, self.multiplier, self.offset)))
+
+
+def packed_bytes(form: Convolution, method: Method) -> int:
+    return int(library.load().farmcpu_convolution_packed_bytes(byref(form), method))
 
 
 class PackedConvolution:
     """A convolution with its weights, ready to run by one method."""
 
-    def __init__(
-        self,
-        form: Convolution,
-        weight: NDArray[np.int8],
-        bias: Words,
-        multiplier: Words | None,
-        offset: Words | None,
-        method: Method | None = None,
-    ) -> None:
+    def __init__(self, form: Convolution, weights: Weights, method: Method | None = None) -> None:
         """``method`` is the first of `methods` by default. Raises `BadArgument` for one that is
         not exact for this layer."""
         self.form = form
-        self._arrays = (weight, bias, multiplier, offset)
-        parameters = Parameters(*map(_address, self._arrays))
-        found = (c_uint32 * METHODS)()
-        count = _entry("farmcpu_convolution_methods", c_size_t, c_void_p, c_void_p, c_void_p)(
-            byref(form), byref(parameters), found
-        )
-        self.methods = [Method(m) for m in found[:count]]
+        self.methods = weights.list_methods(form)
         self.method = self.methods[0] if method is None else method
         if self.method not in self.methods:
             raise BadArgument(f"{self.method.name} is not for this layer; {self.methods} are")
-        size = _entry("farmcpu_convolution_packed_bytes", c_size_t, c_void_p, c_uint32)
-        self.packed = aligned(size(byref(form), self.method))
-        _entry("farmcpu_convolution_pack", None, c_void_p, c_uint32, c_void_p, c_void_p)(
-            byref(form), self.method, byref(parameters), _address(self.packed)
-        )
+        self.packed = aligned(packed_bytes(form, self.method))
+        weights.pack(form, self.method, self.packed)
 
     def scratch(self, threads: int) -> Bytes:
-        size = _entry("farmcpu_convolution_scratch_bytes", c_size_t, c_void_p, c_uint32, c_uint32)
+        size = library.load().farmcpu_convolution_scratch_bytes
         return aligned(size(byref(self.form), self.method, threads))
 
     def bind(
@@ -205,10 +214,10 @@ class PackedConvolution:
         not of this layer's form."""
         arrays = (source, other, target, scratch)
         buffers = _Buffers(*map(_address, arrays))
-        run = _entry("farmcpu_convolve", c_int32, c_void_p, c_void_p, c_void_p, c_void_p)
+        run = library.load().farmcpu_convolve
         arguments = (byref(self.form), _address(self.packed), byref(buffers), team.handle)
 
-        def call(keep: object = arrays) -> None:
+        def call(keep: object = (self, arrays)) -> None:
             if run(*arguments) != Status.OK:
                 raise BadArgument("the packed layer is of another form or instruction set")
 
@@ -229,7 +238,7 @@ def pool(
     target: Bytes | Words,
     team: Team,
 ) -> None:
-    _call("farmcpu_pool", (form,), (multiplier, offset, source, target), team)
+    _call("pool", (form,), (multiplier, offset, source, target), team)
 
 
 def add(
@@ -241,7 +250,7 @@ def add(
     target: Bytes,
     team: Team,
 ) -> None:
-    _call("farmcpu_add", (from_, to, residual), (source, other, target), team)
+    _call("add", (from_, to, residual), (source, other, target), team)
 
 
 def scale(
@@ -254,25 +263,25 @@ def scale(
     target: Bytes,
     team: Team,
 ) -> None:
-    _call("farmcpu_scale", (from_, to, rescale), (multiplier, offset, source, target), team)
+    _call("scale", (from_, to, rescale), (multiplier, offset, source, target), team)
 
 
 def look_up(
     from_: Image, to: Image, table: Bytes, source: Bytes, target: Bytes, team: Team
 ) -> None:
-    _call("farmcpu_look_up", (from_, to), (table, source, target), team)
+    _call("look_up", (from_, to), (table, source, target), team)
 
 
 def copy(from_: Image, to: Image, source: Bytes, target: Bytes, team: Team) -> None:
-    _call("farmcpu_copy", (from_, to), (source, target), team)
+    _call("copy", (from_, to), (source, target), team)
 
 
 def to_bytes(to: Image, source: Words, target: Bytes, team: Team) -> None:
-    _call("farmcpu_to_bytes", (to,), (source, target), team)
+    _call("to_bytes", (to,), (source, target), team)
 
 
 def to_words(from_: Image, source: Bytes, target: Words, team: Team) -> None:
-    _call("farmcpu_to_words", (from_,), (source, target), team)
+    _call("to_words", (from_,), (source, target), team)
 
 
 def _call(
@@ -281,15 +290,8 @@ def _call(
     arrays: tuple[Bytes | Words | None, ...],
     team: Team,
 ) -> None:
-    count = len(forms) + len(arrays) + 1
-    arguments = (*map(byref, forms), *map(_address, arrays), team.handle)
-    _entry(name, None, *[c_void_p] * count)(*arguments)
-
-
-def _entry(name: str, answer: Any, *arguments: Any) -> Any:
-    function = getattr(library.load(), name)
-    function.restype, function.argtypes = answer, arguments
-    return function
+    function = getattr(library.load(), f"farmcpu_{name}")
+    function(*map(byref, forms), *map(_address, arrays), team.handle)
 
 
 def _address(array: NDArray[Any] | None) -> int | None:

@@ -1,4 +1,4 @@
-"""libfarmcpu through ctypes: the Cuckaroo solver and verifier, and integer programs.
+"""libfarmcpu through ctypes: solvers and verifier of cycles, integer programs and packed plans.
 
 The library is built by the package's own build (CMake) and lies beside this file in a wheel
 or after ``cmake --install build --prefix .``; an editable install keeps it in site-packages.
@@ -9,6 +9,7 @@ from __future__ import annotations
 import ctypes
 import functools
 import sysconfig
+from collections.abc import Callable
 from ctypes import POINTER, c_char_p, c_double, c_int32, c_size_t, c_uint32, c_uint64, c_void_p
 from enum import IntEnum
 from pathlib import Path
@@ -72,83 +73,82 @@ def load() -> ctypes.CDLL:
     return library
 
 
+#: Declares a function: its name after ``farmcpu_``, what it answers, and its arguments.
+_Declare = Callable[..., None]
+
+
 def _declare(library: ctypes.CDLL) -> None:
     def function(name: str, result: object, *arguments: object) -> None:
-        entry = getattr(library, name)
+        entry = getattr(library, f"farmcpu_{name}")
         entry.restype, entry.argtypes = result, arguments
 
-    function("farmcpu_isa", c_char_p)
-    function("farmcpu_use_isa", c_int32, c_char_p)
-    function("farmcpu_cuckoo_verify", c_int32, POINTER(Graph), POINTER(c_uint32), c_size_t)
-    function("farmcpu_siphash_block", c_int32, POINTER(Graph), c_uint64, POINTER(c_uint64))
-    function(
-        "farmcpu_find_cycles",
-        c_int32,
-        c_void_p,
-        c_size_t,
-        c_uint32,
-        c_uint32,
-        POINTER(c_uint32),
-        c_size_t,
-        POINTER(c_size_t),
-    )
+    function("isa", c_char_p)
+    function("use_isa", c_int32, c_char_p)
+    function("infer_isa", c_char_p)
+    function("infer_use_isa", c_int32, c_char_p)
+    _declare_cuckoo(function)
+    _declare_programs(function)
+    _declare_layers(function)
+    _declare_plans(function)
+
+
+def _declare_cuckoo(function: _Declare) -> None:
+    graph, edges, count = POINTER(Graph), POINTER(c_uint32), POINTER(c_size_t)
+    function("cuckoo_verify", c_int32, graph, edges, c_size_t)
+    function("siphash_block", c_int32, graph, c_uint64, POINTER(c_uint64))
+    ends = (c_void_p, c_size_t, c_uint32, c_uint32)
+    function("find_cycles", c_int32, *ends, edges, c_size_t, count)
     solver = (c_uint32, c_uint32, c_int32, c_uint32)
-    function("farmcpu_solver_bytes", c_uint64, *solver)
-    function("farmcpu_solver_create", c_void_p, *solver, c_uint64)
-    function("farmcpu_solver_free", None, c_void_p)
-    function(
-        "farmcpu_solve",
-        c_int32,
-        c_void_p,
-        POINTER(Graph),
-        POINTER(c_int32),
-        POINTER(c_uint32),
-        c_size_t,
-        POINTER(c_size_t),
-    )
-    function("farmcpu_solver_survivors", c_uint64, c_void_p, c_uint32)
-    function("farmcpu_solver_phases", None, c_void_p, POINTER(Phases))
-    function("farmcpu_floor_hash", c_uint64, POINTER(Graph), c_uint64)
-    function("farmcpu_floor_read", c_uint64, POINTER(c_uint64), c_size_t)
-    function("farmcpu_floor_store", None, POINTER(c_uint64), c_size_t, c_uint64)
-    function(
-        "farmcpu_program_load",
-        c_void_p,
-        c_char_p,
-        c_size_t,
-        POINTER(c_int32),
-        c_size_t,
-        c_uint64,
-        POINTER(c_int32),
-        c_char_p,
-        c_size_t,
-    )
-    function("farmcpu_program_free", None, c_void_p)
-    function("farmcpu_program_input_words", c_size_t, c_void_p)
-    function("farmcpu_program_output_words", c_size_t, c_void_p)
-    function(
-        "farmcpu_program_run",
-        c_int32,
-        c_void_p,
-        POINTER(c_int32),
-        c_size_t,
-        POINTER(c_int32),
-        c_size_t,
-    )
-    size, words = c_size_t, POINTER(c_int32)
-    function("farmcpu_convolution_methods", size, c_void_p, c_void_p, c_void_p)
-    function("farmcpu_convolution_packed_bytes", size, c_void_p, c_uint32)
-    function("farmcpu_convolution_pack", None, c_void_p, c_uint32, c_void_p, c_void_p)
-    function("farmcpu_engine_create", c_void_p, c_uint32, c_uint64)
-    function("farmcpu_engine_free", None, c_void_p)
-    function("farmcpu_plan_checksum", c_uint64, c_void_p, size)
-    function("farmcpu_plan_open", c_void_p, c_void_p, c_void_p, size, words, c_char_p, size)
-    function("farmcpu_plan_free", None, c_void_p)
+    function("solver_bytes", c_uint64, *solver)
+    function("solver_create", c_void_p, *solver, c_uint64)
+    function("solver_free", None, c_void_p)
+    function("solve", c_int32, c_void_p, graph, POINTER(c_int32), edges, c_size_t, count)
+    function("solver_survivors", c_uint64, c_void_p, c_uint32)
+    function("solver_phases", None, c_void_p, POINTER(Phases))
+    function("floor_hash", c_uint64, graph, c_uint64)
+    function("floor_read", c_uint64, POINTER(c_uint64), c_size_t)
+    function("floor_store", None, POINTER(c_uint64), c_size_t, c_uint64)
+
+
+_WORDS = POINTER(c_int32)
+_FAILURE = (POINTER(c_int32), c_char_p, c_size_t)
+_RUN = (c_void_p, _WORDS, c_size_t, _WORDS, c_size_t)
+
+
+def _declare_programs(function: _Declare) -> None:
+    text, parameters = (c_char_p, c_size_t), (_WORDS, c_size_t)
+    function("program_load", c_void_p, *text, *parameters, c_uint64, *_FAILURE)
+    function("program_free", None, c_void_p)
+    function("program_input_words", c_size_t, c_void_p)
+    function("program_output_words", c_size_t, c_void_p)
+    function("program_run", c_int32, *_RUN)
+
+
+def _declare_layers(function: _Declare) -> None:
+    function("floor_multiply", c_uint64, c_uint64)
+    function("team_create", c_void_p, c_uint32)
+    function("team_free", None, c_void_p)
+    function("convolution_methods", c_size_t, c_void_p, c_void_p, c_void_p)
+    function("convolution_packed_bytes", c_size_t, c_void_p, c_uint32)
+    function("convolution_scratch_bytes", c_size_t, c_void_p, c_uint32, c_uint32)
+    function("convolution_pack", None, c_void_p, c_uint32, c_void_p, c_void_p)
+    function("convolve", c_int32, *[c_void_p] * 4)
+    for name, count in (("pool", 6), ("add", 7), ("scale", 8), ("look_up", 6), ("copy", 5)):
+        function(name, None, *[c_void_p] * count)
+    for name in ("to_bytes", "to_words"):
+        function(name, None, *[c_void_p] * 4)
+
+
+def _declare_plans(function: _Declare) -> None:
+    function("engine_create", c_void_p, c_uint32, c_uint64)
+    function("engine_free", None, c_void_p)
+    function("plan_checksum", c_uint64, c_void_p, c_size_t)
+    function("plan_open", c_void_p, c_void_p, c_void_p, c_size_t, *_FAILURE)
+    function("plan_free", None, c_void_p)
     for name in ("input_words", "output_words", "layers"):
-        function(f"farmcpu_plan_{name}", size, c_void_p)
-    run = (c_void_p, words, size, words, size)
-    function("farmcpu_plan_run", c_int32, *run)
-    function("farmcpu_plan_time", c_int32, *run, c_uint32, POINTER(c_double))
+        function(f"plan_{name}", c_size_t, c_void_p)
+    function("plan_run", c_int32, *_RUN)
+    function("plan_time", c_int32, *_RUN, c_uint32, POINTER(c_double))
 
 
 class Status(IntEnum):

@@ -23,7 +23,8 @@ from kernel_cases import (
 from numpy.typing import NDArray
 
 from drivers.cpu import layers
-from drivers.cpu.layers import Image, Method, PackedConvolution, Team, Window
+from drivers.cpu.layers import Image, Method, PackedConvolution, Team, Weights, Window
+from drivers.cpu.packing import MethodChoice
 from drivers.errors import NotSupported
 
 ISAS = ("baseline", "avx2", "avx512", "avx512vnni")
@@ -61,9 +62,8 @@ def check(case: ConvolutionCase, team: Team, method: Method | None = None) -> No
 
 
 def pack(case: ConvolutionCase, method: Method | None) -> PackedConvolution:
-    return PackedConvolution(
-        case.form, case.weight, case.bias, case.multiplier, case.offset, method
-    )
+    weights = Weights(case.weight, case.bias, case.multiplier, case.offset)
+    return PackedConvolution(case.form, weights, method)
 
 
 def run(
@@ -124,6 +124,17 @@ def test_winograd_refuses_what_it_cannot_prove() -> None:
         case = draw_convolution(np.random.default_rng(0), source, window, 16)
         case.weight[...] = 127
         assert (Method.WINOGRAD in pack(case, None).methods) == proved
+
+
+def test_a_method_is_timed_where_the_residual_lies_far_apart() -> None:
+    """As a part of a wide concatenation does."""
+    window = Window(3, 3, 1, 1, 1, 1, 1, 1, 1, 1)
+    source = Image(1, 32, 32, 32, 32, 0)
+    case = draw_convolution(np.random.default_rng(0), source, window, 32, joins=True)
+    case.form.residual.pixel_stride = 1 << 16
+    weights = Weights(case.weight, case.bias, case.multiplier, case.offset)
+    methods = weights.list_methods(case.form)
+    assert len(methods) > 2 and MethodChoice().choose(case.form, weights) in methods
 
 
 def test_saturation_trap(isa: str, team: Team) -> None:
