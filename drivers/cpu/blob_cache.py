@@ -37,9 +37,9 @@ class BlobCache:
         self._folder = folder
         self._budget_bytes = budget_bytes
 
-    def find(self, model_id: str, program: Program | None = None) -> mmap.mmap | None:
+    def find(self, model_id: str, program_digest: bytes | None = None) -> mmap.mmap | None:
         """The blob of a model, mapped to be read; None where there is none of this processor and
-        version, or where it was made of another ``program``."""
+        version, or where it was made of a program of another `digest_program`."""
         path = self._path(model_id)
         try:
             with path.open("rb") as file:
@@ -48,7 +48,7 @@ class BlobCache:
             return None
         with contextlib.suppress(OSError):  # a folder that is only read, or evicted meanwhile
             os.utime(path)
-        if blob is not None and _is_of(blob, model_id, program):
+        if blob is not None and _is_of(blob, model_id, program_digest):
             return blob
         return None
 
@@ -141,11 +141,11 @@ def _map(file: BinaryIO) -> mmap.mmap | None:
     return mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ)
 
 
-def _is_of(blob: mmap.mmap, model_id: str, program: Program | None) -> bool:
+def _is_of(blob: mmap.mmap, model_id: str, program_digest: bytes | None) -> bool:
     """The header alone is looked at; the native code checks the rest as it opens the plan."""
     header = Header.from_buffer_copy(blob)
     if (header.magic, header.version, header.bytes) != (MAGIC, VERSION, len(blob)):
         return False
     if bytes(header.model) != digest_id(model_id):
         return False
-    return program is None or bytes(header.program) == digest_program(program)
+    return program_digest in (None, bytes(header.program))

@@ -86,10 +86,11 @@ class LoadedPlan:
         return list(seconds / runs)
 
     def close(self) -> None:
+        """Safe to repeat."""
         if self._handle:
             self._library.farmcpu_plan_free(self._handle)
             self._handle = None
-        del self._blob
+            del self._blob
 
     def _buffers(self, data: bytes) -> tuple[np.ndarray[tuple[int], np.dtype[np.int32]], ...]:
         if len(data) != 4 * self.input_words:
@@ -124,9 +125,10 @@ class InferRuns:
         an operator that is not here, `BadArgument` for a malformed one, and `OutOfMemory`."""
         if model_id in self._models:
             return
-        blob = self._cache.find(model_id, program) if self._cache else None
+        identity = Identity(digest_id(model_id), digest_program(program))
+        blob = self._cache.find(model_id, identity.program) if self._cache else None
         if blob is None or not self._open(model_id, blob):
-            self._models[model_id] = self._load_blob(self._pack(model_id, program))
+            self._models[model_id] = self._load_blob(self._pack(model_id, program, identity))
 
     def recall(self, model_id: str) -> bool:
         """Make a model resident from what an earlier `load` of this id left on disk, without its
@@ -172,11 +174,9 @@ class InferRuns:
             raise
         return plan
 
-    def _pack(self, model_id: str, program: Program) -> mmap.mmap:
-        plan = fuse(program)
-        identity = Identity(digest_id(model_id), digest_program(program))
+    def _pack(self, model_id: str, program: Program, identity: Identity) -> mmap.mmap:
         write = functools.partial(
-            write_blob, plan, identity, memory_limit_bytes=self._memory_limit_bytes
+            write_blob, fuse(program), identity, memory_limit_bytes=self._memory_limit_bytes
         )
         if self._cache is None:
             return write()

@@ -65,6 +65,13 @@ def test_the_time_of_each_layer():
     runs.close()
 
 
+def test_a_plan_may_be_closed_twice():
+    runs = InferRuns(MEMORY_BYTES, 1)
+    runs.load("m", infer_program())
+    runs.model("m").close()
+    runs.close()
+
+
 @pytest.fixture
 def kept(tmp_path):
     """A folder with one blob."""
