@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import cast
@@ -9,10 +10,11 @@ from typing import cast
 from benchmarks.infer_fuzz import host_gpu
 from drivers import registry
 from drivers.base import Capability, InferSession, ProbeStatus
+from drivers.cpu import layers
+from drivers.errors import NotSupported
 
-#: Instruction sets of the processor; a child process is held to one by `ISA_VARIABLE`.
+#: Instruction sets that a processor may have; a child process is held to one.
 ISAS = ("baseline", "avx2", "avx512", "avx512vnni")
-ISA_VARIABLE = "FARMCPU_ISA"
 THREADS = (1, 2, 3)
 
 
@@ -47,6 +49,17 @@ def find_devices() -> list[str]:
         if Capability.INFER in device.info.capabilities
     ]
     return found + host_gpu.find_targets()
+
+
+def find_isas() -> tuple[str, ...]:
+    """Those of `ISAS` that this processor has. Nothing may be running."""
+    before, found = layers.isa(), []
+    for name in ISAS:
+        with contextlib.suppress(NotSupported):
+            layers.use_isa(name)
+            found.append(name)
+    layers.use_isa(before)
+    return tuple(found)
 
 
 def expand(devices: list[str]) -> Iterator[Backend]:

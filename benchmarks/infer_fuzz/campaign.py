@@ -18,7 +18,8 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from benchmarks.infer_fuzz.backends import ISA_VARIABLE, ISAS
+from benchmarks.infer_fuzz.backends import find_isas
+from drivers.cpu.library import ISA_VARIABLE
 
 MODELS_PER_BLOCK = 200
 BLOCK_SECONDS = 600
@@ -71,8 +72,9 @@ def run_campaign(campaign: Campaign) -> dict[str, Any]:
 def _list_orders(campaign: Campaign) -> Iterator[Order]:
     processors = tuple(d for d in campaign.devices if d.startswith("cpu:"))
     others = tuple(d for d in campaign.devices if not d.startswith("cpu:"))
+    isas = find_isas() if processors else ()
     for block in count():
-        for isa in ISAS if processors else ():
+        for isa in isas:
             yield Order(block, isa, processors)
         if others:
             yield Order(block, "", others)

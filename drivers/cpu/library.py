@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import functools
+import os
 import sysconfig
 from collections.abc import Callable
 from ctypes import POINTER, c_char_p, c_double, c_int32, c_size_t, c_uint32, c_uint64, c_void_p
@@ -17,6 +18,8 @@ from pathlib import Path
 from drivers.errors import BadArgument, DriverError, DriverMissing, NotSupported, OutOfMemory
 
 FILE_NAME = "libfarmcpu.so"
+#: Names the only instruction set that may be used; by default the best that the processor has is.
+ISA_VARIABLE = "FARMCPU_ISA"
 ABI = 6
 TIMED_ROUNDS = 8
 
@@ -70,7 +73,18 @@ def load() -> ctypes.CDLL:
     if (found := library.farmcpu_abi()) != ABI:
         raise DriverMissing(f"{path} has ABI {found}, this code needs {ABI}; build it again")
     _declare(library)
+    _expect_forced(path, library)
     return library
+
+
+def _expect_forced(path: Path, library: ctypes.CDLL) -> None:
+    """The sets of inference are all there are; the library falls back to ``baseline``."""
+    forced, found = os.environ.get(ISA_VARIABLE), library.farmcpu_infer_isa().decode()
+    if forced and forced != found:
+        raise DriverMissing(
+            f"{ISA_VARIABLE} is {forced}, an instruction set that this processor or {path} lacks; "
+            f"unset it to have the best there is, or set it to {found}"
+        )
 
 
 #: Declares a function: its name after ``farmcpu_``, what it answers, and its arguments.

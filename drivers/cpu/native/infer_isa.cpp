@@ -1,8 +1,9 @@
 #include "infer_isa.hpp"
 
 #include <atomic>
-#include <cstdlib>
 #include <cstring>
+
+#include "isa.hpp"
 
 #if defined(__aarch64__)
 #include <asm/hwcap.h>
@@ -63,7 +64,7 @@ std::uint32_t find(const char *name) {
 
 std::atomic<std::uint32_t> &chosen() {
   static std::atomic<std::uint32_t> isa = [] {
-    const std::uint32_t wanted = find(std::getenv("FARMCPU_ISA"));
+    const std::uint32_t wanted = find(forced_isa());
     return wanted < kSetCount ? wanted : 0;
   }();
   return isa;

@@ -59,7 +59,7 @@ const Isa *find(const char *name) {
 
 // Of the environment, which names sets of inference too: avx512vnni is avx512 here.
 const Isa *find_forced() {
-  const char *name = std::getenv("FARMCPU_ISA");
+  const char *name = forced_isa();
   return find(name && !std::strcmp(name, "avx512vnni") ? "avx512" : name);
 }
 
@@ -72,6 +72,11 @@ std::atomic<const Isa *> &chosen() {
 }
 
 }  // namespace
+
+const char *forced_isa() {
+  const char *name = std::getenv("FARMCPU_ISA");
+  return name && *name ? name : nullptr;
+}
 
 const Kernels &kernels() { return chosen().load()->kernels; }
 

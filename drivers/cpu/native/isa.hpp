@@ -27,8 +27,11 @@ struct Kernels {
   std::int32_t (*dot)(const std::int32_t *a, const std::int32_t *b, std::size_t count);
 };
 
-// The best set this machine runs, or the one that the environment's FARMCPU_ISA names if the
-// machine runs it (the baseline if not); or the one that `use_isa` was last told.
+// What the environment's FARMCPU_ISA names; null where it names nothing.
+const char *forced_isa();
+
+// The best set this machine runs, or the forced one if the machine runs it (the baseline if not,
+// which drivers/cpu/library.py refuses); or the one that `use_isa` was last told.
 const Kernels &kernels();
 
 // From now on the named set; false if there is none of that name or this machine lacks it.

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from drivers.cpu import layers as native
+from drivers.cpu import library
 from drivers.cpu.infer import InferRuns
 from drivers.cpu.loaded_program import LoadedProgram
 from drivers.errors import NotSupported
@@ -22,18 +23,6 @@ from node.spec.cvm.execution import decode_input
 from tests.support.programs import ProgramWriter, RandomNet
 
 MEMORY_BYTES = 1 << 28
-ISAS = ("baseline", "avx2", "avx512", "avx512vnni")
-
-
-@pytest.fixture(params=ISAS)
-def isa(request):
-    before = native.isa()
-    try:
-        native.use_isa(request.param)
-    except NotSupported as error:
-        pytest.skip(f"not run: {error}")
-    yield request.param
-    native.use_isa(before)
 
 
 def general_answer(program: Program, data: bytes) -> bytes:
@@ -117,14 +106,29 @@ def test_nothing_saturates(isa):
     runs.close()
 
 
-def test_the_environment_forces_a_set(isa):
-    """Of inference, and the nearest for all else."""
+def show_sets(forced: str) -> list[str]:
+    """Of inference and of all else, in a process whose environment names one; or the error."""
     command = (
-        "from drivers.cpu import layers, library; print(layers.isa(), library.isa(), sep='\\n')"
+        "from drivers.cpu import layers, library\n"
+        "from drivers.errors import DriverMissing\n"
+        "try: print(layers.isa(), library.isa(), sep='\\n')\n"
+        "except DriverMissing as error: print(error)"
     )
-    environment = {**os.environ, "FARMCPU_ISA": isa}
     shown = subprocess.run(
-        [sys.executable, "-c", command], env=environment, capture_output=True, text=True,
-        check=True, timeout=60,
+        [sys.executable, "-c", command], env={**os.environ, library.ISA_VARIABLE: forced},
+        capture_output=True, text=True, check=True, timeout=60,
     )  # fmt: skip
-    assert shown.stdout.split() == [isa, isa.removesuffix("vnni")]
+    return shown.stdout.splitlines()
+
+
+def test_the_environment_forces_a_set(isa):
+    assert show_sets(isa) == [isa, isa.removesuffix("vnni")]
+
+
+def test_an_environment_that_names_nothing_forces_nothing():
+    assert show_sets("")[0] == native.isa()
+
+
+def test_the_environment_cannot_force_what_is_not_there():
+    (refusal,) = show_sets("avx1024")
+    assert refusal.startswith("FARMCPU_ISA is avx1024, an instruction set that this processor")

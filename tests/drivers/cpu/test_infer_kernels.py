@@ -25,21 +25,8 @@ from numpy.typing import NDArray
 from drivers.cpu import layers
 from drivers.cpu.layers import Image, Method, PackedConvolution, Team, Weights, Window
 from drivers.cpu.packing import MethodChoice
-from drivers.errors import NotSupported
 
-ISAS = ("baseline", "avx2", "avx512", "avx512vnni")
 CANARY = 77
-
-
-@pytest.fixture(params=ISAS)
-def isa(request: pytest.FixtureRequest) -> Iterator[str]:
-    best = layers.isa()
-    try:
-        layers.use_isa(request.param)
-    except NotSupported as lack:
-        pytest.skip(str(lack))
-    yield request.param
-    layers.use_isa(best)
 
 
 @pytest.fixture(scope="module", params=(1, 2, 3))

@@ -20,6 +20,7 @@ from farmctl.commands.conformance import judge_inferences
 from farmctl.conformance._engine import DeviceEngine, ReferenceEngine
 from farmctl.conformance._machine import CHECKED
 from farmctl.errors import NotFound, Unavailable
+from tests.support.isas import ISAS, skip_without
 from tests.support.sticks import build, plugged
 
 FILES = ("cvm_models", "cvm_ops", "infer_evm")
@@ -39,10 +40,11 @@ def expect_all(done: Result, device: str) -> None:
     assert lines[4].startswith(f"{device}: ")
 
 
-@pytest.mark.parametrize("isa", ["baseline", "avx2", "avx512", "avx512vnni"])
+@pytest.mark.parametrize("isa", ISAS)
 def test_cpu_on_every_instruction_set(
     vector_folder: Path, monkeypatch: pytest.MonkeyPatch, isa: str
 ) -> None:
+    skip_without(isa)
     monkeypatch.setenv("FARMCPU_ISA", isa)
     done = run_command(vector_folder, "cpu")
     expect_all(done, "cpu:0")

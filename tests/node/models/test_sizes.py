@@ -12,6 +12,7 @@ from node.models.sizes import measure_parameters
 from node.spec.cvm import CvmLoadError, Graph, load, run
 from node.spec.cvm.execution import decode_input
 from node.spec.cvm.writer import ModelWriter
+from tests.support.isas import ISAS, skip_without
 
 
 def six_bit_model(largest: int = 31) -> Graph:
@@ -44,8 +45,9 @@ def test_a_weight_of_seven_bits_is_refused():
         six_bit_model(largest=32)
 
 
-@pytest.mark.parametrize("isa", ["baseline", "avx2", "avx512", "avx512vnni"])
+@pytest.mark.parametrize("isa", ISAS)
 def test_every_instruction_set_is_exact(monkeypatch, isa):
+    skip_without(isa)
     monkeypatch.setenv("FARMCPU_ISA", isa)
     graph = six_bit_model()
     with open_session("cpu", "cpu:0", Capability.INFER) as session:
