@@ -36,20 +36,6 @@ void share_runs(const Image &from, const Image &to, std::size_t other_stride, Te
   });
 }
 
-// to = convert(from, channel) for each byte.
-template <typename Convert>
-void map(const Image &from, const Image &to, const std::uint8_t *source, std::uint8_t *target,
-         Team &team, const Convert &convert) {
-  share(from, team, [&](std::size_t first, std::size_t last) {
-    for (std::size_t pixel = first; pixel < last; ++pixel) {
-      const std::uint8_t *in = source + pixel * from.pixel_stride;
-      std::uint8_t *out = target + pixel * to.pixel_stride;
-      for (std::uint32_t c = 0; c < from.channels; ++c)
-        out[c] = static_cast<std::uint8_t>(convert(in[c], c));
-    }
-  });
-}
-
 }  // namespace
 
 void add(const Image &from, const Image &to, const Residual &residual, const std::uint8_t *source,
@@ -131,13 +117,16 @@ void look_up(const Image &from, const Image &to, const std::uint8_t table[256],
 void copy(const Image &from, const Image &to, const std::uint8_t *source, std::uint8_t *target,
           Team &team) {
   const std::int32_t shift = to.zero - from.zero;
-  if (shift)
-    return map(from, to, source, target, team,
-               [&](std::uint8_t byte, std::uint32_t) { return byte + shift; });
   share(from, team, [&](std::size_t first, std::size_t last) {
-    for (std::size_t pixel = first; pixel < last; ++pixel)
-      std::memcpy(target + pixel * to.pixel_stride, source + pixel * from.pixel_stride,
-                  from.channels);
+    for (std::size_t pixel = first; pixel < last; ++pixel) {
+      const std::uint8_t *in = source + pixel * from.pixel_stride;
+      std::uint8_t *out = target + pixel * to.pixel_stride;
+      if (!shift)
+        std::memcpy(out, in, from.channels);
+      else
+        for (std::uint32_t c = 0; c < from.channels; ++c)
+          out[c] = static_cast<std::uint8_t>(in[c] + shift);
+    }
   });
 }
 
