@@ -1,8 +1,6 @@
-#include <algorithm>
-#include <new>
-#include <string>
 #include <system_error>
 
+#include "api_failures.hpp"
 #include "plan.hpp"
 
 struct farmcpu_engine {
@@ -14,12 +12,6 @@ struct farmcpu_plan {
 };
 
 namespace {
-
-void write_error(const char *message, char *error, size_t error_bytes) {
-  if (!error_bytes) return;
-  const std::string text = std::string(message).substr(0, error_bytes - 1);
-  std::copy(text.c_str(), text.c_str() + text.size() + 1, error);
-}
 
 bool fits(const farmcpu_plan *plan, size_t input_words, size_t output_words) {
   return input_words == plan->plan.input_words() && output_words == plan->plan.output_words();
@@ -42,17 +34,10 @@ uint64_t farmcpu_plan_checksum(const uint8_t *bytes, size_t count) {
 }
 
 farmcpu_plan *farmcpu_plan_open(farmcpu_engine *engine, const uint8_t *blob, size_t bytes,
-                                farmcpu_status *status, char *error, size_t error_bytes) try {
-  *status = FARMCPU_OK;
-  return new farmcpu_plan{farmcpu::Plan(engine->engine, blob, bytes)};
-} catch (const farmcpu::Failure &failure) {
-  write_error(failure.what(), error, error_bytes);
-  *status = failure.status;
-  return nullptr;
-} catch (const std::bad_alloc &) {
-  write_error("out of memory", error, error_bytes);
-  *status = FARMCPU_NO_MEMORY;
-  return nullptr;
+                                farmcpu_status *status, char *error, size_t error_bytes) {
+  return farmcpu::make_or_tell(status, error, error_bytes, [=] {
+    return new farmcpu_plan{farmcpu::Plan(engine->engine, blob, bytes)};
+  });
 }
 
 void farmcpu_plan_free(farmcpu_plan *plan) { delete plan; }
@@ -62,24 +47,14 @@ size_t farmcpu_plan_output_words(const farmcpu_plan *plan) { return plan->plan.o
 size_t farmcpu_plan_layers(const farmcpu_plan *plan) { return plan->plan.layers(); }
 
 farmcpu_status farmcpu_plan_run(farmcpu_plan *plan, const int32_t *input, size_t input_words,
-                                int32_t *output, size_t output_words) try {
+                                int32_t *output, size_t output_words) {
   if (!fits(plan, input_words, output_words)) return FARMCPU_BAD_ARGUMENT;
-  plan->plan.run(input, output);
-  return FARMCPU_OK;
-} catch (const farmcpu::Failure &failure) {
-  return failure.status;
-} catch (const std::bad_alloc &) {
-  return FARMCPU_NO_MEMORY;
+  return farmcpu::status_of([=] { plan->plan.run(input, output); });
 }
 
 farmcpu_status farmcpu_plan_time(farmcpu_plan *plan, const int32_t *input, size_t input_words,
                                  int32_t *output, size_t output_words, uint32_t runs,
-                                 double *seconds) try {
+                                 double *seconds) {
   if (!fits(plan, input_words, output_words)) return FARMCPU_BAD_ARGUMENT;
-  plan->plan.time(input, output, runs, seconds);
-  return FARMCPU_OK;
-} catch (const farmcpu::Failure &failure) {
-  return failure.status;
-} catch (const std::bad_alloc &) {
-  return FARMCPU_NO_MEMORY;
+  return farmcpu::status_of([=] { plan->plan.time(input, output, runs, seconds); });
 }
