@@ -41,20 +41,6 @@ def write_blob(
     return _Packer(plan, identity).write(open_file, memory_limit_bytes)
 
 
-def workspace_bytes(blob: mmap.mmap) -> int:
-    """What a blob's activations take."""
-    return int(Header.from_buffer_copy(blob).workspace_bytes)
-
-
-def expect_room(blob_bytes: int, workspace_bytes: int, limit_bytes: int | None) -> None:
-    """Raises `OutOfMemory` for a blob that, with its activations, passes the limit."""
-    if limit_bytes is not None and blob_bytes + workspace_bytes > limit_bytes:
-        raise OutOfMemory(
-            f"the model needs more memory than it may have: {blob_bytes} bytes packed and "
-            f"{workspace_bytes} of activations, of {limit_bytes}"
-        )
-
-
 class _Packer:
     def __init__(self, plan: Plan, identity: Identity) -> None:
         self._plan = plan
@@ -70,7 +56,12 @@ class _Packer:
         records = list_records(self._plan, self._placement, self._values, self._sections)
         values = [self._describe_value(number) for number in self._values]
         size = self._sections.total_bytes
-        expect_room(size, self._placement.total_bytes, memory_limit_bytes)
+        activations = self._placement.total_bytes
+        if memory_limit_bytes is not None and size + activations > memory_limit_bytes:
+            raise OutOfMemory(
+                f"the model needs more memory than it may have: {size} bytes packed and "
+                f"{activations} of activations, of {memory_limit_bytes}"
+            )
         if open_file is not None:
             # A file with holes would end this process where its disk is full.
             os.posix_fallocate(open_file.fileno(), 0, size)

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from drivers.cpu import library
-from drivers.cpu.blob import Identity, expect_room, workspace_bytes, write_blob
+from drivers.cpu.blob import Identity, write_blob
 from drivers.cpu.blob_cache import DEFAULT_BUDGET_BYTES, BlobCache, digest_id, digest_program
 from drivers.cpu.library import ERROR_BYTES, Status, error_of
 from drivers.errors import BadArgument, DriverError, OutOfMemory
@@ -25,8 +25,8 @@ _WORDS = POINTER(c_int32)
 
 
 class Engine:
-    """Threads, and memory for activations, that plans share. ``memory_limit_bytes`` bounds that
-    memory; only what plans use of it is taken from the machine."""
+    """Threads, and memory for activations, that plans share. ``memory_limit_bytes`` bounds what one
+    plan takes, packed and with its activations; only what is used is taken from the machine."""
 
     def __init__(self, threads: int, memory_limit_bytes: int) -> None:
         if threads < 1:
@@ -48,7 +48,7 @@ class LoadedPlan:
 
     def __init__(self, engine: Engine, blob: mmap.mmap) -> None:
         """Raises `BadArgument` for a blob that is damaged or not of this processor and version,
-        and `OutOfMemory` if its activations need more than the engine has."""
+        and `OutOfMemory` if it needs more than the engine gives one."""
         self._library = library.load()
         self._blob = np.frombuffer(blob, np.uint8)
         status, message = c_int32(), ctypes.create_string_buffer(ERROR_BYTES)
@@ -128,7 +128,8 @@ class InferRuns:
         identity = Identity(digest_id(model_id), digest_program(program))
         blob = self._cache.find(model_id, identity.program) if self._cache else None
         if blob is None or not self._open(model_id, blob):
-            self._models[model_id] = self._load_blob(self._pack(model_id, program, identity))
+            packed = self._pack(model_id, program, identity)
+            self._models[model_id] = LoadedPlan(self._engine, packed)
 
     def recall(self, model_id: str) -> bool:
         """Make a model resident from what an earlier `load` of this id left on disk, without its
@@ -159,20 +160,11 @@ class InferRuns:
     def _open(self, model_id: str, blob: mmap.mmap) -> bool:
         """Whether a blob from disk could be opened; one that cannot is made anew."""
         try:
-            self._models[model_id] = self._load_blob(blob)
+            self._models[model_id] = LoadedPlan(self._engine, blob)
         except BadArgument as error:
             log.warning("the packed model %s is made anew: %s", model_id, error)
             return False
         return True
-
-    def _load_blob(self, blob: mmap.mmap) -> LoadedPlan:
-        plan = LoadedPlan(self._engine, blob)  # only now the header is known to be sound
-        try:
-            expect_room(len(blob), workspace_bytes(blob), self._memory_limit_bytes)
-        except OutOfMemory:
-            plan.close()
-            raise
-        return plan
 
     def _pack(self, model_id: str, program: Program, identity: Identity) -> mmap.mmap:
         write = functools.partial(

@@ -133,8 +133,9 @@ typedef struct farmcpu_program farmcpu_program;
  *   steps S {operator  inputs n...  outputs n...  attributes {name count number...}}
  *   heads H {value}
  * Every shape, index and bound is checked here: BAD_ARGUMENT for a malformed program,
- * NOT_SUPPORTED for an operator that is not here, NO_MEMORY if the values take more than
- * memory_limit_bytes (tables made for a step take at most twice its output besides).
+ * NOT_SUPPORTED for an operator that is not here, NO_MEMORY if the values, and the copies that steps
+ * make of them, take more than memory_limit_bytes (tables made for a step take at most twice its
+ * output besides).
  * NULL unless *status is FARMCPU_OK. */
 FARMCPU_API farmcpu_program *farmcpu_program_load(const char *text, size_t text_bytes,
                                                   const int32_t *parameters,
@@ -216,8 +217,8 @@ FARMCPU_API uint64_t farmcpu_plan_checksum(const uint8_t *bytes, size_t count);
 
 /* A plan of plan_format.hpp, used where it lies: `blob` is aligned to 64 bytes and outlives the
  * plan. BAD_ARGUMENT for one that is not whole, or made for another version or instruction set;
- * NOT_SUPPORTED for an operator that is not here; NO_MEMORY beyond the workspace. NULL unless
- * *status is FARMCPU_OK. */
+ * NOT_SUPPORTED for an operator that is not here; NO_MEMORY if the blob, its activations and its
+ * kernels' memory take more than workspace_bytes. NULL unless *status is FARMCPU_OK. */
 FARMCPU_API farmcpu_plan *farmcpu_plan_open(farmcpu_engine *engine, const uint8_t *blob,
                                             size_t bytes, farmcpu_status *status, char *error,
                                             size_t error_bytes);

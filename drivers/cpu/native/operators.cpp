@@ -4,6 +4,12 @@
 
 namespace farmcpu {
 
+void take_memory(std::uint64_t &left, std::uint64_t bytes) {
+  if (bytes > left)
+    throw Failure(FARMCPU_NO_MEMORY, "the model needs more memory than it may have");
+  left -= bytes;
+}
+
 void Operands::refuse(const std::string &why) const {
   throw Failure(FARMCPU_BAD_ARGUMENT, op + ": " + why);
 }

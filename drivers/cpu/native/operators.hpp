@@ -31,12 +31,16 @@ struct Value {
   std::int64_t size() const { return static_cast<std::int64_t>(words.size()); }
 };
 
+// Takes bytes off what is left of a memory limit. Throws Failure where that is less.
+void take_memory(std::uint64_t &left, std::uint64_t bytes);
+
 // One step's operands, with the checks that every operator needs.
 class Operands {
  public:
   std::string op;
   std::vector<Value *> inputs, outputs;
   std::map<std::string, Numbers> attributes;
+  std::uint64_t *memory_left = nullptr;  // for copies that a kernel makes; never null as it is bound
 
   const Value &in(std::size_t i) const { return *inputs[i]; }
   Value &out() const { return *outputs[0]; }

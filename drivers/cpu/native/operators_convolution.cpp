@@ -22,9 +22,12 @@ class Convolution {
         bias_(bias_of(step, channels_)), multiply_add_(kernels().multiply_add) {
     for (std::size_t d = 0; d < 3; ++d)
       padded_size_[d] = win_.size[d] + win_.before[d] + win_.after[d];
-    padded_.resize(static_cast<std::size_t>(win_.c * volume(padded_size_)));
     pitch_ = is_dense() ? padded_size_ : win_.out;
-    sums_.resize(static_cast<std::size_t>(volume(pitch_)));
+    const auto padded = static_cast<std::size_t>(win_.c * volume(padded_size_));
+    const auto sums = static_cast<std::size_t>(volume(pitch_));
+    take_memory(*step.memory_left, (padded + sums) * sizeof(int32_t));
+    padded_.resize(padded);
+    sums_.resize(sums);
   }
 
   void run() {

@@ -62,6 +62,8 @@ Kernel resample_linearly(const Operands &step) {
     step.require((room /= axis.denominator()) > 0, "the divisor would pass 64 bits");
     divisor *= axis.denominator();
   }
+  const auto most = static_cast<std::uint64_t>(std::max(step.in(0).size(), step.out().size()));
+  take_memory(*step.memory_left, 2 * most * sizeof(int64_t));  // as an axis is stretched
   return [=, x = &step.in(0), y = step.out().words.data()] {
     Wide values(x->words.begin(), x->words.end());
     for (const Axis &axis : axes) values = axis.stretch(values);

@@ -48,6 +48,7 @@ Plan::Step PlanReader::bind_general(const PlanLayer &layer) {
   const std::uint64_t count = layer.packed_bytes / sizeof(std::int32_t);
   StepWords words(items<std::int32_t>(layer.packed_at, count, "general steps"), count);
   Operands step;
+  step.memory_left = &memory_left_;
   step.op = words.name();
   for (std::size_t n = words.count(); n--;) {
     step.inputs.push_back(value(words.number()));

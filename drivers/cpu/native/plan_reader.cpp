@@ -8,10 +8,6 @@ namespace {
 
 constexpr std::uint32_t kMostRecords = 1 << 20;
 
-[[noreturn]] void refuse_memory() {
-  throw Failure(FARMCPU_NO_MEMORY, "the model needs more memory than it may have");
-}
-
 }  // namespace
 
 PlanReader::PlanReader(Plan &plan, const std::uint8_t *blob, std::size_t bytes)
@@ -39,7 +35,9 @@ void PlanReader::read_header() {
   expect(header_.values >= 1 && header_.heads >= 1, "has no input or no heads");
   for (std::uint32_t count : {header_.values, header_.layers, header_.heads})
     expect(count <= kMostRecords, "has too many parts");
-  if (header_.workspace_bytes > engine_.workspace.bytes()) refuse_memory();
+  memory_left_ = engine_.workspace.bytes();
+  take_memory(memory_left_, bytes_);
+  take_memory(memory_left_, header_.workspace_bytes);
 }
 
 std::uint8_t *PlanReader::place(std::uint64_t at, std::uint64_t bytes) const {
@@ -48,12 +46,15 @@ std::uint8_t *PlanReader::place(std::uint64_t at, std::uint64_t bytes) const {
   return engine_.workspace.data() + at;
 }
 
-// Scratch memory lies behind everything else.
-std::uint8_t *PlanReader::scratch(std::uint64_t bytes) const {
+// Scratch memory, which all layers share, lies behind everything else.
+std::uint8_t *PlanReader::scratch(std::uint64_t bytes) {
+  if (bytes > scratch_bytes_) {
+    take_memory(memory_left_, bytes - scratch_bytes_);
+    scratch_bytes_ = bytes;
+  }
   const std::uint64_t at = (header_.workspace_bytes + infer::kAlignment - 1) /
                            infer::kAlignment * infer::kAlignment;
-  if (at > engine_.workspace.bytes() || bytes > engine_.workspace.bytes() - at) refuse_memory();
-  return engine_.workspace.data() + at;
+  return engine_.workspace.data() + at;  // the blob's share, not taken here, covers the alignment
 }
 
 std::uint8_t *PlanReader::image(std::uint64_t at, const infer::Image &image) const {

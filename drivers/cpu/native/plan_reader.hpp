@@ -28,7 +28,7 @@ class PlanReader {
 
   // Places in the workspace.
   std::uint8_t *place(std::uint64_t at, std::uint64_t bytes) const;
-  std::uint8_t *scratch(std::uint64_t bytes) const;
+  std::uint8_t *scratch(std::uint64_t bytes);
   std::uint8_t *image(std::uint64_t at, const infer::Image &image) const;
   std::int32_t *words(std::uint64_t at, const infer::Image &image) const;
   // What a residual adds to `image`.
@@ -50,6 +50,7 @@ class PlanReader {
   const std::uint8_t *blob_;
   std::size_t bytes_;
   PlanHeader header_{};
+  std::uint64_t memory_left_ = 0, scratch_bytes_ = 0;
   std::vector<bool> is_constant_;  // of each value
 };
 

@@ -64,9 +64,7 @@ class Program::Loader {
         size *= d;
       }
       const std::uint64_t bytes = static_cast<std::uint64_t>(size) * sizeof(std::int32_t);
-      if (bytes > memory_left_)
-        throw Failure(FARMCPU_NO_MEMORY, "the program needs more memory than it may have");
-      memory_left_ -= bytes;
+      take_memory(memory_left_, bytes);
       value->words = program_.memory_.emplace_back(static_cast<std::size_t>(size));
       program_.values_.push_back(std::move(value));
     }
@@ -97,6 +95,7 @@ class Program::Loader {
     expect("steps");
     for (std::int64_t count = number("steps", 0, kMaxValues); count--;) {
       Operands step;
+      step.memory_left = &memory_left_;
       step.op = word("an operator");
       for (std::int64_t n = number("inputs", 1, kMaxNumbers); n--;) {
         const std::size_t at = value_number();

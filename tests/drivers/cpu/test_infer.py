@@ -237,6 +237,8 @@ def test_the_memory_limit_holds(kept):
     for limit in (1 << 10, blob_in(kept).stat().st_size):
         with pytest.raises(OutOfMemory, match="more memory"):
             InferRuns(limit, 1).load("m", infer_program())
+        with pytest.raises(OutOfMemory, match="more memory"):
+            InferRuns(limit, 1, blob_folder=kept).recall("m")
 
 
 def test_what_does_not_fit_is_not_packed(tmp_path):

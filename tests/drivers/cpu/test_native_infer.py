@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from drivers.cpu.infer import InferRuns
 from drivers.cpu.loaded_program import LoadedProgram, flatten
-from drivers.errors import BadArgument, DriverError, NotSupported
+from drivers.errors import BadArgument, NotSupported, OutOfMemory
 from drivers.program import Attribute, Program, Step
 from drivers.selftest import INFER_ANSWER, infer_program, spread
 
@@ -236,12 +236,12 @@ MALFORMED: dict[str, tuple[str, list[tuple[int, ...]], tuple[int, ...], dict[str
 }
 
 
-def load_as_it_is(program: Program) -> None:
-    LoadedProgram(program, MEMORY).close()
+def load_as_it_is(program: Program, memory_limit_bytes: int = MEMORY) -> None:
+    LoadedProgram(program, memory_limit_bytes).close()
 
 
-def load_fused(program: Program) -> None:
-    runs = InferRuns(MEMORY, 1)
+def load_fused(program: Program, memory_limit_bytes: int = MEMORY) -> None:
+    runs = InferRuns(memory_limit_bytes, 1)
     try:
         runs.load("m", program)
     finally:
@@ -296,8 +296,31 @@ def test_a_value_without_a_precision_is_refused() -> None:
 
 
 def test_memory_limit_holds() -> None:
-    with pytest.raises(DriverError, match="more memory"):
+    with pytest.raises(OutOfMemory, match="more memory"):
         LoadedProgram(relu_program(), 31)
+
+
+@LOADERS
+@pytest.mark.parametrize(
+    ("op", "inputs", "output", "attributes"),
+    [
+        ("conv2d", [(1, 1, 4, 4), (1, 1, 1, 1)], (1, 1, 3, 3),
+         {"padding": (1000, 1000), "strides": (1000, 1000)}),
+        ("resize", [(1, 1, 1, 3 << 18)], (1, 1, 1, 1 << 18), {"linear": 1}),
+    ],
+)  # fmt: skip
+def test_memory_limit_holds_for_what_steps_copy(
+    op: str,
+    inputs: list[tuple[int, ...]],
+    output: tuple[int, ...],
+    attributes: dict[str, Attribute],
+    load: Callable[[Program, int], None],
+) -> None:
+    """The padded input, and rows as they are stretched; the input is of more than 8 bits."""
+    program = one_step(op, [np.ones(shape) for shape in inputs], [output], attributes, precision=12)
+    load(program, 1 << 25)
+    with pytest.raises(OutOfMemory, match="more memory"):
+        load(program, 3 << 22)
 
 
 def test_cut_text_never_crashes() -> None:
