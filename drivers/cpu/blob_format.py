@@ -10,7 +10,7 @@ from drivers.cpu.layers import Convolution, Image, Pool, Rescale, Residual
 
 MAGIC = b"FARMPLAN"
 #: Raised whenever the records, or what a packed layer holds, change.
-VERSION = 1
+VERSION = 2
 NOWHERE = (1 << 64) - 1
 
 

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from drivers.cpu import layers as native
 from drivers.cpu.blob_format import NOWHERE, LayerKind, Record
 from drivers.cpu.blob_sections import Sections
-from drivers.cpu.blob_steps import step_words
+from drivers.cpu.loaded_program import step_line
 from drivers.cpu.packing import MethodChoice
 from drivers.cpu.placement import Placement, rescale_of, window_of
 from drivers.kernels.infer.geometry import as_planes, output_size
@@ -174,9 +174,15 @@ class _Writer:
             channel += size
 
     def _add_general(self, step: Step) -> None:
+        """Its text names the blob's values."""
+        inputs, outputs = (
+            tuple(self._values[number] for number in numbers)
+            for numbers in (step.inputs, step.outputs)
+        )
+        line = step_line(Step(step.op, inputs, outputs, step.attributes))
+        text = np.frombuffer(line.encode(), np.uint8)
         record = Record(kind=LayerKind.GENERAL)
-        words = np.array(list(step_words(step, self._values)), "<i4")
-        record.packed_at, record.packed_bytes = self._sections.keep(words), words.nbytes
+        record.packed_at, record.packed_bytes = self._sections.keep(text), text.nbytes
         self.records.append(record)
 
 

@@ -97,11 +97,12 @@ def _lines(program: Program) -> Iterator[str]:
         yield _join(precision, len(shape), *shape)
     yield _join("parameters", len(program.parameters), *program.parameters)
     yield f"steps {len(program.steps)}"
-    yield from map(_step_line, program.steps)
+    yield from map(step_line, program.steps)
     yield _join("heads", len(program.heads), *program.heads)
 
 
-def _step_line(step: Step) -> str:
+def step_line(step: Step) -> str:
+    """A step of `flatten`."""
     words: list[object] = [step.op, len(step.inputs), *step.inputs]
     words += [len(step.outputs), *step.outputs, len(step.attributes)]
     for name, attribute in step.attributes.items():

@@ -15,7 +15,7 @@
 namespace farmcpu {
 
 inline constexpr char kPlanMagic[8] = {'F', 'A', 'R', 'M', 'P', 'L', 'A', 'N'};
-inline constexpr std::uint32_t kPlanVersion = 1;
+inline constexpr std::uint32_t kPlanVersion = 2;
 inline constexpr std::uint64_t kNowhere = ~std::uint64_t{0};
 
 struct PlanHeader {
@@ -55,7 +55,7 @@ struct PlanLayer {
   LayerKind kind;
   std::uint32_t method;  // of a convolution
   std::uint64_t source_at, other_at, target_at;    // in the workspace, or kNowhere
-  std::uint64_t packed_at, packed_bytes;           // in the blob: weights, table, general step
+  std::uint64_t packed_at, packed_bytes;           // in the blob: weights, table, a step's text
   std::uint64_t multiplier_at, offset_at;          // in the blob: one word a channel
   union {
     infer::Convolution convolution;

@@ -16,13 +16,13 @@ Plan::Step PlanReader::bind(const PlanLayer &layer) {
 Plan::Step PlanReader::bind_convolution(const PlanLayer &layer) {
   const infer::Convolution form = layer.convolution;
   infer::Buffers buffers{};
-  buffers.source = image(layer.source_at, form.source);
-  if (form.rescaled)
-    buffers.target = image(layer.target_at, form.target);
-  else
-    buffers.target = words(layer.target_at, form.target);
-  check_convolution(form);
+  buffers.source = read_image(layer.source_at, form.source);
   if (form.has_residual) buffers.other = other(layer.other_at, form.residual, form.target);
+  if (form.rescaled)
+    buffers.target = write_image(layer.target_at, form.target);
+  else
+    buffers.target = write_words(layer.target_at, form.target);
+  check_convolution(form);
   const auto *packed = items<std::uint8_t>(layer.packed_at, layer.packed_bytes, "weights");
   expect(layer.packed_at % infer::kAlignment == 0, "has weights that are not aligned");
   const auto method = static_cast<infer::Method>(layer.method);
@@ -38,13 +38,13 @@ Plan::Step PlanReader::bind_convolution(const PlanLayer &layer) {
 
 Plan::Step PlanReader::bind_pool(const PlanLayer &layer) {
   const infer::Pool form = layer.pool;
-  const std::uint8_t *source = image(layer.source_at, form.source);
+  const std::uint8_t *source = read_image(layer.source_at, form.source);
   check_window(form.window, form.source, form.target);
   check_rescale(form.rescale);
   expect(form.source.channels == form.target.channels, "pools into other channels");
   const bool is_bytes = form.largest || form.rescaled;
-  void *target = is_bytes ? static_cast<void *>(image(layer.target_at, form.target))
-                          : words(layer.target_at, form.target);
+  void *target = is_bytes ? static_cast<void *>(write_image(layer.target_at, form.target))
+                          : write_words(layer.target_at, form.target);
   const std::int32_t *multiplier = nullptr, *offset = nullptr;
   if (form.rescaled) {
     multiplier = numbers(layer.multiplier_at, form.target);
@@ -59,13 +59,15 @@ Plan::Step PlanReader::bind_forms(const PlanLayer &layer) {
   const PlanForms forms = layer.forms;
   const infer::Image from = forms.from, to = forms.to;
   infer::Team &team = engine_.team;
-  const std::uint8_t *source = image(layer.source_at, from);
+  const std::uint8_t *source = read_image(layer.source_at, from);
   if (layer.kind == LayerKind::kToWords) {
-    std::int32_t *target = words(layer.target_at, from);
+    std::int32_t *target = write_words(layer.target_at, from);
     return [=, &team](const std::int32_t *) { infer::to_words(from, source, target, team); };
   }
   expect(same_shape(from, to), "has images that do not fit");
-  std::uint8_t *target = image(layer.target_at, to);
+  const std::uint8_t *added =
+      layer.kind == LayerKind::kAdd ? other(layer.other_at, forms.residual, to) : nullptr;
+  std::uint8_t *target = write_image(layer.target_at, to);
   switch (layer.kind) {
     case LayerKind::kCopy:
       return [=, &team](const std::int32_t *) { infer::copy(from, to, source, target, team); };
@@ -84,26 +86,24 @@ Plan::Step PlanReader::bind_forms(const PlanLayer &layer) {
         infer::scale(from, to, forms.rescale, multiplier, offset, source, target, team);
       };
     }
-    case LayerKind::kAdd: {
-      const std::uint8_t *added = other(layer.other_at, forms.residual, to);
+    case LayerKind::kAdd:
       return [=, &team](const std::int32_t *) {
         infer::add(from, to, forms.residual, source, added, target, team);
       };
-    }
     default: refuse_plan("has a layer of an unknown kind");
   }
 }
 
 Plan::Step PlanReader::bind_to_bytes(const PlanLayer &layer) {
   const infer::Image to = layer.forms.to;
-  std::uint8_t *target = image(layer.target_at, to);
+  std::uint8_t *target = write_image(layer.target_at, to);
   infer::Team &team = engine_.team;
   if (layer.source_at == kNowhere) {  // the input, where the caller has it
     expect(count_of(to) == static_cast<std::uint64_t>(plan_.values_[0]->size()),
            "has another input");
     return [=, &team](const std::int32_t *input) { infer::to_bytes(to, input, target, team); };
   }
-  const std::int32_t *source = words(layer.source_at, to);
+  const std::int32_t *source = read_words(layer.source_at, to);
   return [=, &team](const std::int32_t *) { infer::to_bytes(to, source, target, team); };
 }
 

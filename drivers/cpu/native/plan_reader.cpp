@@ -57,13 +57,42 @@ std::uint8_t *PlanReader::scratch(std::uint64_t bytes) {
   return engine_.workspace.data() + at;  // the blob's share, not taken here, covers the alignment
 }
 
-std::uint8_t *PlanReader::image(std::uint64_t at, const infer::Image &image) const {
-  return place(at, bytes_of(image));
+void PlanReader::expect_written(const void *place, Form form) const {
+  const auto found = written_.find(place);
+  expect(found != written_.end() && found->second == form, "reads what no layer has written");
 }
 
-std::int32_t *PlanReader::words(std::uint64_t at, const infer::Image &image) const {
+const std::uint8_t *PlanReader::read_image(std::uint64_t at, const infer::Image &image) const {
+  const std::uint8_t *found = place(at, bytes_of(image));
+  expect_written(found, Form::kBytes);
+  return found;
+}
+
+std::uint8_t *PlanReader::write_image(std::uint64_t at, const infer::Image &image) {
+  std::uint8_t *found = place(at, bytes_of(image));
+  written_[found] = Form::kBytes;
+  return found;
+}
+
+std::int32_t *PlanReader::write_words(std::uint64_t at, const infer::Image &image) {
   expect(at % infer::kAlignment == 0, "has words that are not aligned");
-  return reinterpret_cast<std::int32_t *>(place(at, count_of(image) * sizeof(std::int32_t)));
+  std::uint8_t *found = place(at, count_of(image) * sizeof(std::int32_t));
+  written_[found] = Form::kWords;
+  return reinterpret_cast<std::int32_t *>(found);
+}
+
+const std::int32_t *PlanReader::read_words(std::uint64_t at, const infer::Image &image) const {
+  expect(at % infer::kAlignment == 0, "has words that are not aligned");
+  const std::uint8_t *found = place(at, count_of(image) * sizeof(std::int32_t));
+  expect_written(found, Form::kWords);
+  return reinterpret_cast<const std::int32_t *>(found);
+}
+
+Value *PlanReader::read_value(std::size_t number) const {
+  expect(number < header_.values, "names a value that is not there");
+  Value *found = plan_.values_[number].get();
+  expect_written(found->words.data(), Form::kWords);
+  return found;
 }
 
 const std::int32_t *PlanReader::numbers(std::uint64_t at, const infer::Image &image) const {
@@ -75,13 +104,14 @@ const std::uint8_t *PlanReader::other(std::uint64_t at, const infer::Residual &r
   check_shift(residual.shift);
   image.pixel_stride = residual.pixel_stride;
   image.zero = residual.zero;
-  return this->image(at, image);
+  return read_image(at, image);
 }
 
 void PlanReader::read_values() {
   const auto *records = items<PlanValue>(header_.values_at, header_.values, "values");
   for (std::uint32_t i = 0; i < header_.values; ++i) add_value(records[i]);
   expect(!is_constant_[0], "has a constant for its input");
+  written_[plan_.values_[0]->words.data()] = Form::kWords;
 }
 
 void PlanReader::add_value(const PlanValue &record) {
@@ -95,17 +125,13 @@ void PlanReader::add_value(const PlanValue &record) {
   plan_.values_.push_back(
       std::make_unique<Value>(Value{std::move(shape), record.precision, {words, count}}));
   is_constant_.push_back(record.is_constant);
-}
-
-Value *PlanReader::value(std::int64_t number) const {
-  expect(number >= 0 && number < std::int64_t{header_.values}, "names a value that is not there");
-  return plan_.values_[static_cast<std::size_t>(number)].get();
+  if (record.is_constant) written_[words] = Form::kWords;
 }
 
 void PlanReader::read_heads() {
   const auto *heads = items<std::uint32_t>(header_.heads_at, header_.heads, "heads");
   for (std::uint32_t i = 0; i < header_.heads; ++i) {
-    plan_.heads_.push_back(value(heads[i]));
+    plan_.heads_.push_back(read_value(heads[i]));
     plan_.copies_input_ = plan_.copies_input_ || heads[i] == 0;
   }
 }

@@ -1,6 +1,8 @@
 // Checks a packed plan and binds its layers.
 #pragma once
 
+#include <unordered_map>
+
 #include "plan.hpp"
 #include "plan_checks.hpp"
 
@@ -26,11 +28,17 @@ class PlanReader {
   void add_value(const PlanValue &record);
   void read_heads();
 
-  // Places in the workspace.
+  enum class Form { kBytes, kWords };
+  void expect_written(const void *place, Form form) const;
+
+  // Places in the workspace. What is read must have been written last in the same form.
   std::uint8_t *place(std::uint64_t at, std::uint64_t bytes) const;
   std::uint8_t *scratch(std::uint64_t bytes);
-  std::uint8_t *image(std::uint64_t at, const infer::Image &image) const;
-  std::int32_t *words(std::uint64_t at, const infer::Image &image) const;
+  const std::uint8_t *read_image(std::uint64_t at, const infer::Image &image) const;
+  std::uint8_t *write_image(std::uint64_t at, const infer::Image &image);
+  const std::int32_t *read_words(std::uint64_t at, const infer::Image &image) const;
+  std::int32_t *write_words(std::uint64_t at, const infer::Image &image);
+  Value *read_value(std::size_t number) const;
   // What a residual adds to `image`.
   const std::uint8_t *other(std::uint64_t at, const infer::Residual &residual,
                             infer::Image image) const;
@@ -43,7 +51,6 @@ class PlanReader {
   Plan::Step bind_forms(const PlanLayer &layer);
   Plan::Step bind_to_bytes(const PlanLayer &layer);
   Plan::Step bind_general(const PlanLayer &layer);
-  Value *value(std::int64_t number) const;
 
   Plan &plan_;
   Engine &engine_;
@@ -52,6 +59,7 @@ class PlanReader {
   PlanHeader header_{};
   std::uint64_t memory_left_ = 0, scratch_bytes_ = 0;
   std::vector<bool> is_constant_;  // of each value
+  std::unordered_map<const void *, Form> written_;  // constants, the input, what layers write
 };
 
 }  // namespace farmcpu

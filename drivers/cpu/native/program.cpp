@@ -1,14 +1,14 @@
 #include "program.hpp"
 
 #include <algorithm>
-#include <cstring>
-#include <sstream>
+
+#include "program_text.hpp"
 
 namespace farmcpu {
 namespace {
 
 constexpr std::int64_t kMaxValues = 1 << 20, kMaxDimension = 1 << 24, kMaxSize = 1 << 30;
-constexpr std::int64_t kMaxNumbers = 4096;
+constexpr std::int64_t kMaxHeads = 4096;
 
 [[noreturn]] void refuse(const std::string &why) { throw Failure(FARMCPU_BAD_ARGUMENT, why); }
 
@@ -17,49 +17,27 @@ constexpr std::int64_t kMaxNumbers = 4096;
 class Program::Loader {
  public:
   Loader(Program &program, const std::string &text, std::uint64_t memory_limit_bytes)
-      : program_(program), words_(text), memory_left_(memory_limit_bytes) {}
+      : program_(program), text_(text), memory_left_(memory_limit_bytes) {}
 
   void load(const std::int32_t *parameters, std::size_t parameter_words) {
     read_values();
     read_parameters(parameters, parameter_words);
     read_steps();
     read_heads();
-    if (std::string rest; words_ >> rest) refuse("there is more text after the heads");
+    text_.expect_end();
   }
 
  private:
-  std::string word(const char *what) {
-    std::string found;
-    if (!(words_ >> found)) refuse(std::string("the program ends before ") + what);
-    return found;
-  }
-
-  void expect(const char *keyword) {
-    if (word(keyword) != keyword) refuse(std::string("expected ") + keyword);
-  }
-
-  std::int64_t number(const char *what, std::int64_t low, std::int64_t high) {
-    std::int64_t found = 0;
-    if (!(words_ >> found)) refuse(std::string("no number for ") + what);
-    if (found < low || found > high) refuse(std::string(what) + " is out of range");
-    return found;
-  }
-
-  std::size_t value_number() {
-    return static_cast<std::size_t>(
-        number("value", 0, static_cast<std::int64_t>(program_.values_.size()) - 1));
-  }
-
   void read_values() {
-    expect("values");
-    const std::int64_t count = number("values", 1, kMaxValues);
+    text_.expect("values");
+    const std::int64_t count = text_.number("values", 1, kMaxValues);
     for (std::int64_t i = 0; i < count; ++i) {
       auto value = std::make_unique<Value>();
-      value->precision = number("precision", 1, 32);
-      value->shape.resize(static_cast<std::size_t>(number("dimensions", 1, 6)));
+      value->precision = text_.number("precision", 1, 32);
+      value->shape.resize(static_cast<std::size_t>(text_.number("dimensions", 1, 6)));
       std::int64_t size = 1;
       for (std::int64_t &d : value->shape) {
-        d = number("dimension", 1, kMaxDimension);
+        d = text_.number("dimension", 1, kMaxDimension);
         if (size > kMaxSize / d) refuse("a value is too large");
         size *= d;
       }
@@ -78,9 +56,9 @@ class Program::Loader {
   }
 
   void read_parameters(const std::int32_t *parameters, std::size_t left) {
-    expect("parameters");
-    for (std::int64_t count = number("parameters", 0, kMaxValues); count--;) {
-      const std::size_t at = value_number();
+    text_.expect("parameters");
+    for (std::int64_t count = text_.number("parameters", 0, kMaxValues); count--;) {
+      const std::size_t at = text_.value(program_.values_.size());
       set(at);
       auto &words = program_.values_[at]->words;
       if (words.size() > left) refuse("a parameter has no data");
@@ -92,46 +70,33 @@ class Program::Loader {
   }
 
   void read_steps() {
-    expect("steps");
-    for (std::int64_t count = number("steps", 0, kMaxValues); count--;) {
-      Operands step;
-      step.memory_left = &memory_left_;
-      step.op = word("an operator");
-      for (std::int64_t n = number("inputs", 1, kMaxNumbers); n--;) {
-        const std::size_t at = value_number();
+    text_.expect("steps");
+    for (std::int64_t count = text_.number("steps", 0, kMaxValues); count--;) {
+      const StepText words = text_.step(program_.values_.size());
+      Operands step{words.op, {}, {}, words.attributes, &memory_left_};
+      for (const std::size_t at : words.inputs) {
         if (!is_set_[at]) refuse(step.op + " uses a value that is not set yet");
         step.inputs.push_back(program_.values_[at].get());
       }
-      for (std::int64_t n = number("outputs", 1, 16); n--;) {
-        const std::size_t at = value_number();
+      for (const std::size_t at : words.outputs) {
         set(at);
         step.outputs.push_back(program_.values_[at].get());
       }
-      read_attributes(step);
       program_.kernels_.push_back(bind(step));
     }
   }
 
-  void read_attributes(Operands &step) {
-    for (std::int64_t n = number("attributes", 0, 64); n--;) {
-      const std::string name = word("an attribute");
-      Numbers numbers(static_cast<std::size_t>(number("attribute size", 0, kMaxNumbers)));
-      for (std::int64_t &x : numbers) x = number("attribute", INT32_MIN, INT32_MAX);
-      step.attributes[name] = std::move(numbers);
-    }
-  }
-
   void read_heads() {
-    expect("heads");
-    for (std::int64_t count = number("heads", 1, kMaxNumbers); count--;) {
-      const std::size_t at = value_number();
+    text_.expect("heads");
+    for (std::int64_t count = text_.number("heads", 1, kMaxHeads); count--;) {
+      const std::size_t at = text_.value(program_.values_.size());
       if (!is_set_[at]) refuse("a head is never set");
       program_.heads_.push_back(program_.values_[at].get());
     }
   }
 
   Program &program_;
-  std::istringstream words_;
+  ProgramText text_;
   std::uint64_t memory_left_;
   std::vector<bool> is_set_;
 };

@@ -1,6 +1,7 @@
 #!/bin/sh
 # Builds the CPU's core for browsers, web/public/farmcpu.wasm: sh drivers/cpu/wasm/build.sh [python]
-# The compiler is the package ziglang of that Python (an absolute path, or on PATH). No threads, and 128-bit vectors.
+# The compiler is the package ziglang of that Python (an absolute path, or on PATH). No threads, and
+# vectors of 128 bits.
 set -eu
 cd "$(dirname "$0")/.."
 native=native
@@ -11,7 +12,7 @@ sources="cuckoo_api cuckoo_cycles cuckoo_edges cuckoo_lean cuckoo_mean cuckoo_re
   operators operators_arrangement operators_convolution operators_detection
   operators_elementwise operators_layout operators_normalisation operators_pooling
   operators_reduction operators_regions operators_sampling operators_scaling
-  program program_api siphash window"
+  program program_api program_text siphash window"
 files=wasm/exceptions.cpp
 for source in $sources; do files="$files $native/$source.cpp"; done
 exports=""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import os
 
@@ -160,6 +161,27 @@ def test_a_blob_that_lies_is_made_anew(kept, change):
     change(content)
     reseal(blob_in(kept), content)
     expect_made_anew(kept)
+
+
+def swap_layers(content):
+    """The first convolution comes before what makes its source."""
+    first, size = Header.from_buffer_copy(content).layers_at, ctypes.sizeof(Record)
+    second, third = first + size, first + 2 * size
+    content[first:third] = content[second:third] + content[first:second]
+
+
+def leave_the_last_layer_out(content):
+    """What makes the head."""
+    Header.from_buffer(content).layers -= 1
+
+
+@pytest.mark.parametrize("change", [swap_layers, leave_the_last_layer_out])
+def test_nothing_is_read_before_it_is_written(kept, caplog, change):
+    content = bytearray(blob_in(kept).read_bytes())
+    change(content)
+    reseal(blob_in(kept), content)
+    expect_made_anew(kept)
+    assert "reads what no layer has written" in caplog.text
 
 
 def expect_made_anew(folder):
