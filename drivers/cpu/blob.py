@@ -12,7 +12,7 @@ import numpy as np
 
 from drivers.cpu import layers as native
 from drivers.cpu import library
-from drivers.cpu.blob_format import MAGIC, VERSION, Header, Record, Value
+from drivers.cpu.blob_format import MAGIC, Header, Record, Value
 from drivers.cpu.blob_records import list_records, most_records
 from drivers.cpu.blob_sections import Bytes, Sections, align
 from drivers.cpu.placement import Placement, place
@@ -92,8 +92,6 @@ class _Packer:
         """Write the header, whose checksum is of all behind it."""
         header = Header(
             magic=MAGIC,
-            version=VERSION,
-            header_bytes=ctypes.sizeof(Header),
             bytes=view.size,
             isa=native.isa().encode(),
             workspace_bytes=self._placement.total_bytes,

@@ -18,7 +18,7 @@ import numpy as np
 
 from drivers.cpu import layers as native
 from drivers.cpu import library
-from drivers.cpu.blob_format import MAGIC, VERSION, Header
+from drivers.cpu.blob_format import MAGIC, Header
 from drivers.kernels import infer
 from drivers.program import Program
 
@@ -39,7 +39,7 @@ class BlobCache:
 
     def find(self, model_id: str, program_digest: bytes | None = None) -> mmap.mmap | None:
         """The blob of a model, mapped to be read; None where there is none of this processor and
-        version, or where it was made of a program of another `digest_program`."""
+        code, or where it was made of a program of another `digest_program`."""
         path = self._path(model_id)
         try:
             with path.open("rb") as file:
@@ -144,7 +144,7 @@ def _map(file: BinaryIO) -> mmap.mmap | None:
 def _is_of(blob: mmap.mmap, model_id: str, program_digest: bytes | None) -> bool:
     """The header alone is looked at; the native code checks the rest as it opens the plan."""
     header = Header.from_buffer_copy(blob)
-    if (header.magic, header.version, header.bytes) != (MAGIC, VERSION, len(blob)):
+    if (header.magic, header.bytes) != (MAGIC, len(blob)):
         return False
     if bytes(header.model) != digest_id(model_id):
         return False

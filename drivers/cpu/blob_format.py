@@ -9,16 +9,12 @@ from enum import IntEnum
 from drivers.cpu.layers import Convolution, Image, Pool, Rescale, Residual
 
 MAGIC = b"FARMPLAN"
-#: Raised whenever the records, or what a packed layer holds, change.
-VERSION = 2
 NOWHERE = (1 << 64) - 1
 
 
 class Header(ctypes.Structure):
     _fields_ = (
         ("magic", c_char * 8),
-        ("version", c_uint32),
-        ("header_bytes", c_uint32),
         ("bytes", c_uint64),
         ("checksum", c_uint64),
         ("isa", c_char * 16),
@@ -90,6 +86,6 @@ class Record(ctypes.Structure):
     )
 
 
-assert ctypes.sizeof(Header) == 160
+assert ctypes.sizeof(Header) == 152
 assert ctypes.sizeof(Value) == 72
 assert ctypes.sizeof(Record) == 256

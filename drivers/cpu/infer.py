@@ -47,7 +47,7 @@ class LoadedPlan:
     """A packed plan, open. One run at a time."""
 
     def __init__(self, engine: Engine, blob: mmap.mmap) -> None:
-        """Raises `BadArgument` for a blob that is damaged or not of this processor and version,
+        """Raises `BadArgument` for a blob that is damaged or not of this instruction set,
         and `OutOfMemory` if it needs more than the engine gives one."""
         self._library = library.load()
         self._blob = np.frombuffer(blob, np.uint8)

@@ -216,7 +216,7 @@ FARMCPU_API void farmcpu_engine_free(farmcpu_engine *engine);
 FARMCPU_API uint64_t farmcpu_plan_checksum(const uint8_t *bytes, size_t count);
 
 /* A plan of plan_format.hpp, used where it lies: `blob` is aligned to 64 bytes and outlives the
- * plan. BAD_ARGUMENT for one that is not whole, or made for another version or instruction set;
+ * plan. BAD_ARGUMENT for one that is not whole, or made for another instruction set;
  * NOT_SUPPORTED for an operator that is not here; NO_MEMORY if the blob, its activations and its
  * kernels' memory take more than workspace_bytes. NULL unless *status is FARMCPU_OK. */
 FARMCPU_API farmcpu_plan *farmcpu_plan_open(farmcpu_engine *engine, const uint8_t *blob,

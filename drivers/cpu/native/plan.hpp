@@ -17,7 +17,7 @@ std::uint64_t checksum_of(const std::uint8_t *bytes, std::size_t count);
 class Plan {
  public:
   // `blob` stays the caller's and must outlive the plan. Throws Failure for a blob that is not
-  // whole, of another version or instruction set, or that would leave its memory.
+  // whole, of another instruction set, or that would leave its memory.
   Plan(Engine &engine, const std::uint8_t *blob, std::size_t bytes);
 
   std::size_t input_words() const { return static_cast<std::size_t>(values_[0]->size()); }

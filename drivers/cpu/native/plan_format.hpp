@@ -1,5 +1,5 @@
 // A packed plan, as drivers/cpu/blob.py writes it: one file for one model, one instruction set and
-// one version of this code, mapped and used as it lies.
+// one build of this code (which its name tells), mapped and used as it lies.
 //
 //   PlanHeader | PlanValue... | PlanLayer... | head numbers (u32) | bytes of all sections' arrays
 //
@@ -15,12 +15,10 @@
 namespace farmcpu {
 
 inline constexpr char kPlanMagic[8] = {'F', 'A', 'R', 'M', 'P', 'L', 'A', 'N'};
-inline constexpr std::uint32_t kPlanVersion = 2;
 inline constexpr std::uint64_t kNowhere = ~std::uint64_t{0};
 
 struct PlanHeader {
   char magic[8];
-  std::uint32_t version, header_bytes;
   std::uint64_t bytes;         // of the whole blob
   std::uint64_t checksum;      // `checksum_of` everything behind it
   char isa[16];
@@ -30,7 +28,7 @@ struct PlanHeader {
   std::uint32_t values, layers, heads, unused;
   std::uint64_t values_at, layers_at, heads_at;
 };
-static_assert(sizeof(PlanHeader) == 160);
+static_assert(sizeof(PlanHeader) == 152);
 
 // A tensor of int32 in its program's shape: the input, constants and what general steps compute.
 struct PlanValue {

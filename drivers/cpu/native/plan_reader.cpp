@@ -25,8 +25,6 @@ void PlanReader::read() {
 void PlanReader::read_header() {
   header_ = *items<PlanHeader>(0, 1, "header");
   expect(!std::memcmp(header_.magic, kPlanMagic, sizeof kPlanMagic), "is none");
-  expect(header_.version == kPlanVersion && header_.header_bytes == sizeof header_,
-         "is of another version");
   expect(header_.bytes == bytes_, "is cut off");
   expect(!std::strncmp(header_.isa, infer::isa_name(), sizeof header_.isa),
          "is for another instruction set");
