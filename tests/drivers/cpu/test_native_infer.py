@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import json
-import os
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -21,8 +20,6 @@ from drivers.errors import BadArgument, NotSupported, OutOfMemory
 from drivers.program import Attribute, Program, Step
 from drivers.selftest import INFER_ANSWER, infer_program, spread
 
-ROOT = Path(__file__).parents[3]
-VECTORS = Path(os.environ.get("FARMCTL_VECTORS", ROOT.parent / "shared/data/cortex"))
 MEMORY = 1 << 27
 NOT_HERE = {"cvm_left_shift"}
 
@@ -84,10 +81,8 @@ def attributes_of(case: Mapping[str, str]) -> dict[str, Attribute]:
     return found
 
 
-def test_operators_agree_with_official_runtime() -> None:
-    if not (VECTORS / "cvm_ops.json").is_file():
-        pytest.skip(f"vectors cvm_ops.json are not at {VECTORS}")
-    cases = json.loads((VECTORS / "cvm_ops.json").read_text())["cases"]
+def test_operators_agree_with_official_runtime(vector_folder: Path) -> None:
+    cases = json.loads((vector_folder / "cvm_ops.json").read_text())["cases"]
     count = 0
     for case in cases:
         if case.get("error") or case["op"] in NOT_HERE:
