@@ -20,7 +20,7 @@ from drivers.errors import BadArgument, DriverError, DriverMissing, NotSupported
 FILE_NAME = "libfarmcpu.so"
 #: Names the only instruction set that may be used; by default the best that the processor has is.
 ISA_VARIABLE = "FARMCPU_ISA"
-ABI = 6
+ABI = 7
 TIMED_ROUNDS = 8
 
 

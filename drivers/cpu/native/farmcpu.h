@@ -13,8 +13,9 @@ extern "C" {
 
 #define FARMCPU_API __attribute__((visibility("default")))
 
-/* Grows whenever a signature below changes; the caller compares it at load. */
-#define FARMCPU_ABI 6
+/* Grows whenever a signature below, or the form of a packed plan, changes; the caller compares it at
+ * load. */
+#define FARMCPU_ABI 7
 FARMCPU_API uint32_t farmcpu_abi(void);
 
 /* Instruction set in use: "baseline", "avx2" or "avx512": the best that the processor has, or
