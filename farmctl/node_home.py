@@ -31,7 +31,10 @@ def held(home: Path) -> Iterator[None]:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
-            raise Unavailable(f"another node runs in {home}; stop it first") from error
+            raise Unavailable(
+                f"another node runs in {home}, or `farmctl node synapse` without a farm; "
+                "stop it first"
+            ) from error
         yield
 
 

@@ -27,6 +27,8 @@ from farmctl.errors import Conflict, StoreError
 from node.synapse.settings import split_endpoint
 
 PROBE_SECONDS = 2.0
+#: In the home, held by the supervisor as long as it runs.
+LOCK = "up.lock"
 FARM_TOML = """\
 # Written at the first start; farmctl/config.py says what can be set, and what it means.
 [farm]
@@ -76,9 +78,7 @@ def specs(config: Config) -> list[Spec]:
         Spec("agent", (*itself, "agent"), lambda: rig_is_seen(config, began), 90.0),
     ]
     if config.synapse.listen:
-        # While the bus is away `auto` would take the node's home for itself.
-        engine = "farm" if config.synapse.engine == "auto" else config.synapse.engine
-        serving = (*itself, "node", "synapse", "--engine", engine)
+        serving = (*itself, "node", "synapse")
         parts.append(Spec("synapse", serving, lambda: synapse_answers(config)))
     if not config.bus.url:
         command = (str(bus_server.find_server()), "-c", str(bus_server.prepare(config)))
@@ -135,7 +135,7 @@ def only_one(home: Path) -> Iterator[None]:
     """Hold the home for this process. Raises `Conflict` while another one holds it."""
     try:
         home.mkdir(parents=True, exist_ok=True, mode=0o700)
-        handle = os.open(home / "up.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        handle = os.open(home / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
         raise StoreError(f"cannot write to {home}: {error.strerror}") from error
     try:
@@ -147,6 +147,18 @@ def only_one(home: Path) -> Iterator[None]:
         yield
     finally:
         os.close(handle)
+
+
+def is_up(home: Path) -> bool:
+    """Whether `farmctl up` runs on the home, whichever of its processes are away just now."""
+    try:
+        with (home / LOCK).open() as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except BlockingIOError:
+        return True
+    return False
 
 
 def settle_ports(config: Config) -> Config:

@@ -17,7 +17,7 @@ from farmctl.config import Config
 from farmctl.errors import BusError, FarmError, Unavailable
 from farmctl.nats_bus import NatsBus, connect
 from farmctl.node_home import held
-from farmctl.supervisor import port_answers
+from farmctl.supervisor import is_up, port_answers
 from farmctl.synapse.bus_storage import BusStorage
 from farmctl.synapse.local_engine import LocalEngine
 from node.inference import InferEngine, ReferenceEngine
@@ -51,7 +51,7 @@ class Backing:
 async def open_backing(config: Config) -> AsyncIterator[Backing]:
     """Raises `FarmError` where the home is in use or there is no engine."""
     kind = config.synapse.engine
-    if kind == "farm" or await farm_answers(config):
+    if kind == "farm" or await has_farm(config):
         async with _open_farm(config, "farm" if kind == "auto" else kind) as backing:
             yield backing
     else:
@@ -59,9 +59,12 @@ async def open_backing(config: Config) -> AsyncIterator[Backing]:
             yield backing
 
 
-async def farm_answers(config: Config) -> bool:
-    """Whether this home's farm is up: its bus answers."""
-    return bool(config.bus.url) or await port_answers(config.bus.host, config.bus.port)
+async def has_farm(config: Config) -> bool:
+    """Whether this home's node is a farm's: `farmctl up` runs, even if its bus is away just now,
+    or a bus is there."""
+    if config.bus.url or is_up(config.home):
+        return True
+    return await port_answers(config.bus.host, config.bus.port)
 
 
 @asynccontextmanager
@@ -104,7 +107,8 @@ async def _connect(config: Config) -> NatsBus:
 
 @contextmanager
 def _open_alone(config: Config, kind: str) -> Iterator[Backing]:
-    """This machine computes, without a farm around it; no node may run in the same home."""
+    """This machine computes, without a farm around it. The storage has one writer: no node may run
+    in the same home."""
     with (
         held(config.home / "node"),
         closing(_open_storage(config)) as storage,

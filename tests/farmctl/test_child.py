@@ -17,7 +17,7 @@ from farmctl import child as module
 from farmctl.child import Child, Spec
 from farmctl.config import load
 from farmctl.errors import Conflict, Unavailable
-from farmctl.supervisor import only_one, settle_ports
+from farmctl.supervisor import is_up, only_one, settle_ports
 
 SLEEPER = "import time, sys; print('up', flush=True); time.sleep(60)"
 STUBBORN = f"import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); {SLEEPER}"
@@ -107,8 +107,10 @@ def test_child_dies_with_a_killed_supervisor(tmp_path: Path) -> None:
 def test_home_belongs_to_one_at_a_time(tmp_path: Path) -> None:
     with only_one(tmp_path), pytest.raises(Conflict, match="running already"), only_one(tmp_path):
         pass
+    assert not is_up(tmp_path)
     with only_one(tmp_path):
-        pass
+        assert is_up(tmp_path)
+    assert not is_up(tmp_path)
 
 
 def test_first_start_takes_free_ports_and_keeps_them(tmp_path: Path) -> None:

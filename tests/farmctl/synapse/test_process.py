@@ -29,6 +29,7 @@ from farmctl.messages import (
 )
 from farmctl.nats_bus import connect
 from farmctl.node_home import held
+from farmctl.supervisor import only_one
 from farmctl.synapse.messages import SynapseStatus
 from farmctl.synapse.process import SynapseProcess
 from node.models.input_file import write_input
@@ -221,10 +222,21 @@ async def test_what_the_farm_does_not_have(farm: FarmStandIn, config: Config) ->
     await served.stop()
 
 
-async def test_a_home_in_use_and_settings_of_no_sense(config: Config) -> None:
+async def test_a_home_in_use(config: Config) -> None:
     synapse = replace(config.synapse, listen="127.0.0.1:0", engine="reference")
     with held(config.home / "node"), pytest.raises(Unavailable, match="another node runs"):
         await SynapseProcess(replace(config, synapse=synapse)).run()
+
+
+@pytest.mark.parametrize("engine", ["auto", "reference"])
+async def test_while_a_farms_bus_is_away_the_home_is_left_to_its_node(
+    config: Config, engine: str
+) -> None:
+    with only_one(config.home):
+        served = Served(config, engine)
+        await served.ready()
+        with held(config.home / "node"):
+            await served.stop()
 
 
 def test_the_command_says_what_is_wrong(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
