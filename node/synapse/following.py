@@ -76,6 +76,7 @@ class Follower:
         }
         self._fetching: set[bytes] = set()
         self._spent = self._place.spent_bytes if self._place else 0
+        self._saving = asyncio.Lock()
         self._over_budget = 0
         self._is_following = False
         self._at_once = BLOCKS
@@ -105,7 +106,7 @@ class Follower:
         for block in await self._read_blocks(first, last):
             self._place = place = self._read(place, block)
         if place.next_block != first:
-            self._save()
+            await self._save()
         return place.next_block > first
 
     async def _read_blocks(self, first: int, last: int) -> list[Any]:
@@ -183,12 +184,12 @@ class Follower:
     async def _fetch_one(self, errand: _Errand) -> None:
         wanted = errand.wanted
         if self._fetcher.holds(wanted.infohash):
-            self._done(wanted, 0)
+            await self._end(wanted, 0)
             return
         if self._spent + wanted.raw_size > self._budget_bytes:
             self._over_budget += 1
             log.warning("no room in the budget for %s", wanted, extra={"action": "over_budget"})
-            self._done(wanted, 0)
+            await self._end(wanted, 0)
             return
         try:
             await self._fetcher.ensure(wanted.infohash, wanted.raw_size)
@@ -196,19 +197,21 @@ class Follower:
             errand.put_off(self._clock())
         else:
             log.info("prefetched %s", wanted, extra={"action": "prefetched"})
-            self._done(wanted, wanted.raw_size)
+            await self._end(wanted, wanted.raw_size)
 
-    def _done(self, wanted: Wanted, size: int) -> None:
+    async def _end(self, wanted: Wanted, size: int) -> None:
         self._wanted.pop(wanted.infohash, None)
         self._spent += size
-        self._save()
+        await self._save()
 
-    def _save(self) -> None:
-        if self._place is not None:
-            wanted = tuple(errand.wanted for errand in self._wanted.values())
-            place = self._place
-            self._place = Place(place.next_block, place.last_hash, self._spent, wanted)
-            self._journal.write(self._place)
+    async def _save(self) -> None:
+        """In a thread, for requests are answered on this loop; one after another."""
+        async with self._saving:
+            if self._place is not None:
+                wanted = tuple(errand.wanted for errand in self._wanted.values())
+                place = self._place
+                self._place = Place(place.next_block, place.last_hash, self._spent, wanted)
+                await asyncio.to_thread(self._journal.write, self._place)
 
 
 class _Errand:
