@@ -160,9 +160,9 @@ class Door:
                 return Kind.CONTENT, (known, Outcome.OK)
         try:
             if len(body) > LONG_BYTES:
-                work = await asyncio.to_thread(read_work, bytes(body))
+                work = await asyncio.to_thread(read_work, body)
             else:
-                work = read_work(bytes(body))
+                work = read_work(body)
         except Unreadable as error:
             text = str(error).encode("ascii", "replace")
             return Kind.UNREAD, (Reply(text, False), Outcome.MALFORMED)

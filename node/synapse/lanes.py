@@ -21,10 +21,6 @@ class Lanes:
         self._order = itertools.count()
         self._waiting: list[tuple[int, int, asyncio.Future[None]]] = []
 
-    @property
-    def waiting(self) -> int:
-        return len(self._waiting)
-
     async def run(self, rank: int, call: Callable[[], T]) -> T:
         await self._enter(rank)
         try:

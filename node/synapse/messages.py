@@ -7,7 +7,6 @@ any other stops the block's import and leaves the block unjudged.
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
@@ -117,7 +116,7 @@ _FORMS: TypeAdapter[Work] = TypeAdapter(
 )
 
 
-def read_work(body: bytes) -> Work:
+def read_work(body: bytes | bytearray) -> Work:
     """Raises `Unreadable`."""
     try:
         return _FORMS.validate_json(body)
@@ -139,12 +138,6 @@ class Reply:
     def encode(self) -> bytes:
         info = b"ok" if self.is_ok else b"error"
         return b'{"data":"0x%b","info":"%b"}' % (self.data.hex().encode(), info)
-
-    @classmethod
-    def decode(cls, body: bytes) -> Reply:
-        """As the node reads it; raises ValueError."""
-        found = json.loads(body)
-        return cls(read_hex(found["data"]), found["info"] == "ok")
 
 
 def count_reply(operations: int) -> Reply:
