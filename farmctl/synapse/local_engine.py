@@ -1,4 +1,4 @@
-"""An engine without a farm: one device of this machine, in a worker process of its own."""
+"""An engine without a farm: this machine's processor, in a worker process of its own."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from collections import OrderedDict
 from drivers.base import Capability
 from drivers.errors import DeadlineExceeded, DeviceLost, DriverError, NotSupported
 from drivers.worker import WorkerSession, open_session
+from farmctl.inference.residency import Residency
 from node.errors import EngineUnavailable, ModelFault
 from node.inference import Answer, InferEngine, ReferenceEngine
 from node.lowering import encode_heads, lower
@@ -16,14 +17,15 @@ from node.models.loading import GraphLoader
 from node.spec.cvm import CvmError, Graph
 from node.spec.cvm.execution import decode_input
 
-#: Models on the device, however small; and such as are known to be for the reference alone.
-MODELS_LIMIT, REMEMBERED = 1024, 1024
+FAMILY, DEVICE = "cpu", "cpu:0"
+#: Models that are known to be for the reference alone.
+REMEMBERED = 1024
 
 log = logging.getLogger(__name__)
 
 
 class LocalEngine:
-    """A `node.inference.InferEngine` on a device such as ``cpu:0``.
+    """A `node.inference.InferEngine`. ``resident_bytes`` bounds the parameters of loaded models.
 
     The worker that dies or hangs is replaced for the next request. A model that no device can
     take (`node.lowering` says which) is computed by the reference.
@@ -33,17 +35,13 @@ class LocalEngine:
         self,
         loader: GraphLoader,
         resident_bytes: int,
-        family: str = "cpu",
-        device: str = "cpu:0",
         deadline_seconds: float = 30.0,
     ) -> None:
         self._loader = loader
-        self._resident_bytes = resident_bytes
-        self._family, self._device = family, device
         self._deadline_seconds = deadline_seconds
         self._reference: InferEngine = ReferenceEngine(loader)
         self._session: WorkerSession | None = None
-        self._resident: OrderedDict[str, int] = OrderedDict()
+        self._resident = Residency(resident_bytes)
         self._only_reference: OrderedDict[str, None] = OrderedDict()
         self._turn = threading.Lock()
 
@@ -67,7 +65,7 @@ class LocalEngine:
             values = decode_input(graph, data).astype("<i4").tobytes()
             output = encode_heads(graph, self._compute(model, graph, values))
         except CvmError as error:
-            raise ModelFault(str(error), logic=error.logic, device=self._device) from error
+            raise ModelFault(str(error), logic=error.logic, device=DEVICE) from error
         except NotSupported as error:
             log.info("model %s: %s", model, error, extra={"action": "reference_needed"})
             self._only_reference[model] = None
@@ -75,8 +73,8 @@ class LocalEngine:
                 self._only_reference.popitem(last=False)
             return self._reference.run(model, data)
         except (DriverError, ValueError) as error:
-            raise EngineUnavailable(f"{self._device}: {error}") from error
-        return Answer(output, self._device)
+            raise EngineUnavailable(f"{DEVICE}: {error}") from error
+        return Answer(output, DEVICE)
 
     def _compute(self, model: str, graph: Graph, values: bytes) -> bytes:
         with self._turn:
@@ -85,30 +83,23 @@ class LocalEngine:
                 self._load(session, model, graph)
                 return session.run(model, values)
             except (DeviceLost, DeadlineExceeded) as error:
-                log.warning("%s: %s", self._device, error, extra={"action": "worker_lost"})
+                log.warning("%s: %s", DEVICE, error, extra={"action": "worker_lost"})
                 self._drop()
                 raise
 
     def _load(self, session: WorkerSession, model: str, graph: Graph) -> None:
-        """Have it resident; the longest unused make way."""
-        if model in self._resident:
-            self._resident.move_to_end(model)
-            return
-        program = lower(graph)
-        size = program.parameter_bytes
-        while self._resident and (
-            sum(self._resident.values()) + size > self._resident_bytes
-            or len(self._resident) >= MODELS_LIMIT
-        ):
-            oldest, _ = self._resident.popitem(last=False)
-            session.unload(oldest)
-        session.load(model, program)
-        self._resident[model] = size
+        """Have it resident; others make way."""
+        was_resident = model in self._resident
+        if not was_resident:
+            program = lower(graph)
+            for gone in self._resident.make_room(program.parameter_bytes):
+                session.unload(gone)
+            session.load(model, program)
+            self._resident.add(model, graph.with_parameters({}), program.parameter_bytes)
+        self._resident.use(model, 1, was_resident)
 
     def _open(self) -> WorkerSession:
-        self._session = open_session(
-            self._family, self._device, Capability.INFER, self._deadline_seconds
-        )
+        self._session = open_session(FAMILY, DEVICE, Capability.INFER, self._deadline_seconds)
         return self._session
 
     def _drop(self) -> None:
