@@ -8,7 +8,6 @@ is worth knowing there. A Zipf stream over many models is what a farm with custo
 from __future__ import annotations
 
 import asyncio
-import itertools
 import random
 import tempfile
 from pathlib import Path
@@ -120,5 +119,5 @@ def _zipf(models: int, count: int) -> list[int]:
     rng = np.random.default_rng(SEED)
     weights = 1 / np.arange(1, models + 1)
     ranks = rng.permutation(models)
-    drawn = rng.choice(ranks, size=count, p=weights / weights.sum())
-    return list(itertools.islice((int(each) for each in drawn), count))
+    drawn: list[int] = rng.choice(ranks, size=count, p=weights / weights.sum()).tolist()
+    return drawn

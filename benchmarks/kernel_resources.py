@@ -111,11 +111,11 @@ def of_amd(clang: str, target: str, kernels: Kernels = CUCKOO) -> list[Resources
         options = [*CLANG_OPTIONS, f"-D{kernels.bare_hip}", f"--offload-arch={target}"]
         command = [clang, *options, "-o", str(output), str(kernels.path)]
         told = subprocess.run(command, capture_output=True, text=True, check=True, timeout=SECONDS)
-    kernels: list[dict[str, str]] = []
+    remarks: list[dict[str, str]] = []
     for found in REMARK.finditer(told.stderr):
         if found["name"] == "Function Name":
-            kernels.append({})
-        kernels[-1][found["name"]] = found["value"]
+            remarks.append({})
+        remarks[-1][found["name"]] = found["value"]
     return [
         Resources(
             target=target,
@@ -124,5 +124,5 @@ def of_amd(clang: str, target: str, kernels: Kernels = CUCKOO) -> list[Resources
             spilled=int(kernel["SGPRs Spill"]) + int(kernel["VGPRs Spill"]),
             stack_bytes=int(kernel["ScratchSize"]),
         )
-        for kernel in kernels
+        for kernel in remarks
     ]

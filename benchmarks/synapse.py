@@ -27,12 +27,14 @@ from statistics import quantiles
 from typing import Any
 
 import numpy as np
+import psutil
 
 from node.models.input_file import write_input
 from node.models.storage.directory import DirectoryStorage
 from node.spec.cvm import load, words
 from node.spec.cvm import run as run_graph
 from node.spec.cvm.writer import ModelWriter
+from tests.support.ports import free_port
 
 CLIENTS = (1, 32, 256)
 SECONDS, QUICK_SECONDS = 8.0, 0.7
@@ -68,8 +70,8 @@ def run(quick: bool, seconds: float | None = None) -> dict[str, Any]:
     lasting = seconds or (QUICK_SECONDS if quick else SECONDS)
     with tempfile.TemporaryDirectory() as folder:
         cases = _make_cases(Path(folder))
-        with _serving(Path(folder)) as (process, port):
-            rows = [_row(process, port, *each, lasting) for each in _order(cases)]
+        with _serving(Path(folder)) as (service, port):
+            rows = [_row(service, port, *each, lasting) for each in _order(cases)]
     return {"input_bytes": PIXELS, "long_input_bytes": LONG_PIXELS, "rows": rows}
 
 
@@ -78,9 +80,9 @@ def _order(cases: list[Case]) -> Iterator[tuple[Case, int]]:
 
 
 def _row(
-    process: subprocess.Popen[bytes], port: int, case: Case, clients: int, seconds: float
+    service: psutil.Process, port: int, case: Case, clients: int, seconds: float
 ) -> dict[str, Any]:
-    cpu_before = _cpu_seconds(process.pid)
+    cpu_before = _cpu_seconds(service)
     with multiprocessing.get_context("spawn").Pool(1) as pool:
         lasted, took = pool.apply(_load, (port, case, clients, seconds))
     cuts = quantiles(took, n=100)
@@ -90,8 +92,8 @@ def _row(
         "requests_per_second": len(took) / lasted,
         "p50_ms": cuts[49] * 1000,
         "p99_ms": cuts[98] * 1000,
-        "service_cpu_ms_each": (_cpu_seconds(process.pid) - cpu_before) / len(took) * 1000,
-        "rss_mb": _memory_bytes(process.pid) / 1e6,
+        "service_cpu_ms_each": (_cpu_seconds(service) - cpu_before) / len(took) * 1000,
+        "rss_mb": service.memory_info().rss / 1e6,
     }
 
 
@@ -162,19 +164,19 @@ def _price_reply(model: tuple[bytes, bytes]) -> bytes:
 
 
 @contextmanager
-def _serving(home: Path) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
-    port = _free_port()
+def _serving(home: Path) -> Iterator[tuple[psutil.Process, int]]:
+    port = free_port()
     command = [sys.executable, "-m", "farmctl", "node", "synapse", "--engine", "cpu"]
     environment = {
         **os.environ,
         "FARMCTL_HOME": str(home),
-        "FARMCTL_BUS_PORT": str(_free_port()),
+        "FARMCTL_BUS_PORT": str(free_port()),
         "PYTHONPATH": os.pathsep.join(sys.path),
     }
     process = subprocess.Popen([*command, "--listen", f"127.0.0.1:{port}"], env=environment)
     try:
         _await(process, port)
-        yield process, port
+        yield psutil.Process(process.pid), port
     finally:
         process.send_signal(signal.SIGTERM)
         process.wait(20)
@@ -188,12 +190,6 @@ def _await(process: subprocess.Popen[bytes], port: int) -> None:
                 return
         time.sleep(0.05)
     raise RuntimeError("the service did not start")
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def _load(port: int, case: Case, clients: int, seconds: float) -> tuple[float, list[float]]:
@@ -237,12 +233,7 @@ def _check(case: Case, number: int, answer: bytes) -> None:
         raise RuntimeError(f"{case.name}: the service answered {answer[:200]!r}")
 
 
-def _memory_bytes(pid: int) -> int:
-    """Resident, of the process alone."""
-    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
-    return pages * os.sysconf("SC_PAGE_SIZE")
-
-
-def _cpu_seconds(pid: int) -> float:
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+def _cpu_seconds(service: psutil.Process) -> float:
+    """Of the service alone, without the worker that computes."""
+    times = service.cpu_times()
+    return times.user + times.system

@@ -40,7 +40,7 @@ class Choice:
 
 
 def compare(choice: Choice) -> dict[str, Any]:
-    """Rows of each part, and ``targets``: the lines of the issue's table."""
+    """Rows of each part, and ``targets``: what the engine must show against what it did."""
     engines, absent = find_engines(choice.engines)
     found: dict[str, Any] = {"absent": absent, "targets": []}
     for part in choice.parts:

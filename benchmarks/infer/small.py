@@ -1,55 +1,13 @@
-"""Milliseconds an inference takes on the CPU, one thread: small convolutional nets.
-
-Before anything is timed the device must give the known answer to the bit.
-"""
+"""A small convolutional net as a program, for benchmarks of devices."""
 
 from __future__ import annotations
 
-import statistics
-import time
 from typing import Any
 
 import numpy as np
 
-from drivers.base import Capability
-from drivers.cpu.infer import InferRuns
-from drivers.cpu.loaded_program import LoadedProgram
 from drivers.program import Program, Step
-from drivers.selftest import check, spread
-
-MEMORY_LIMIT_BYTES = 1 << 30
-#: name, image side, input channels, channels of the two convolutions
-NETS = (("digits", 8, 1, 16, 32), ("small", 28, 1, 32, 64), ("medium", 64, 3, 64, 128))
-
-
-def run(quick: bool) -> dict[str, Any]:
-    runs = InferRuns(MEMORY_LIMIT_BYTES)
-    known = check(runs, Capability.INFER)
-    runs.close()
-    return {"checked": known, "rows": [measure(*net, quick) for net in NETS]}
-
-
-def measure(
-    name: str, side: int, inputs: int, first: int, second: int, quick: bool
-) -> dict[str, Any]:
-    program, macs = convolutional_net(side, inputs, first, second)
-    loaded = LoadedProgram(program, MEMORY_LIMIT_BYTES)
-    data = spread(program.input_shape, 251, 127).astype("<i4").tobytes()
-    loaded.run(data)
-    seconds = []
-    for _ in range(20 if quick else 200):
-        started = time.process_time()
-        loaded.run(data)
-        seconds.append(time.process_time() - started)
-    loaded.close()
-    median = statistics.median(seconds)
-    return {
-        "net": name,
-        "million_macs": macs / 1e6,
-        "median_ms": median * 1e3,
-        "least_ms": min(seconds) * 1e3,
-        "gmacs_per_second": macs / median / 1e9,
-    }
+from drivers.selftest import spread
 
 
 def convolutional_net(side: int, inputs: int, first: int, second: int) -> tuple[Program, int]:

@@ -24,15 +24,10 @@ from farmctl.messages import CHUNK_BYTES, AssignmentMessage, ModelReply, ModelRe
 from node.models.errors import StorageError
 from node.models.loading import GraphLoader
 from node.models.storage.directory import DirectoryStorage
+from tests.support.ports import free_port
 
 FAMILIES = Path(__file__).parent / "families"
 START_SECONDS = 60.0
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 class RunnerProcess:
