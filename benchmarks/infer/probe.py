@@ -71,19 +71,26 @@ def probe_all(names: list[str]) -> list[dict[str, Any]]:
 def _ask(name: str, variable: str, value: str) -> dict[str, Any]:
     environment = dict(os.environ) | ({variable: value} if value else {})
     command = [sys.executable, "-m", "benchmarks.infer.probe", name]
-    done = subprocess.run(
-        command,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=CHILD_SECONDS,
-        check=False,
-    )
+    try:
+        done = subprocess.run(
+            command,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=CHILD_SECONDS,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        return _broken(f"no answer in {CHILD_SECONDS:g} s")
     if done.returncode:
         reason = done.stderr.strip().splitlines()[-1:] or ["no reason given"]
-        return {**{case.name: None for case in cases()}, "exact": None, "note": reason[0]}
+        return _broken(reason[0])
     found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return found
+
+
+def _broken(reason: str) -> dict[str, Any]:
+    return {**{case.name: None for case in cases()}, "exact": None, "note": reason}
 
 
 def probe(name: str) -> dict[str, Any]:

@@ -24,6 +24,8 @@ from drivers.cpu.library import ISA_VARIABLE
 MODELS_PER_BLOCK = 200
 BLOCK_SECONDS = 600
 MOST_TOLD = 20
+#: Blocks that bring no case, as where every child breaks or refuses all; then it ends.
+MOST_EMPTY = 10
 
 
 @dataclass(frozen=True)
@@ -51,22 +53,27 @@ class Order:
 
 
 def run_campaign(campaign: Campaign) -> dict[str, Any]:
-    """Run or go on with a campaign; gives its counts. A child process that breaks counts as one
-    mismatch, told with its last line."""
+    """Run or go on with a campaign; gives its counts. A child process that breaks or hangs
+    counts as one mismatch, told with its last line."""
     state = _read_state(campaign)
     orders = (each for each in _list_orders(campaign) if each.key not in state["done"])
     started = time.monotonic() - state["seconds"]
+    empty = 0
     with ThreadPoolExecutor(campaign.jobs) as pool:
         running: dict[Future[dict[str, Any]], Order] = {}
-        while state["total"] < campaign.cases or running:
-            while state["total"] < campaign.cases and len(running) < campaign.jobs:
+        while True:
+            is_wanted = state["total"] < campaign.cases and empty < MOST_EMPTY
+            while is_wanted and len(running) < campaign.jobs:
                 order = next(orders)
                 running[pool.submit(_run_order, campaign.seed, order)] = order
+            if not running:
+                return state
             for future in wait(running, return_when=FIRST_COMPLETED).done:
-                _take_in(state, running.pop(future), future.result())
+                found = future.result()
+                empty += not found["cases"]
+                _take_in(state, running.pop(future), found)
                 state["seconds"] = time.monotonic() - started
                 _write_state(campaign, state)
-    return state
 
 
 def _list_orders(campaign: Campaign) -> Iterator[Order]:
@@ -84,20 +91,27 @@ def _run_order(seed: int, order: Order) -> dict[str, Any]:
     module = "benchmarks.infer_fuzz.block"
     numbers = map(str, (seed, order.block, MODELS_PER_BLOCK))
     environment = dict(os.environ) | ({ISA_VARIABLE: order.isa} if order.isa else {})
-    done = subprocess.run(
-        [sys.executable, "-m", module, *numbers, *order.devices],
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=BLOCK_SECONDS,
-        check=False,
-    )
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", module, *numbers, *order.devices],
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=BLOCK_SECONDS,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        return _broken(order, None, f"no answer in {BLOCK_SECONDS:g} s")
     if done.returncode:
         last = done.stderr.strip().splitlines()[-1:] or ["no word"]
-        told = {"block": order.block, "status": done.returncode, "broke": last[0]}
-        return {"cases": {}, "refused": {}, "mismatches": 1, "told": [told]}
+        return _broken(order, done.returncode, last[0])
     found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return found
+
+
+def _broken(order: Order, status: int | None, why: str) -> dict[str, Any]:
+    told = {"block": order.block, "status": status, "broke": why}
+    return {"cases": {}, "refused": {}, "mismatches": 1, "told": [told]}
 
 
 def _take_in(state: dict[str, Any], order: Order, found: dict[str, Any]) -> None:

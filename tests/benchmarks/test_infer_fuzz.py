@@ -135,6 +135,22 @@ def test_a_child_that_breaks_is_a_mismatch() -> None:
     assert "abacus" in found["told"][0]["broke"]
 
 
+def test_a_child_that_hangs_is_a_mismatch(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(campaign, "BLOCK_SECONDS", 0.001)
+    found = campaign._run_order(SEED, Order(0, "", ("cpu:0",)))
+    assert found["mismatches"] == 1
+    assert found["told"][0]["broke"] == "no answer in 0.001 s"
+
+
+def test_a_campaign_without_cases_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def run_order(seed: int, order: Order) -> dict[str, Any]:
+        return {"cases": {}, "refused": {"cpu:0": 200}, "mismatches": 0, "told": []}
+
+    monkeypatch.setattr(campaign, "_run_order", run_order)
+    found = run_campaign(Campaign(1, 20, ("cpu:0",), 1, tmp_path / "state.json"))
+    assert (found["total"], len(found["done"])) == (0, campaign.MOST_EMPTY)
+
+
 def test_other_devices_are_fuzzed_once_a_block() -> None:
     orders = campaign._list_orders(Campaign(1, 1, ("cpu:0", "opencl:0"), 1, Path()))
     assert [next(orders) for _ in range(5)][-1] == Order(0, "", ("opencl:0",))

@@ -47,3 +47,9 @@ def test_rounding_to_even_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_engine_that_breaks_is_told_with_its_reason() -> None:
     (row,) = probe.probe_all(["abacus"])
     assert row["exact"] is None and "abacus" in row["note"]
+
+
+def test_engine_that_hangs_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(probe, "CHILD_SECONDS", 0.001)
+    (row,) = probe.probe_all(["abacus"])
+    assert row["exact"] is None and row["note"] == "no answer in 0.001 s"
