@@ -32,11 +32,14 @@ def run(
     jobs: int | None = None,
     state: Path = STATE,
 ) -> dict[str, Any]:
+    """Raises `ValueError` where there is nothing to fuzz."""
     from benchmarks.infer_fuzz.backends import find_devices
     from benchmarks.infer_fuzz.campaign import Campaign, run_campaign
 
     wanted = cases or (QUICK_CASES if quick else CASES)
     chosen = tuple(devices or find_devices())
+    if not chosen:
+        raise ValueError("no device here infers; `farmctl doctor` says why")
     found = run_campaign(Campaign(seed, wanted, chosen, jobs or os.cpu_count() or 1, state))
     operators = sorted(found["cases"].items())
     rows = [{"operator": name, "cases": number} for name, number in operators]

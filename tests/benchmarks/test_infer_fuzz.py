@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmarks.infer_fuzz import campaign, host_gpu
+from benchmarks import infer_fuzz
+from benchmarks.infer_fuzz import backends, campaign, host_gpu
 from benchmarks.infer_fuzz.backends import Backend, expand
 from benchmarks.infer_fuzz.block import Tally, judge, run_block
 from benchmarks.infer_fuzz.campaign import Campaign, Order, run_campaign
@@ -149,6 +150,12 @@ def test_a_campaign_without_cases_ends(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.setattr(campaign, "_run_order", run_order)
     found = run_campaign(Campaign(1, 20, ("cpu:0",), 1, tmp_path / "state.json"))
     assert (found["total"], len(found["done"])) == (0, campaign.MOST_EMPTY)
+
+
+def test_a_machine_without_a_device_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(backends, "find_devices", list)
+    with pytest.raises(ValueError, match="no device here infers"):
+        infer_fuzz.run(quick=True)
 
 
 def test_other_devices_are_fuzzed_once_a_block() -> None:
