@@ -20,18 +20,15 @@ import numpy as np
 
 from benchmarks.infer_service.models import convolutional_net
 from benchmarks.node import CHAIN, KEY, Clock, mine, solve
-from drivers.base import Capability
-from drivers.worker import open_session
 from farmctl.cycles import verify_cycle
+from farmctl.synapse.local_engine import LocalEngine
 from node.core import Node
 from node.inference import Answer
-from node.lowering import encode_heads, lower
 from node.models.input_file import write_input
 from node.models.loading import GraphLoader
 from node.models.metadata import describe_input, describe_model
 from node.models.storage.directory import DirectoryStorage
 from node.spec.crypto import private_address
-from node.spec.cvm.execution import decode_input
 from node.spec.transition import created_address
 from node.spec.types import Transaction
 
@@ -41,31 +38,27 @@ ROUNDS, QUICK_ROUNDS = 5, 2
 DELAYS_MILLISECONDS = (0.0, 20.0)
 SENDER = private_address(KEY)
 SIDE, CHANNELS = 16, 16
+MODELS_BYTES = 1 << 30
 WAIT_SECONDS = 60.0
 
 
-class DelayedSession:
+class DelayedEngine:
     """The CPU's session, each answer so much later."""
 
     def __init__(self, loader: GraphLoader, delay_seconds: float) -> None:
-        self._loader = loader
+        self._inner = LocalEngine(loader, MODELS_BYTES)
         self._delay_seconds = delay_seconds
-        self._session = open_session("cpu", "cpu:0", Capability.INFER)
-        self._turn = threading.Lock()
 
     def slots(self) -> int:
         return 8
 
     def run(self, model: str, data: bytes) -> Answer:
-        graph = self._loader.load(bytes.fromhex(model))
-        with self._turn:
-            self._session.load(model, lower(graph))
-            words = self._session.run(model, decode_input(graph, data).astype("<i4").tobytes())
+        answer = self._inner.run(model, data)
         time.sleep(self._delay_seconds)
-        return Answer(encode_heads(graph, words), "rig/cpu:0")
+        return answer
 
     def close(self) -> None:
-        self._session.close()
+        self._inner.close()
 
 
 class Site:
@@ -73,7 +66,7 @@ class Site:
 
     def __init__(self, home: Path, clock: Clock, delay_seconds: float) -> None:
         loader = GraphLoader(DirectoryStorage(home / "models"))
-        self.engine = DelayedSession(loader, delay_seconds)
+        self.engine = DelayedEngine(loader, delay_seconds)
         self.node = Node(
             CHAIN, home, loader, self.engine, bytes(20), verify_cycle, clock, apart=True
         )
@@ -190,6 +183,7 @@ def run(quick: bool) -> dict[str, Any]:
         with tempfile.TemporaryDirectory() as folder:
             pair = Pair(Path(folder), delay / 1e3, count)
             try:
+                pair.measure(ahead=False)  # the first opens the devices and loads the model
                 rows += [measure(pair, delay, ahead, count, rounds) for ahead in (False, True)]
             finally:
                 pair.close()
