@@ -19,7 +19,6 @@ from farmctl.evaluation import EvaluationDesk
 from farmctl.inference.messages import InferenceStatus
 from farmctl.inference.mismatch import tell_mismatch
 from farmctl.messages import (
-    CHUNK_BYTES,
     CacheStatus,
     KeepReply,
     KeepRequest,
@@ -33,6 +32,7 @@ from farmctl.messages import (
     Work,
 )
 from farmctl.mining.task import make_work
+from farmctl.model_transfer import give
 from farmctl.pools.failover import Pools
 from node.errors import (
     NodeError,
@@ -184,14 +184,7 @@ class NodeLink:
         return SubmissionReply(outcome="accepted", detail=f"block {block.header.number}")
 
     async def _give_model(self, request: ModelRequest) -> ModelReply:
-        try:
-            content = await asyncio.to_thread(
-                self._read, bytes.fromhex(request.model), request.file
-            )
-        except (ValueError, StorageError) as error:
-            return ModelReply(found=False, detail=str(error))
-        chunk = content[request.offset : request.offset + CHUNK_BYTES]
-        return ModelReply(found=True, total_bytes=len(content), chunk=chunk)
+        return await asyncio.to_thread(give, self._read, request)
 
     async def _keep(self, bus: Bus, request: KeepRequest) -> KeepReply:
         try:

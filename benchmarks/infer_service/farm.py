@@ -20,8 +20,8 @@ from farmctl.bus_engine import BusEngine
 from farmctl.config import Config, load
 from farmctl.domain import Priority, Workload
 from farmctl.errors import BusError
-from farmctl.messages import CHUNK_BYTES, AssignmentMessage, ModelReply, ModelRequest
-from node.models.errors import StorageError
+from farmctl.messages import AssignmentMessage, ModelReply, ModelRequest
+from farmctl.model_transfer import give
 from node.models.loading import GraphLoader
 from node.models.storage.directory import DirectoryStorage
 from tests.support.ports import free_port
@@ -176,9 +176,4 @@ class InferFarm:
                 await asyncio.sleep(0.01)
 
     async def _give(self, request: ModelRequest) -> ModelReply:
-        try:
-            content = self.storage.read(bytes.fromhex(request.model), request.file)
-        except StorageError as error:
-            return ModelReply(found=False, detail=str(error))
-        chunk = content[request.offset : request.offset + CHUNK_BYTES]
-        return ModelReply(found=True, total_bytes=len(content), chunk=chunk)
+        return give(self.storage.read, request)

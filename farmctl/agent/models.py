@@ -9,21 +9,17 @@ import re
 import shutil
 import threading
 from pathlib import Path
-from typing import Literal
 
 from farmctl.bus import Bus
 from farmctl.errors import NotFound, StoreError
 from farmctl.files import write_atomic
-from farmctl.messages import ModelReply, ModelRequest
+from farmctl.model_transfer import FileName, fetch
 from node.models.torrent import PIECE_BYTES, PIECE_BYTES_LIMIT, describe_folder
 
-FileName = Literal["symbol", "params"]
 FILES: tuple[FileName, ...] = ("symbol", "params")
 #: SHA-256 of a symbol that was verified together with its parameters.
 DIGEST = "symbol.sha256"
 CAPACITY_BYTES = 8 * 2**30
-FILE_LIMIT_BYTES = 2**30
-TIMEOUT_SECONDS = 5.0
 _INFOHASH = re.compile(r"^[0-9a-f]{40}$")
 
 
@@ -52,7 +48,7 @@ class ModelFiles:
             raise NotFound(f"{infohash!r} is no infohash: 40 lower-case hex digits")
         files = await asyncio.to_thread(self._read, infohash)
         if files is None:
-            files = {str(name): await _fetch(bus, infohash, name) for name in FILES}
+            files = {str(name): await fetch(bus, infohash, name) for name in FILES}
             if not await asyncio.to_thread(is_model, infohash, files):
                 raise NotFound(f"the node sent other files than those of model {infohash}")
             await asyncio.to_thread(self._keep, infohash, files)
@@ -97,17 +93,3 @@ class ModelFiles:
         sizes = {one: sum(f.stat().st_size for f in one.iterdir()) for one in kept}
         while kept and sum(sizes[one] for one in kept) + wanted_bytes > self._capacity_bytes:
             shutil.rmtree(kept.pop(0), ignore_errors=True)
-
-
-async def _fetch(bus: Bus, infohash: str, name: FileName) -> bytes:
-    content = bytearray()
-    while True:
-        request = ModelRequest(model=infohash, file=name, offset=len(content))
-        reply = await bus.request("node.model", request, ModelReply, TIMEOUT_SECONDS)
-        if not reply.found:
-            raise NotFound(f"the node has no model {infohash}: {reply.detail}")
-        if reply.total_bytes > FILE_LIMIT_BYTES:
-            raise NotFound(f"{name} of model {infohash} is larger than {FILE_LIMIT_BYTES} bytes")
-        content += reply.chunk
-        if len(content) >= reply.total_bytes or not reply.chunk:
-            return bytes(content)

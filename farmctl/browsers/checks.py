@@ -10,15 +10,15 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict
 from dataclasses import dataclass
-from typing import Literal
 
 from drivers.errors import NotSupported
 from drivers.program import Program
-from farmctl.agent.models import TIMEOUT_SECONDS, is_model
+from farmctl.agent.models import is_model
 from farmctl.browsers.lent import LentBrowser
 from farmctl.bus import Bus
 from farmctl.errors import NotFound
-from farmctl.messages import InferRequest, ModelReply, ModelRequest
+from farmctl.messages import InferRequest
+from farmctl.model_transfer import FileName, ask
 from node.lowering import encode_heads, lower
 from node.spec.cvm import CvmError, Graph, load, run
 from node.spec.cvm.execution import decode_input
@@ -73,10 +73,9 @@ def _prepare(symbol: bytes, parameters: bytes) -> SmallModel | None:
     return SmallModel(graph, program) if small and graph.operations() <= OPERATIONS_LIMIT else None
 
 
-async def _fetch_small(bus: Bus, infohash: str, name: Literal["symbol", "params"]) -> bytes | None:
+async def _fetch_small(bus: Bus, infohash: str, name: FileName) -> bytes | None:
     """A file that fits one message; None for a larger one."""
-    request = ModelRequest(model=infohash, file=name)
-    reply = await bus.request("node.model", request, ModelReply, TIMEOUT_SECONDS)
+    reply = await ask(bus, infohash, name)
     if not reply.found:
         raise NotFound(f"the node has no model {infohash}: {reply.detail}")
     whole = len(reply.chunk) == reply.total_bytes <= MODEL_BYTES_LIMIT

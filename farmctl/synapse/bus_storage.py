@@ -10,16 +10,16 @@ import time
 from collections import OrderedDict
 from collections.abc import Coroutine
 from concurrent.futures import Future
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 from farmctl.bus import Bus
-from farmctl.errors import BusError
-from farmctl.messages import ModelReply, ModelRequest
+from farmctl.errors import BusError, NotFound
+from farmctl.model_transfer import FileName, ask, fetch
 from node.models.content import CONTENT_BYTES_LIMIT, prove
 from node.models.errors import MalformedModel, ModelCorrupt, ModelNotFound, StorageError
 from node.models.storage import DATA, PARAMETERS, SYMBOL
 
-TIMEOUT_SECONDS = 5.0
+DISCONNECTED = "the message bus is not connected"
 #: The node is asked for a content that it has to fetch until so long,
 PATIENCE_SECONDS = 60.0
 #: with such a pause between.
@@ -28,7 +28,6 @@ PAUSE_SECONDS = 0.5
 FETCH_SECONDS = 600.0
 MAX_REMEMBERED = 100_000
 
-FileName = Literal["symbol", "params", "data"]
 T = TypeVar("T")
 
 
@@ -97,35 +96,27 @@ class BusStorage:
 
     async def _look(self, infohash: bytes) -> str:
         """Why it cannot be had now; empty where it can."""
+        if self._bus is None:
+            return DISCONNECTED
         try:
-            replies = [await self._ask(infohash, name, 0) for name in (SYMBOL, DATA)]
-        except ModelNotFound as error:
-            return str(error)
+            replies = [await ask(self._bus, infohash.hex(), name) for name in (SYMBOL, DATA)]
+        except BusError as error:
+            return f"the farm's node does not answer: {error}"
         if any(reply.found for reply in replies):
             return ""
         return f"the node has no {infohash.hex()}: {replies[0].detail}"
 
     async def _fetch(self, infohash: bytes, name: FileName) -> bytes:
-        content = bytearray()
-        while True:
-            reply = await self._ask(infohash, name, len(content))
-            if not reply.found:
-                raise ModelNotFound(f"the node has no {infohash.hex()}: {reply.detail}")
-            if reply.total_bytes > CONTENT_BYTES_LIMIT:
-                raise ModelNotFound(f"{infohash.hex()} has over {CONTENT_BYTES_LIMIT} bytes")
-            content += reply.chunk
-            if len(content) >= reply.total_bytes or not reply.chunk:
-                self._remember(infohash)
-                return bytes(content)
-
-    async def _ask(self, infohash: bytes, name: FileName, offset: int) -> ModelReply:
         if self._bus is None:
-            raise ModelNotFound("the message bus is not connected")
-        request = ModelRequest(model=infohash.hex(), file=name, offset=offset)
+            raise ModelNotFound(DISCONNECTED)
         try:
-            return await self._bus.request("node.model", request, ModelReply, TIMEOUT_SECONDS)
+            content = await fetch(self._bus, infohash.hex(), name)
+        except NotFound as error:
+            raise ModelNotFound(str(error)) from error
         except BusError as error:
             raise ModelNotFound(f"the farm's node does not answer: {error}") from error
+        self._remember(infohash)
+        return content
 
     def _remember(self, infohash: bytes) -> None:
         self._known[infohash] = None

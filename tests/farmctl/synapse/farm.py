@@ -13,9 +13,9 @@ from farmctl.config import Config
 from farmctl.errors import BusError
 from farmctl.inference.messages import WorkerStatus, worker_subject
 from farmctl.messages import InferReply, InferRequest, ModelReply, ModelRequest
+from farmctl.model_transfer import give
 from farmctl.synapse.process import SynapseProcess
 from node.inference import ReferenceEngine
-from node.models.errors import StorageError
 from node.models.loading import GraphLoader
 from node.models.storage.directory import DirectoryStorage
 from tests.farmctl.inference.test_board import EMPTY
@@ -52,12 +52,7 @@ class FarmStandIn:
             await asyncio.sleep(0.1)
 
     async def _give(self, request: ModelRequest) -> ModelReply:
-        try:
-            content = self.storage.read(bytes.fromhex(request.model), request.file)
-        except StorageError as error:
-            return ModelReply(found=False, detail=str(error))
-        chunk = content[request.offset : request.offset + 100]
-        return ModelReply(found=True, total_bytes=len(content), chunk=chunk)
+        return give(self.storage.read, request, chunk_bytes=100)
 
     async def _infer(self, request: InferRequest) -> InferReply:
         self.asked += 1
