@@ -37,8 +37,7 @@ class SynapseSettings:
     takes 127.0.0.1:4321 then."""
     engine: str = "auto"
     """Who computes: `farm`, its devices over the bus; `cpu`, this machine's processor without a
-    farm; `reference`, slow and certain; `auto`: the farm where its bus answers, else the
-    processor."""
+    farm; `reference`, slow and certain; `auto`: the farm where it is up, else the processor."""
     allow: tuple[str, ...] = ("127.0.0.0/8", "::1/128")
     """Networks whose addresses are answered."""
     first: tuple[str, ...] = ()
