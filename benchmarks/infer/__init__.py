@@ -19,8 +19,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--parts", nargs="*", choices=PARTS, help="only these parts")
     parser.add_argument("--nets", nargs="*", help="only these nets of the zoo")
     parser.add_argument("--engines", nargs="*", help="only these engines")
-    parser.add_argument("--threads", nargs="*", type=int, default=[1, 2])
-    parser.add_argument("--batches", nargs="*", type=int, default=[1, 8])
+    parser.add_argument("--threads", nargs="*", type=int, help="1 and 2 where left out")
+    parser.add_argument("--batches", nargs="*", type=int, help="1 and 8 where left out")
 
 
 def run(

@@ -5,12 +5,11 @@ from __future__ import annotations
 import zlib
 from typing import Any
 
+from benchmarks.infer.engines import INT6_ENGINE
 from benchmarks.infer.engines.ours import Ours
 from benchmarks.infer.speed import Setting, measure_net
 from benchmarks.zoo.catalogue import Net
 from benchmarks.zoo.integers import EXTENSION, INT6, Variant, model_folder, read_graph
-
-INT6_ENGINE = "farmctl int6"
 
 
 def measure_int6(net: Net, budget_seconds: float) -> list[dict[str, Any]]:

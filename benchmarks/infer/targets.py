@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from benchmarks.infer.engines import INT8_PEERS
+from benchmarks.infer.engines import INT8_PEERS, OFFICIAL_ENGINE
 
 Row = dict[str, Any]
 
@@ -25,9 +25,8 @@ AGAINST_BEST: Mapping[str, float] = {
 #: Times as fast as cvm-runtime, on its own form of the models.
 AGAINST_OFFICIAL = 7.0
 TWO_THREADS = 1.8
-#: The engine's name on the official form of the models; without it, on the extension form.
-OFFICIAL_FORM = "farmctl official form"
-OUR_FORMS = ("farmctl", OFFICIAL_FORM)
+#: Our engine on the extension form of the models, and on the official one.
+OUR_FORMS = ("farmctl", OFFICIAL_ENGINE)
 
 
 def rate_speed(rows: Iterable[Row]) -> list[Row]:
@@ -69,7 +68,7 @@ def _rate_setting(
         if peers := [peer for peer in INT8_PEERS if peer in rows]:
             best = min(peers, key=lambda peer: cost(rows[peer]))
             yield rate(shown, ours, best, cost(rows[best]), AGAINST_BEST.get(net))
-        if name == OFFICIAL_FORM and "cvm-runtime" in rows:
+        if name == OFFICIAL_ENGINE and "cvm-runtime" in rows:
             yield rate(shown, ours, "cvm-runtime", cost(rows["cvm-runtime"]), AGAINST_OFFICIAL)
 
 

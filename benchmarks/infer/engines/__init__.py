@@ -11,11 +11,12 @@ from benchmarks.infer.engines.ours import Ours
 from benchmarks.infer.engines.torch_peer import TorchInt8
 from benchmarks.zoo.integers import EXTENSION, INT6, OFFICIAL
 
+OFFICIAL_ENGINE, INT6_ENGINE = "farmctl official form", "farmctl int6"
 #: Engines that run an integer model and must equal its reference, by what they run.
 INTEGER_ENGINES = {
     "farmctl": EXTENSION,
-    "farmctl official form": OFFICIAL,
-    "farmctl int6": INT6,
+    OFFICIAL_ENGINE: OFFICIAL,
+    INT6_ENGINE: INT6,
     "cvm-runtime": OFFICIAL,
     OPENCL_ENGINE: EXTENSION,
 }
@@ -26,7 +27,7 @@ INT8_PEERS = ("onnxruntime", "openvino", "torch")
 def all_engines() -> tuple[Engine, ...]:
     return (
         Ours(),
-        Ours("farmctl official form", OFFICIAL),
+        Ours(OFFICIAL_ENGINE, OFFICIAL),
         OnnxRuntimeInt8(),
         OpenVino(),
         TorchInt8(),
@@ -36,4 +37,12 @@ def all_engines() -> tuple[Engine, ...]:
     )
 
 
-__all__ = ["INT8_PEERS", "INTEGER_ENGINES", "Engine", "Runner", "all_engines"]
+__all__ = [
+    "INT6_ENGINE",
+    "INT8_PEERS",
+    "INTEGER_ENGINES",
+    "OFFICIAL_ENGINE",
+    "Engine",
+    "Runner",
+    "all_engines",
+]
