@@ -23,9 +23,9 @@ from node.models.metadata import describe_input, describe_model
 from node.models.storage import Storage
 from node.models.storage.directory import DirectoryStorage
 from node.spec.crypto import keccak, private_address
-from node.spec.cvm.writer import ModelWriter
 from node.spec.transition import created_address
 from node.spec.types import Block, Transaction
+from tests.node.workshop import dense_model
 
 VERSION = 2
 TRANSFERS = 10
@@ -161,16 +161,6 @@ def store_files(storage: Storage, model: tuple[bytes, bytes]) -> None:
     assert isinstance(storage, DirectoryStorage)
     storage.put_model(*model)
     storage.put_input(write_input(INPUT))
-
-
-def dense_model() -> tuple[bytes, bytes]:
-    """Symbol and parameters of a layer that takes six int8 and gives three int32."""
-    writer = ModelWriter()
-    data = writer.add_input((1, 6), 8)
-    weights = np.array([[1, 2, 3, 4, 5, 6], [-1, 1, -1, 1, -1, 1], [9, 0, 0, 0, 0, 1]])
-    options = {"units": 3, "use_bias": False}
-    dense = writer.add("dense", "fc", [data, writer.add_parameter("w", weights, 5)], **options)
-    return writer.finish([dense])
 
 
 ONE_WORD_ARRAY = bytes.fromhex("60016000526000602052")  # at 0 in memory

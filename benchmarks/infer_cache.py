@@ -19,6 +19,7 @@ from benchmarks.infer_service import Model, check, drive
 from benchmarks.infer_service.farm import InferFarm
 from benchmarks.infer_service.models import convolutional_net
 from benchmarks.model_cache import STREAMS, WHITEPAPER, sizes
+from farmctl.inference.messages import WorkerStatus
 from farmctl.inference.residency import Residency
 from node.inference import Inference
 from node.models.eviction import Policy
@@ -84,8 +85,8 @@ async def _measure(policy: Policy, asked: int) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         settings = {"FARMCTL_RIG_INFER_BYTES": str(room), "FARMCTL_RIG_INFER_POLICY": str(policy)}
         farm = InferFarm(Path(folder), 10.0, **settings)
-        await farm.start()
         try:
+            await farm.start()
             runner = await farm.add("rig-0")
             inference = Inference(farm.loader, farm.engine)
             models = [Model(str(number), farm, each) for number, each in enumerate(files)]
@@ -107,7 +108,7 @@ async def _measure(policy: Policy, asked: int) -> dict[str, Any]:
     }
 
 
-def _status(farm: InferFarm, device: str) -> Any:
+def _status(farm: InferFarm, device: str) -> WorkerStatus:
     return next(each for each in farm.engine.board.statuses() if each.device == device)
 
 

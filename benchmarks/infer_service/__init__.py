@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.infer_service.farm import InferFarm
-from benchmarks.infer_service.models import NETS, convolutional_net, dense_net
+from benchmarks.infer_service.models import NETS, convolutional_net
 from benchmarks.zoo.catalogue import Net, find
 from drivers.base import Capability
 from drivers.worker import open_session
@@ -33,6 +33,7 @@ from node.spec.cvm import Graph
 from node.spec.cvm import run as run_reference
 from node.spec.cvm.execution import decode_input
 from node.spec.cvm.words import to_contract_form
+from tests.node.workshop import dense_model
 
 REQUESTS, QUICK_REQUESTS = 2000, 200
 CLIENTS = (1, 8, 32)
@@ -77,12 +78,12 @@ def run(quick: bool, rigs: int = 1, zoo: tuple[str, ...] = ()) -> dict[str, Any]
 
 async def measure(home: Path, requests: int, rigs: int, zoo: list[Net]) -> dict[str, Any]:
     farm = InferFarm(home, ZOO_SECONDS if zoo else 10.0)
-    await farm.start()
     try:
+        await farm.start()
         for number in range(rigs):
             await farm.add(f"rig-{number}")
         inference = Inference(farm.loader, farm.engine)
-        dense = Model("dense 6→3", farm, dense_net())
+        dense = Model("dense 6→3", farm, dense_model())
         nets = [Model(net.name, farm, read_zoo(net)) for net in zoo] or [
             Model(f"{side}×{side}×{channels}", farm, convolutional_net(side, channels))
             for side, channels in NETS

@@ -1,4 +1,4 @@
-"""Models to ask for: nothing but a dense layer, and small convolutional nets of several sizes."""
+"""Models to ask for: small convolutional nets of several sizes."""
 
 from __future__ import annotations
 
@@ -8,15 +8,6 @@ from node.spec.cvm.writer import Entry, ModelWriter
 
 #: Sides and channels of the nets of the stream.
 NETS = ((8, 8), (8, 16), (16, 8), (16, 16), (16, 32), (32, 8), (32, 16), (32, 32))
-
-
-def dense_net(seed: int = 0) -> tuple[bytes, bytes]:
-    """Symbol and parameters of a layer that takes six int8 and gives three int32."""
-    writer, random = ModelWriter(), np.random.default_rng(seed)
-    data = writer.add_input((1, 6), 8)
-    weights = writer.add_parameter("w", random.integers(-7, 8, (3, 6)), 5)
-    head = writer.add("dense", "fc", [data, weights], units=3, use_bias=False)
-    return writer.finish([head])
 
 
 def convolutional_net(side: int, channels: int, seed: int = 0) -> tuple[bytes, bytes]:

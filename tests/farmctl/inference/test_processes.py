@@ -14,10 +14,11 @@ import numpy as np
 import pytest
 
 from benchmarks.infer_service.farm import InferFarm
-from benchmarks.infer_service.models import convolutional_net, dense_net
+from benchmarks.infer_service.models import convolutional_net
 from node.errors import EngineUnavailable
 from node.inference import CrossCheckedEngine, Inference, ReferenceEngine
 from node.spec.cvm import run
+from tests.node.workshop import dense_model
 
 SECONDS = 6.0
 
@@ -72,7 +73,7 @@ async def test_a_worker_killed_amid_a_request_loses_none(farm: InferFarm) -> Non
 
 
 async def test_a_hung_runner_costs_time_and_no_answer(farm: InferFarm) -> None:
-    model = Asked(farm, dense_net())
+    model = Asked(farm, dense_model())
     first = await farm.add("one")
     await model.check()
     await farm.add("two")
@@ -86,7 +87,7 @@ async def test_a_hung_runner_costs_time_and_no_answer(farm: InferFarm) -> None:
 async def test_without_workers_or_bus_there_is_no_result_and_then_there_is(
     farm: InferFarm,
 ) -> None:
-    model = Asked(farm, dense_net())
+    model = Asked(farm, dense_model())
     with pytest.raises(EngineUnavailable, match="no INFER worker"):
         await model.check()
     runner = await farm.add("one")

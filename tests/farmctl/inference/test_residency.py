@@ -5,13 +5,13 @@ from __future__ import annotations
 import pytest
 
 from benchmarks.infer_cache import count_hits
-from benchmarks.infer_service.models import dense_net
 from benchmarks.model_cache import sizes
 from farmctl.inference.residency import Residency
 from node.models.eviction import Policy
 from node.spec.cvm import load
+from tests.node.workshop import dense_model
 
-GRAPH = load(*dense_net())
+GRAPH = load(*dense_model())
 A, B, C = "aa" * 20, "bb" * 20, "cc" * 20
 
 
