@@ -44,6 +44,8 @@ RESERVED = frozenset(
         *("HOME", "VECTORS", "ETHEREUM_TESTS", "KUBO_URL", "DRIVERS", "PYNQ_PYTHON", "OPENCL_CPU"),
         *("STICK_PORTS", "API"),
         *("FPGA_OVERLAY", "FPGA_AOCX", "FPGA_SIMULATION", "FPGA_FAULTS"),
+        # Of benchmarks, which start farms with their own environment.
+        *("ZOO", "CVM_RUNTIME", "CUCKOO_PEER", "PYEVM_PYTHON", "EELS_PYTHON"),
     )
 )
 _NAME = re.compile(r"^[a-z0-9][a-z0-9-]{0,62}$")

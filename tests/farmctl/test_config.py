@@ -39,6 +39,13 @@ def test_a_switch_in_the_environment(tmp_path: Path) -> None:
     assert load_toml(tmp_path, "", FARMCTL_STORAGE_TORRENT="true").storage.torrent
 
 
+def test_what_is_no_setting_of_the_farm_is_passed_over(tmp_path: Path) -> None:
+    """Variables of benchmarks and tests reach the farms that those start."""
+    home = {"FARMCTL_HOME": str(tmp_path)}
+    others = {"FARMCTL_ZOO": "/nets", "FARMCTL_CVM_RUNTIME": "x.so", "FARMCTL_VECTORS": "/v"}
+    assert load({**home, **others}) == load(home)
+
+
 @pytest.mark.parametrize(
     ("text", "variables", "names"),
     [
