@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import ctypes
 import functools
 import logging
 import mmap
 import os
-from ctypes import POINTER, byref, c_double, c_int32
+from ctypes import POINTER, c_double
 from pathlib import Path
 
 import numpy as np
@@ -15,13 +14,11 @@ import numpy as np
 from drivers.cpu import library
 from drivers.cpu.blob import Identity, write_blob
 from drivers.cpu.blob_cache import DEFAULT_BUDGET_BYTES, BlobCache, digest_id, digest_program
-from drivers.cpu.library import ERROR_BYTES, Status, error_of
-from drivers.errors import BadArgument, DriverError, OutOfMemory
+from drivers.errors import BadArgument, OutOfMemory
 from drivers.kernels.infer.fusion import fuse
 from drivers.program import Program
 
 log = logging.getLogger(__name__)
-_WORDS = POINTER(c_int32)
 
 
 class Engine:
@@ -31,7 +28,6 @@ class Engine:
     def __init__(self, threads: int, memory_limit_bytes: int) -> None:
         if threads < 1:
             raise BadArgument(f"{threads} threads cannot run anything; ask for 1 or more")
-        self.threads = threads
         self._library = library.load()
         self.handle = self._library.farmcpu_engine_create(threads, memory_limit_bytes)
         if not self.handle:
@@ -49,40 +45,24 @@ class LoadedPlan:
     def __init__(self, engine: Engine, blob: mmap.mmap) -> None:
         """Raises `BadArgument` for a blob that is damaged or not of this instruction set,
         and `OutOfMemory` if it needs more than the engine gives one."""
-        self._library = library.load()
+        self._library = native = library.load()
         self._blob = np.frombuffer(blob, np.uint8)
-        status, message = c_int32(), ctypes.create_string_buffer(ERROR_BYTES)
-        self._handle = self._library.farmcpu_plan_open(
-            engine.handle, self._blob.ctypes.data, self._blob.size, byref(status), message,
-            ERROR_BYTES,
-        )  # fmt: skip
-        if not self._handle:
-            raise error_of(status.value, message.value)
-        self.input_words = self._library.farmcpu_plan_input_words(self._handle)
-        self._output_words = self._library.farmcpu_plan_output_words(self._handle)
+        self._handle: int | None = library.open_handle(
+            native.farmcpu_plan_open, engine.handle, self._blob.ctypes.data, self._blob.size
+        )
+        self.input_words: int = native.farmcpu_plan_input_words(self._handle)
+        self._words = (self.input_words, native.farmcpu_plan_output_words(self._handle))
 
     def run(self, data: bytes) -> bytes:
         """See `drivers.base.InferSession.run`. Raises `BadArgument` for a wrong length."""
-        given, answer = self._buffers(data)
-        self._check(
-            self._library.farmcpu_plan_run(
-                self._handle, given.ctypes.data_as(_WORDS), given.size,
-                answer.ctypes.data_as(_WORDS), answer.size,
-            )
-        )  # fmt: skip
-        return answer.tobytes()
+        return library.run_words(self._library.farmcpu_plan_run, self._handle, data, self._words)
 
     def time_layers(self, data: bytes, runs: int) -> list[float]:
         """Seconds that each layer takes of one run, on average."""
-        given, answer = self._buffers(data)
         seconds = np.zeros(self._library.farmcpu_plan_layers(self._handle))
-        self._check(
-            self._library.farmcpu_plan_time(
-                self._handle, given.ctypes.data_as(_WORDS), given.size,
-                answer.ctypes.data_as(_WORDS), answer.size, runs,
-                seconds.ctypes.data_as(POINTER(c_double)),
-            )
-        )  # fmt: skip
+        to = seconds.ctypes.data_as(POINTER(c_double))
+        time = self._library.farmcpu_plan_time
+        library.run_words(time, self._handle, data, self._words, runs, to)
         return list(seconds / runs)
 
     def close(self) -> None:
@@ -91,15 +71,6 @@ class LoadedPlan:
             self._library.farmcpu_plan_free(self._handle)
             self._handle = None
             del self._blob
-
-    def _buffers(self, data: bytes) -> tuple[np.ndarray[tuple[int], np.dtype[np.int32]], ...]:
-        if len(data) != 4 * self.input_words:
-            raise BadArgument(f"the input must be {4 * self.input_words} bytes, not {len(data)}")
-        return np.frombuffer(data, "<i4"), np.empty(self._output_words, "<i4")
-
-    def _check(self, status: int) -> None:
-        if status != Status.OK:
-            raise DriverError(f"the plan failed: {Status(status).name.lower()}")
 
 
 class InferRuns:

@@ -11,9 +11,21 @@ import functools
 import os
 import sysconfig
 from collections.abc import Callable
-from ctypes import POINTER, c_char_p, c_double, c_int32, c_size_t, c_uint32, c_uint64, c_void_p
+from ctypes import (
+    POINTER,
+    byref,
+    c_char_p,
+    c_double,
+    c_int32,
+    c_size_t,
+    c_uint32,
+    c_uint64,
+    c_void_p,
+)
 from enum import IntEnum
 from pathlib import Path
+
+import numpy as np
 
 from drivers.errors import BadArgument, DriverError, DriverMissing, NotSupported, OutOfMemory
 
@@ -175,8 +187,7 @@ class Status(IntEnum):
     STOPPED = 4
 
 
-#: Room for the message of a failure.
-ERROR_BYTES = 512
+_ERROR_BYTES = 512
 _ERRORS: dict[int, type[DriverError]] = {
     Status.BAD_ARGUMENT: BadArgument,
     Status.NOT_SUPPORTED: NotSupported,
@@ -184,9 +195,34 @@ _ERRORS: dict[int, type[DriverError]] = {
 }
 
 
-def error_of(status: int, message: bytes) -> DriverError:
-    """What a failure that the library tells of is to the caller."""
-    return _ERRORS.get(status, DriverError)(message.decode(errors="replace"))
+def open_handle(function: Callable[..., int | None], *arguments: object) -> int:
+    """What ``function`` makes, which tells of a failure in its last arguments. Raises the
+    `DriverError` that the failure is to the caller."""
+    status, message = c_int32(), ctypes.create_string_buffer(_ERROR_BYTES)
+    handle = function(*arguments, byref(status), message, _ERROR_BYTES)
+    if handle is None:
+        error = _ERRORS.get(status.value, DriverError)
+        raise error(message.value.decode(errors="replace"))
+    return handle
+
+
+def run_words(
+    function: Callable[..., int],
+    handle: int | None,
+    data: bytes,
+    words: tuple[int, int],
+    *more: object,
+) -> bytes:
+    """The answer to an input; ``words`` is how many words of int32 the input has, and the answer.
+    Raises `BadArgument` for a wrong length, and `DriverError`."""
+    if len(data) != 4 * words[0]:
+        raise BadArgument(f"the input must be {4 * words[0]} bytes, not {len(data)}")
+    given, answer = np.frombuffer(data, "<i4"), np.empty(words[1], "<i4")
+    given_at, answer_at = (each.ctypes.data_as(_WORDS) for each in (given, answer))
+    status = function(handle, given_at, given.size, answer_at, answer.size, *more)
+    if status != Status.OK:
+        raise DriverError(f"the run failed: {Status(status).name.lower()}")
+    return answer.tobytes()
 
 
 def isa() -> str:

@@ -3,17 +3,14 @@ only some layers. The engine of `drivers.cpu.infer` is the fast way."""
 
 from __future__ import annotations
 
-import ctypes
 from collections.abc import Iterator
-from ctypes import POINTER, byref, c_int32
+from ctypes import POINTER, c_int32
 from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from drivers.cpu import library
-from drivers.cpu.library import ERROR_BYTES, Status, error_of
-from drivers.errors import BadArgument, DriverError
 from drivers.program import Program, Step
 
 _WORDS = POINTER(c_int32)
@@ -36,48 +33,25 @@ class LoadedProgram:
         return made
 
     def _open(self, text: bytes, parameters: Words, memory_limit_bytes: int) -> None:
-        self._library = library.load()
-        self._handle = self._load(text, parameters, memory_limit_bytes)
-        self._input_words = self._library.farmcpu_program_input_words(self._handle)
-        self._output_words = self._library.farmcpu_program_output_words(self._handle)
+        self._library = native = library.load()
+        self._handle: int | None = library.open_handle(
+            native.farmcpu_program_load, text, len(text), parameters.ctypes.data_as(_WORDS),
+            parameters.size, memory_limit_bytes,
+        )  # fmt: skip
+        self._words = (
+            native.farmcpu_program_input_words(self._handle),
+            native.farmcpu_program_output_words(self._handle),
+        )
 
     def run(self, data: bytes) -> bytes:
         """See `drivers.base.InferSession.run`. Raises `BadArgument` for a wrong length."""
-        if len(data) != 4 * self._input_words:
-            raise BadArgument(f"the input must be {4 * self._input_words} bytes, not {len(data)}")
-        given = np.frombuffer(data, dtype="<i4")
-        answer = np.empty(self._output_words, dtype="<i4")
-        status = self._library.farmcpu_program_run(
-            self._handle,
-            given.ctypes.data_as(_WORDS),
-            given.size,
-            answer.ctypes.data_as(_WORDS),
-            answer.size,
-        )
-        if status != Status.OK:
-            raise DriverError(f"the program failed: {Status(status).name.lower()}")
-        return answer.tobytes()
+        run = self._library.farmcpu_program_run
+        return library.run_words(run, self._handle, data, self._words)
 
     def close(self) -> None:
         if self._handle:
             self._library.farmcpu_program_free(self._handle)
             self._handle = None
-
-    def _load(self, text: bytes, words: Words, memory_limit_bytes: int) -> int | None:
-        status, message = c_int32(), ctypes.create_string_buffer(ERROR_BYTES)
-        handle: int | None = self._library.farmcpu_program_load(
-            text,
-            len(text),
-            words.ctypes.data_as(_WORDS),
-            words.size,
-            memory_limit_bytes,
-            byref(status),
-            message,
-            ERROR_BYTES,
-        )
-        if handle is None:
-            raise error_of(status.value, message.value)
-        return handle
 
 
 def parameter_words(program: Program) -> Words:
