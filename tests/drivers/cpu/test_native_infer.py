@@ -290,6 +290,14 @@ def test_a_value_without_a_precision_is_refused() -> None:
         load_fused(relu_program(precisions=(8,)))
 
 
+def test_a_parameter_that_lies_otherwise_is_refused() -> None:
+    """By its own shape one would take its elements for channels that they are not."""
+    program = one_step("elemwise_add", [np.ones(IMAGE), np.ones(IMAGE)], [IMAGE], {}, precision=8)
+    load_fused(program)
+    with pytest.raises(BadArgument, match="parameter 1 does not have shape"):
+        load_fused(replace(program, parameters={1: np.ones((1, 4), np.int32)}))
+
+
 def test_memory_limit_holds() -> None:
     with pytest.raises(OutOfMemory, match="more memory"):
         LoadedProgram(relu_program(), 31)
