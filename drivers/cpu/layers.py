@@ -107,7 +107,7 @@ class Pool(ctypes.Structure):
     )
 
 
-class Parameters(ctypes.Structure):
+class _Parameters(ctypes.Structure):
     """Addresses of what is packed."""
 
     _fields_ = tuple(_fields(c_void_p, "weight bias multiplier offset"))
@@ -126,7 +126,7 @@ def isa() -> str:
 def use_isa(name: str) -> None:
     """Pack for another. Raises `NotSupported` for one that the processor lacks."""
     if library.load().farmcpu_infer_use_isa(name.encode()) != Status.OK:
-        raise NotSupported(f"this processor has no {name}; its best is {isa()}")
+        raise NotSupported(f"this processor has no {name}; {isa()} is in use")
 
 
 def multiply_registers(steps: int) -> int:
@@ -181,8 +181,8 @@ class Weights:
             byref(form), method, byref(self._parameters()), to.ctypes.data
         )
 
-    def _parameters(self) -> Parameters:
-        return Parameters(*map(_address, (self.weight, self.bias, self.multiplier, self.offset)))
+    def _parameters(self) -> _Parameters:
+        return _Parameters(*map(_address, (self.weight, self.bias, self.multiplier, self.offset)))
 
 
 def packed_bytes(form: Convolution, method: Method) -> int:

@@ -235,4 +235,4 @@ def use_isa(name: str) -> None:
     """Use another instruction set in the whole process. Raises `NotSupported` for one that the
     processor lacks."""
     if load().farmcpu_use_isa(name.encode()) != Status.OK:
-        raise NotSupported(f"this processor has no {name}; its best is {isa()}")
+        raise NotSupported(f"this processor has no {name}; {isa()} is in use")
