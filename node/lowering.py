@@ -18,6 +18,7 @@ from node.lowering_extension import complete_extension
 from node.spec.cvm import Graph
 from node.spec.cvm.graph import Step as GraphStep
 from node.spec.cvm.operators.extension import EXTENSION
+from node.spec.cvm.operators.operator import limit_of
 from node.spec.cvm.operators.reduction import walks_straight
 from node.spec.cvm.operators.shaping import slice_ranges
 from node.spec.cvm.output import encode_output
@@ -187,9 +188,9 @@ def _check_where(graph: Graph, step: GraphStep) -> str:
 
 def _check_right_shift(graph: Graph, step: GraphStep) -> str:
     precision, shift = step.attributes.integer("precision"), step.attributes.integer("shift_bit")
-    largest = (1 << (graph.precisions[step.inputs[0]] - 1)) - 1
+    largest = limit_of(graph.precisions[step.inputs[0]])
     rounded = ((largest >> (shift - 1)) + 1) >> 1
-    if precision + shift >= 32 and shift < 31 and rounded > (1 << (precision - 1)) - 1:
+    if precision + shift >= 32 and shift < 31 and rounded > limit_of(precision):
         return "the shift passes its precision"
     return "the shift wraps" if shift == 1 and largest == (1 << 31) - 1 else ""
 

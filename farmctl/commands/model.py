@@ -29,6 +29,7 @@ from node.models.sizes import measure_parameters
 from node.models.storage import PARAMETERS, SYMBOL
 from node.models.torrent import describe_folder
 from node.spec.cvm import Graph, load, run
+from node.spec.cvm.operators.operator import limit_of
 
 #: Operations that one unit of gas pays (cortex-protocol §4).
 OPERATIONS_PER_GAS = 20_000
@@ -78,8 +79,7 @@ def run_input(
     with explained():
         graph = load(*read_model(folder), extended=True)
         answer = run(graph, _encode(graph, read_array(data)))
-    kind = "<i4" if graph.output_type_bytes == 4 else "<i1"
-    typer.echo(" ".join(map(str, np.frombuffer(answer, kind).tolist())))
+    typer.echo(" ".join(map(str, np.frombuffer(answer, graph.output_type).tolist())))
 
 
 def verify(
@@ -114,7 +114,7 @@ def _encode(graph: Graph, values: NDArray[np.generic]) -> bytes:
         raise BadRequest(
             f"the input must be integers of {shape}, not {values.dtype} {values.shape}"
         )
-    return values.astype("<i4" if graph.input_type_bytes == 4 else "<i1").tobytes()
+    return values.astype(graph.input_type).tobytes()
 
 
 def _count_operators(graph: Graph) -> str:
@@ -147,7 +147,7 @@ def _explain_devices(graph: Graph) -> str:
 def _list_answers(graph: Graph, inputs: int) -> list[tuple[bytes, bytes]]:
     """Inputs in kernel form with the reference's answers; every other has extremes alone."""
     generator = np.random.default_rng(0)
-    limit = (1 << (graph.precisions[graph.input_entry] - 1)) - 1
+    limit = limit_of(graph.precisions[graph.input_entry])
     answers = []
     for index in track(range(inputs), REFERENCE, console=Console(stderr=True), transient=True):
         values = generator.integers(-limit, limit + 1, graph.input_shape)

@@ -37,8 +37,8 @@ def run_case(case: dict[str, Any], engine: Engine) -> Iterator[str]:
 
 
 def _compare(case: dict[str, Any], graph: Graph, answer: bytes) -> Iterator[str]:
-    kind = "<i4" if graph.output_type_bytes == 4 else "<i1"
-    yield from differs("output", case["output"], np.frombuffer(answer, kind).tolist())
+    found = np.frombuffer(answer, graph.output_type).tolist()
+    yield from differs("output", case["output"], found)
     for key, actual in (
         ("output_type_size", graph.output_type_bytes),
         ("ops_gas", graph.operations()),
@@ -49,8 +49,7 @@ def _compare(case: dict[str, Any], graph: Graph, answer: bytes) -> Iterator[str]
 
 
 def encode_input(case: dict[str, Any], graph: Graph) -> bytes:
-    kind = "<i4" if graph.input_type_bytes == 4 else "<i1"
-    return np.array(case["inputs"][0]["data"], np.int64).astype(kind).tobytes()
+    return np.array(case["inputs"][0]["data"], np.int64).astype(graph.input_type).tobytes()
 
 
 def build_model(case: dict[str, Any]) -> tuple[bytes, bytes]:

@@ -16,6 +16,7 @@ from node.models.errors import MalformedModel, ModelNotFound
 from node.models.storage import DATA, Storage
 from node.models.torrent import INFOHASH_BYTES, describe_file
 from node.spec.cvm import Graph
+from node.spec.cvm.operators.operator import limit_of
 from node.spec.meta import ModelMeta
 
 #: A comment costs 36 gas a byte; a longer card goes to the storage layer.
@@ -108,7 +109,7 @@ def describe_graph(
     """A card whose shapes, type and range are those of the graph. Raises `MalformedModel`."""
     inputs = _one_item(graph.input_shape)
     bits = 8 * graph.output_type_bytes
-    limit = min(max((1 << (graph.precisions[head] - 1)) - 1 for head in graph.heads), 2**31 - 1)
+    limit = min(max(limit_of(graph.precisions[head]) for head in graph.heads), 2**31 - 1)
     least = 0 if graph.postprocess == "argmax" else -limit
     values = {
         "digest": digest.hex(),

@@ -63,7 +63,7 @@ def evaluate(
 def predicted_class(graph: Graph, output: bytes) -> int:
     """Of an answer in the kernel's form: the index that argmax gave, else where the highest score
     stands, the first of equals."""
-    values = np.frombuffer(output, "<i4" if graph.output_type_bytes == 4 else "<i1")
+    values = np.frombuffer(output, graph.output_type)
     return int(values[0]) if graph.postprocess == "argmax" else int(values.argmax())
 
 
@@ -77,8 +77,7 @@ def _pairs(
         )
     if not 0 < len(labels) <= MAX_ITEMS:
         raise MalformedModel(f"a set has 1 … {MAX_ITEMS} items, not {len(labels)}")
-    kind = "<i4" if graph.input_type_bytes == 4 else "<i1"
-    if not np.array_equal(inputs.astype(kind), inputs):
+    if not np.array_equal(inputs.astype(graph.input_type), inputs):
         raise MalformedModel("the inputs are larger than the model's input type")
     for values, label in zip(inputs, labels, strict=True):
-        yield values.astype(kind).tobytes(), int(label)
+        yield values.astype(graph.input_type).tobytes(), int(label)

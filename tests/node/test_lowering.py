@@ -51,8 +51,7 @@ def test_operators_of_the_vectors(vector_folder):
         except NotSupported:
             refused.add(case["op"])
             continue
-        kind = "<i4" if graph.output_type_bytes == 4 else "<i1"
-        assert np.frombuffer(answer, kind).tolist() == case["output"], case["op"]
+        assert np.frombuffer(answer, graph.output_type).tolist() == case["output"], case["op"]
     assert refused <= {"get_valid_counts", "non_max_suppression"}
 
 

@@ -85,6 +85,10 @@ class Attributes:
         require_range(f"{self.operator}.{name}", value, minimum, maximum)
         return value
 
+    def axis(self, dimensions: int) -> int:
+        """The attribute ``axis``, counted from the front."""
+        return self.ranged("axis", -dimensions, dimensions - 1) % dimensions
+
     def pair(self, name: str, minimum: int = MINIMUM, maximum: int = MAXIMUM) -> tuple[int, int]:
         """The two numbers of ``name`` (height, width), each refused outside its range."""
         value = self.shape(name)

@@ -12,7 +12,7 @@ import numpy as np
 
 from node.spec.cvm.errors import CvmRunError
 from node.spec.cvm.graph import Graph
-from node.spec.cvm.operators.operator import Array
+from node.spec.cvm.operators.operator import Array, limit_of
 from node.spec.cvm.output import encode_output
 
 
@@ -36,9 +36,8 @@ def decode_input(graph: Graph, data: bytes) -> Array:
     """The input tensor of kernel-form bytes, clamped to its precision."""
     if len(data) != graph.input_bytes:
         raise CvmRunError(f"the input has {len(data)} bytes, not {graph.input_bytes}")
-    kind = "<i4" if graph.input_type_bytes == 4 else "<i1"
-    limit = (1 << (graph.precisions[graph.input_entry] - 1)) - 1
-    values = np.frombuffer(data, kind).reshape(graph.input_shape).astype(np.int32)
+    limit = limit_of(graph.precisions[graph.input_entry])
+    values = np.frombuffer(data, graph.input_type).reshape(graph.input_shape).astype(np.int32)
     return np.clip(values, -limit, limit)
 
 

@@ -24,6 +24,7 @@ from node.spec.cvm.symbol import (
 _OPERATIONS_LIMIT, _BASE_LIMIT = 1 << 40, 1 << 30
 _STORAGE_BYTES_LIMIT = 1 << 32
 _WORD_BYTES = 4
+_KERNEL_TYPES = {1: "<i1", 4: "<i4"}
 
 #: Operations charged for each element that a value takes in memory.
 _MEMORY_COST = 5
@@ -69,6 +70,11 @@ class Graph:
         return 4 if self.precisions[self.input_entry] > 8 else 1
 
     @property
+    def input_type(self) -> str:
+        """numpy's name of an input element in kernel form."""
+        return _KERNEL_TYPES[self.input_type_bytes]
+
+    @property
     def input_bytes(self) -> int:
         return prod(self.input_shape) * self.input_type_bytes
 
@@ -82,6 +88,11 @@ class Graph:
         if self.postprocess in ("argmax", "detection"):
             return 4
         return 4 if max(self.precisions[head] for head in self.heads) > 8 else 1
+
+    @property
+    def output_type(self) -> str:
+        """numpy's name of an output element in kernel form."""
+        return _KERNEL_TYPES[self.output_type_bytes]
 
     @property
     def output_bytes(self) -> int:

@@ -27,8 +27,7 @@ def encode_output(graph: Graph, heads: Sequence[Array]) -> bytes:
         values = _interleave(heads)
     else:
         values = heads[0].reshape(-1)
-    kind = "<i4" if graph.output_type_bytes == 4 else "<i1"
-    encoded = values.astype(kind).tobytes()
+    encoded = values.astype(graph.output_type).tobytes()
     return encoded[: graph.output_bytes].ljust(graph.output_bytes, b"\0")
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from node.spec.cvm.errors import CvmLoadError, require, require_form
 from node.spec.cvm.graph import Graph
-from node.spec.cvm.operators.operator import Array
+from node.spec.cvm.operators.operator import Array, limit_of
 from node.spec.cvm.symbol import DATA, DIMENSION_LIMIT
 
 LIST_MAGIC = 0xF7E58D4F05049CB7
@@ -117,7 +117,7 @@ def _check_parameter(graph: Graph, name: str, entry: int, array: Array) -> None:
     require(array.shape == shape, f"parameter {name!r} is {array.shape}, not {shape}")
     if name == DATA:
         return
-    limit = (1 << (precision - 1)) - 1
+    limit = limit_of(precision)
     largest = int(np.abs(array.astype(np.int64)).max())
     require(largest <= limit, f"parameter {name!r} holds ±{largest}, beyond precision {precision}")
 

@@ -13,7 +13,7 @@ import numpy as np
 from node.spec.cvm.attributes import parse_attributes
 from node.spec.cvm.errors import require
 from node.spec.cvm.operators import operators_of
-from node.spec.cvm.operators.operator import Array, Operator, Shape
+from node.spec.cvm.operators.operator import Array, Operator, Shape, limit_of
 from node.spec.cvm.parameters import encode_parameters
 from node.spec.cvm.symbol import DATA, EXTENDED_VERSION, UNKNOWN_PRECISION, VERSIONS
 
@@ -30,7 +30,7 @@ class Entry:
     @property
     def limit(self) -> int:
         """Largest magnitude that the precision allows."""
-        return (1 << (self.precision - 1)) - 1
+        return limit_of(self.precision)
 
     @property
     def size(self) -> int:

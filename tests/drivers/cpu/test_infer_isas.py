@@ -79,8 +79,7 @@ def test_operators_of_the_vectors(isa, vector_folder):
         values = decode_input(graph, cvm_ops.encode_input(case, graph)).astype("<i4")
         answer = encode_heads(graph, runs.run("op", values.tobytes()))
         runs.unload("op")
-        kind = "<i4" if graph.output_type_bytes == 4 else "<i1"
-        assert np.frombuffer(answer, kind).tolist() == case["output"], case["op"]
+        assert np.frombuffer(answer, graph.output_type).tolist() == case["output"], case["op"]
         count += 1
     assert count >= 100
     runs.close()

@@ -49,8 +49,7 @@ def test_layers_of_the_vectors(runs: FpgaRuns, vector_folder: Path) -> None:
             continue
         graph = load(*cvm_ops.build_model(case))
         (answer,) = run_on_core(runs, graph, cvm_ops.encode_input(case, graph))
-        kind = "<i4" if graph.output_type_bytes == 4 else "<i1"
-        assert np.frombuffer(answer, kind).tolist() == case["output"], case
+        assert np.frombuffer(answer, graph.output_type).tolist() == case["output"], case
         on_core += any(isinstance(stage, Layer) for stage in partition(lower(graph)))
     assert on_core >= 4
 

@@ -44,7 +44,7 @@ class RemoteModels:
             symbol, parameters = case["symbol"].encode(), bytes.fromhex(case["params_hex"])
             self._real[keccak(name)[12:]] = put.put_model(symbol, parameters)
             content = bytes.fromhex(case["cases"][0]["infer_input_hex"])
-            kind = "<i4" if load(symbol, parameters).input_type_bytes == 4 else "i1"
+            kind = load(symbol, parameters).input_type
             file = write_input(np.frombuffer(content, kind))
             self._real[keccak(name + b"input")[12:]] = put.put_input(file)
 

@@ -13,6 +13,7 @@ from node.spec.cvm.operators.operator import (
     Operator,
     Shapes,
     Wide,
+    limit_of,
     number_precision,
     pure,
     same_precision,
@@ -93,7 +94,7 @@ def _clip(attributes: Attributes, inputs: Sequence[Array]) -> Array:
 
 def _clip_to_precision(attributes: Attributes, inputs: Sequence[Array]) -> Array:
     """``is_sign`` is ignored: the range is always symmetric."""
-    limit = (1 << (attributes.integer("precision") - 1)) - 1
+    limit = limit_of(attributes.integer("precision"))
     return np.clip(inputs[0], -limit, limit)
 
 
@@ -109,7 +110,7 @@ def _right_shift(attributes: Attributes, inputs: Sequence[Array]) -> Array | Wid
     rounded: Array = ((values >> (shift - 1)) + np.int32(1)) >> 1
     if precision + shift >= 32:
         return rounded
-    limit = (1 << (precision - 1)) - 1
+    limit = limit_of(precision)
     return np.clip(rounded, -limit, limit)
 
 

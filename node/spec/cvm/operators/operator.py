@@ -25,8 +25,12 @@ Compute = Callable[[Attributes, Sequence[Array], Sequence[Array]], None]
 Cost = Callable[[Attributes, Shapes, Shapes], int]
 
 
-def cost_one(attributes: Attributes, inputs: Shapes, outputs: Shapes) -> int:
-    return 1
+def cost_always(operations: int) -> Cost:
+    """The same for every shape."""
+    return lambda attributes, inputs, outputs: operations
+
+
+cost_one = cost_always(1)
 
 
 @dataclass(frozen=True)
@@ -64,6 +68,16 @@ def pure(function: Callable[[Attributes, Sequence[Array]], NDArray[np.integer]])
 
 def widen(array: Array) -> Wide:
     return array.astype(np.int64)
+
+
+def limit_of(precision: int) -> int:
+    """Largest magnitude of a precision."""
+    return (1 << (precision - 1)) - 1
+
+
+def precision_of(limit: int) -> int:
+    """Fewest bits, sign included, that hold every value up to a magnitude."""
+    return limit.bit_length() + 1
 
 
 def bits_of(number: int) -> int:

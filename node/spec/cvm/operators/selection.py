@@ -7,7 +7,7 @@ from math import prod
 
 import numpy as np
 
-from node.spec.cvm.attributes import Attributes, Field, Kind, require_range
+from node.spec.cvm.attributes import Attributes, Field, Kind
 from node.spec.cvm.errors import require
 from node.spec.cvm.operators.operator import (
     Array,
@@ -20,11 +20,7 @@ from node.spec.cvm.operators.operator import (
 
 
 def _take_axis(attributes: Attributes, dimensions: int) -> int | None:
-    axis = attributes.optional_integer("axis")
-    if axis is None:
-        return None
-    require_range("take.axis", axis, -dimensions, dimensions - 1)
-    return axis + dimensions if axis < 0 else axis
+    return None if attributes.optional_integer("axis") is None else attributes.axis(dimensions)
 
 
 def _take_shape(attributes: Attributes, shapes: Shapes) -> list[Shape]:

@@ -22,12 +22,6 @@ from node.spec.cvm.operators.operator import (
 from node.spec.cvm.operators.reshaping import infer_reshape
 
 
-def _axis(attributes: Attributes, dimensions: int) -> int:
-    """The attribute ``axis``, counted from the front."""
-    axis = attributes.ranged("axis", -dimensions, dimensions - 1)
-    return axis + dimensions if axis < 0 else axis
-
-
 def _flatten_shape(attributes: Attributes, shapes: Shapes) -> list[Shape]:
     return [(shapes[0][0], prod(shapes[0][1:]))]
 
@@ -70,7 +64,7 @@ def _transpose_shape(attributes: Attributes, shapes: Shapes) -> list[Shape]:
 
 def _concatenate_shape(attributes: Attributes, shapes: Shapes) -> list[Shape]:
     first = shapes[0]
-    axis = _axis(attributes, len(first))
+    axis = attributes.axis(len(first))
     for shape in shapes[1:]:
         require(len(shape) == len(first), f"concatenate: {first} and {shape} differ in dimensions")
         require(
@@ -83,7 +77,7 @@ def _concatenate_shape(attributes: Attributes, shapes: Shapes) -> list[Shape]:
 def _repeat_shape(attributes: Attributes, shapes: Shapes) -> list[Shape]:
     shape, repeats = shapes[0], attributes.integer("repeats")
     require(repeats > 0, f"repeat.repeats is {repeats}, below 1")
-    axis = _axis(attributes, len(shape))
+    axis = attributes.axis(len(shape))
     return [(*shape[:axis], shape[axis] * repeats, *shape[axis + 1 :])]
 
 
@@ -210,7 +204,7 @@ OPERATORS = (
         "repeat",
         _repeat_shape,
         same_precision,
-        pure(lambda a, x: x[0].repeat(a.integer("repeats"), axis=_axis(a, x[0].ndim))),
+        pure(lambda a, x: x[0].repeat(a.integer("repeats"), axis=a.axis(x[0].ndim))),
         {"repeats": _INTEGER, "axis": Field(Kind.INTEGER, default=0)},
     ),
     Operator(

@@ -9,8 +9,7 @@ import numpy as np
 
 from node.spec.cvm.attributes import Attributes, Field, Kind
 from node.spec.cvm.errors import require
-from node.spec.cvm.operators.extension.bounds import WORD_LIMIT, precision_of
-from node.spec.cvm.operators.extension.scaling import channel_axis
+from node.spec.cvm.operators.extension.bounds import WORD_LIMIT
 from node.spec.cvm.operators.extension.window import numbers
 from node.spec.cvm.operators.operator import (
     Array,
@@ -18,6 +17,7 @@ from node.spec.cvm.operators.operator import (
     Shape,
     Shapes,
     Wide,
+    precision_of,
     pure,
     same_precision,
     widen,
@@ -65,7 +65,7 @@ def _pad(attributes: Attributes, inputs: Sequence[Array]) -> Array:
 
 def _gathered_shape(attributes: Attributes, shapes: Shapes) -> list[Shape]:
     source, indices = shapes
-    axis = channel_axis(attributes, len(source))
+    axis = attributes.axis(len(source))
     require(
         len(source) == len(indices)
         and source[:axis] + source[axis + 1 :] == indices[:axis] + indices[axis + 1 :],
@@ -77,23 +77,23 @@ def _gathered_shape(attributes: Attributes, shapes: Shapes) -> list[Shape]:
 def _gather(attributes: Attributes, inputs: Sequence[Array]) -> Array:
     """Indices are clamped to the range."""
     source, indices = inputs
-    axis = channel_axis(attributes, source.ndim)
+    axis = attributes.axis(source.ndim)
     return np.take_along_axis(source, np.clip(indices, 0, source.shape[axis] - 1), axis)
 
 
 def _sorted_shape(attributes: Attributes, shapes: Shapes) -> list[Shape]:
-    channel_axis(attributes, len(shapes[0]))
+    attributes.axis(len(shapes[0]))
     return [shapes[0]]
 
 
 def _order(attributes: Attributes, array: Array) -> np.ndarray[Any, np.dtype[np.intp]]:
     """Equal elements keep their order, upwards and downwards."""
     keys = widen(array) if attributes.flag("is_ascend") else -widen(array)
-    return np.argsort(keys, axis=channel_axis(attributes, array.ndim), kind="stable")
+    return np.argsort(keys, axis=attributes.axis(array.ndim), kind="stable")
 
 
 def _sort(attributes: Attributes, inputs: Sequence[Array]) -> Array:
-    axis = channel_axis(attributes, inputs[0].ndim)
+    axis = attributes.axis(inputs[0].ndim)
     return np.take_along_axis(inputs[0], _order(attributes, inputs[0]), axis)
 
 
@@ -104,11 +104,11 @@ def _argsort(attributes: Attributes, inputs: Sequence[Array]) -> Wide:
 def _index_precision(
     attributes: Attributes, inputs: Shapes, outputs: Shapes, precisions: Sequence[int]
 ) -> list[int]:
-    return [precision_of(inputs[0][channel_axis(attributes, len(inputs[0]))] - 1)]
+    return [precision_of(inputs[0][attributes.axis(len(inputs[0]))] - 1)]
 
 
 def _sort_cost(attributes: Attributes, inputs: Shapes, outputs: Shapes) -> int:
-    return 4 * inputs[0][channel_axis(attributes, len(inputs[0]))].bit_length()
+    return 4 * inputs[0][attributes.axis(len(inputs[0]))].bit_length()
 
 
 OPERATORS = (

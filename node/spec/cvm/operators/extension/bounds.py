@@ -6,23 +6,13 @@ from collections.abc import Sequence
 
 from node.spec.cvm.attributes import Attributes
 from node.spec.cvm.errors import require
-from node.spec.cvm.operators.operator import Wide
+from node.spec.cvm.operators.operator import Wide, limit_of, precision_of
 
 WORD_LIMIT = (1 << 31) - 1
 WIDE_LIMIT = 1 << 62
 #: Data and weights of products: 0…255 or ±127 as bytes.
 DATA_PRECISION, WEIGHT_PRECISION = 9, 8
 _SHIFT_LIMIT = 30
-
-
-def limit_of(precision: int) -> int:
-    """Largest magnitude of a precision."""
-    return (1 << (precision - 1)) - 1
-
-
-def precision_of(limit: int) -> int:
-    """Fewest bits, sign included, that hold every value up to a magnitude."""
-    return limit.bit_length() + 1
 
 
 def prove_word(attributes: Attributes, limit: int) -> int:

@@ -12,23 +12,34 @@ from node.spec.cvm.operators.extension.bounds import (
     clip_limit,
     divide_half_up,
     half_of,
-    limit_of,
-    precision_of,
     prove_wide,
     prove_word,
 )
-from node.spec.cvm.operators.extension.scaling import CLIP_FIELDS, channel_axis, shift_and_clip
-from node.spec.cvm.operators.operator import Array, Operator, Shape, Shapes, Wide, pure, widen
+from node.spec.cvm.operators.extension.scaling import CLIP_FIELDS, shift_and_clip
+from node.spec.cvm.operators.operator import (
+    Array,
+    Operator,
+    Shape,
+    Shapes,
+    Wide,
+    cost_always,
+    limit_of,
+    precision_of,
+    pure,
+    widen,
+)
 
 _SCALE_LIMIT, _FRACTION_LIMIT, _STANDARD_LIMIT = (1 << 15) - 1, 15, (1 << 15) - 1
 _ROOT_BITS = 31
+#: For each element.
+_OPERATIONS = 16
 
 
 # --- softmax
 
 
 def _softmax_shape(attributes: Attributes, shapes: Shapes) -> list[Shape]:
-    channel_axis(attributes, len(shapes[0]))
+    attributes.axis(len(shapes[0]))
     require(len(shapes[1]) == 1, f"softmax: the table is {shapes[1]}, not of one dimension")
     return [shapes[0]]
 
@@ -37,7 +48,7 @@ def _softmax_precision(
     attributes: Attributes, inputs: Shapes, outputs: Shapes, precisions: Sequence[int]
 ) -> list[int]:
     scale = attributes.ranged("scale", 1, _SCALE_LIMIT)
-    terms = inputs[0][channel_axis(attributes, len(inputs[0]))]
+    terms = inputs[0][attributes.axis(len(inputs[0]))]
     prove_word(attributes, 2 * limit_of(precisions[0]))
     prove_word(attributes, 2 * (scale + terms) * limit_of(precisions[1]))
     return [precision_of(scale)]
@@ -46,14 +57,10 @@ def _softmax_precision(
 def _softmax(attributes: Attributes, inputs: Sequence[Array]) -> Wide:
     """Shares of ``scale``; where all entries of the table that count are 0, so is the answer."""
     values, table = widen(inputs[0]), np.maximum(widen(inputs[1]), 0)
-    axis = channel_axis(attributes, values.ndim)
+    axis = attributes.axis(values.ndim)
     powers = table.take(values.max(axis=axis, keepdims=True) - values, mode="clip")
     total = np.maximum(powers.sum(axis=axis, keepdims=True), 1)
     return divide_half_up(powers * attributes.integer("scale"), total)
-
-
-def _softmax_cost(attributes: Attributes, inputs: Shapes, outputs: Shapes) -> int:
-    return 16
 
 
 # --- layer_norm
@@ -98,10 +105,6 @@ def _layer_norm(attributes: Attributes, inputs: Sequence[Array]) -> Wide:
     return shift_and_clip(attributes, standard * inputs[1] + inputs[2])
 
 
-def _norm_cost(attributes: Attributes, inputs: Shapes, outputs: Shapes) -> int:
-    return 16
-
-
 OPERATORS = (
     Operator(
         "softmax",
@@ -110,7 +113,7 @@ OPERATORS = (
         pure(_softmax),
         {"axis": Field(Kind.INTEGER, default=-1), "scale": Field(Kind.INTEGER, default=255)},
         input_count=2,
-        cost=_softmax_cost,
+        cost=cost_always(_OPERATIONS),
     ),
     Operator(
         "layer_norm",
@@ -119,6 +122,6 @@ OPERATORS = (
         pure(_layer_norm),
         {"fraction": Field(Kind.INTEGER, default=10), **CLIP_FIELDS},
         input_count=3,
-        cost=_norm_cost,
+        cost=cost_always(_OPERATIONS),
     ),
 )

@@ -11,13 +11,14 @@ from numpy.typing import NDArray
 from node.spec.cvm.attributes import Attributes, Field, Kind
 from node.spec.cvm.errors import require
 from node.spec.cvm.operators.extension import window
-from node.spec.cvm.operators.extension.bounds import divide_half_up, limit_of, prove_word
+from node.spec.cvm.operators.extension.bounds import divide_half_up, prove_word
 from node.spec.cvm.operators.operator import (
     Array,
     InferPrecisions,
     Operator,
     Shape,
     Shapes,
+    limit_of,
     pure,
     same_precision,
     widen,

@@ -10,13 +10,21 @@ from node.spec.cvm.attributes import Attributes, Field, Kind
 from node.spec.cvm.errors import require
 from node.spec.cvm.operators.extension.bounds import (
     DATA_PRECISION,
-    limit_of,
-    precision_of,
     prove_products,
     prove_word,
 )
 from node.spec.cvm.operators.extension.convolution import add_bias, count_inputs
-from node.spec.cvm.operators.operator import Array, Operator, Shape, Shapes, Wide, pure, widen
+from node.spec.cvm.operators.operator import (
+    Array,
+    Operator,
+    Shape,
+    Shapes,
+    Wide,
+    limit_of,
+    precision_of,
+    pure,
+    widen,
+)
 
 
 def _dense_shape(attributes: Attributes, shapes: Shapes) -> list[Shape]:

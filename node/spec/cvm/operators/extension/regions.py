@@ -12,7 +12,7 @@ import numpy as np
 
 from node.spec.cvm.attributes import Attributes, Field, Kind
 from node.spec.cvm.errors import require
-from node.spec.cvm.operators.extension.bounds import divide_half_up, limit_of, prove_wide
+from node.spec.cvm.operators.extension.bounds import divide_half_up, prove_wide
 from node.spec.cvm.operators.extension.window import numbers
 from node.spec.cvm.operators.operator import (
     Array,
@@ -20,6 +20,7 @@ from node.spec.cvm.operators.operator import (
     Shape,
     Shapes,
     Wide,
+    limit_of,
     pure,
     same_precision,
     widen,

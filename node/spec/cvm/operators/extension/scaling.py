@@ -11,20 +11,24 @@ from node.spec.cvm.errors import require
 from node.spec.cvm.operators.extension.bounds import (
     clip_limit,
     half_of,
-    limit_of,
-    precision_of,
     prove_word,
 )
-from node.spec.cvm.operators.operator import Array, Operator, Shape, Shapes, Wide, pure, widen
+from node.spec.cvm.operators.operator import (
+    Array,
+    Operator,
+    Shape,
+    Shapes,
+    Wide,
+    cost_always,
+    limit_of,
+    precision_of,
+    pure,
+    widen,
+)
 
 _PRE_SHIFT_LIMIT, _FACTOR_LIMIT = 31, (1 << 15) - 1
 _INTEGER = Field(Kind.INTEGER)
 CLIP_FIELDS = {"shift": _INTEGER, "low": _INTEGER, "high": _INTEGER}
-
-
-def channel_axis(attributes: Attributes, dimensions: int) -> int:
-    """The attribute ``axis``, counted from the front."""
-    return attributes.ranged("axis", -dimensions, dimensions - 1) % dimensions
 
 
 def shift_and_clip(attributes: Attributes, scaled: Wide) -> Wide:
@@ -34,7 +38,7 @@ def shift_and_clip(attributes: Attributes, scaled: Wide) -> Wide:
 
 def _requantised_shape(attributes: Attributes, shapes: Shapes) -> list[Shape]:
     source, multiplier = shapes
-    channels = source[channel_axis(attributes, len(source))]
+    channels = source[attributes.axis(len(source))]
     require(
         multiplier in ((channels,), (1,)),
         f"requantise: multiplier is {multiplier}, neither {(channels,)} nor (1,)",
@@ -54,7 +58,7 @@ def _requantised_precision(
 def _requantise(attributes: Attributes, inputs: Sequence[Array]) -> Wide:
     source, multiplier = inputs
     shape = [1] * source.ndim
-    shape[channel_axis(attributes, source.ndim)] = multiplier.size
+    shape[attributes.axis(source.ndim)] = multiplier.size
     narrowed = widen(source) >> attributes.integer("pre_shift")
     return shift_and_clip(attributes, narrowed * multiplier.reshape(shape))
 
@@ -82,10 +86,6 @@ def _scaled_add(attributes: Attributes, inputs: Sequence[Array]) -> Wide:
     return shift_and_clip(attributes, own + theirs)
 
 
-def _cost(attributes: Attributes, inputs: Shapes, outputs: Shapes) -> int:
-    return 3
-
-
 OPERATORS = (
     Operator(
         "requantise",
@@ -98,7 +98,7 @@ OPERATORS = (
             **CLIP_FIELDS,
         },
         input_count=2,
-        cost=_cost,
+        cost=cost_always(3),
     ),
     Operator(
         "scaled_add",
@@ -107,6 +107,6 @@ OPERATORS = (
         pure(_scaled_add),
         {"own": _INTEGER, "theirs": _INTEGER, **CLIP_FIELDS},
         input_count=2,
-        cost=_cost,
+        cost=cost_always(3),
     ),
 )
