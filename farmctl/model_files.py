@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 
 from drivers.errors import DriverError
 from farmctl.errors import BadRequest, NotFound
-from farmctl.files import write_atomic
+from farmctl.files import read_file, write_atomic
 from node.models.fingerprint import fingerprint
 from node.models.storage import PARAMETERS, SYMBOL
 from node.mrt.errors import MrtError
-from node.spec.cvm import CvmError, Graph
+from node.spec.cvm import CvmError, Graph, load
 
 
 @contextmanager
@@ -40,6 +40,19 @@ def read_array(path: Path) -> NDArray[np.generic]:
     if not isinstance(array, np.ndarray):
         raise BadRequest(f"{path} holds several arrays; give a .npy file of one")
     return array
+
+
+def read_model(folder: Path) -> tuple[bytes, bytes]:
+    """Symbol and parameters of a folder. Raises `NotFound`."""
+    return read_file(folder / SYMBOL), read_file(folder / PARAMETERS)
+
+
+def load_model(folder: Path) -> Graph:
+    """The model of a folder, in either form. Raises `NotFound` or `BadRequest`."""
+    try:
+        return load(*read_model(folder), extended=True)
+    except CvmError as error:
+        raise BadRequest(f"{folder}: {error}") from error
 
 
 def write_model(folder: Path, symbol: bytes, parameters: bytes) -> None:

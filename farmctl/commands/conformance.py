@@ -17,10 +17,11 @@ import typer
 
 from farmctl import conformance
 from farmctl.conformance import Case, Tally, judge
-from farmctl.conformance._engine import REFERENCE, Engine, opened_engine
+from farmctl.conformance._engine import Engine, opened_engine
 from farmctl.conformance._machine import CHECKED
 from farmctl.conformance._official import File, is_archive, judge_files, read_files
 from farmctl.errors import NotFound
+from farmctl.model_sessions import REFERENCE
 from node.spec.vm.frame import Interpret
 
 #: How many failures of one file are listed; the count covers them all.
@@ -168,7 +169,7 @@ def register(app: typer.Typer) -> None:
             failed = _report_all(judge_path(path, chosen))
         else:
             with opened_engine(engine) as opened:
-                failed = _report_all(judge_inferences(path, chosen, opened))
+                failed = _report_all(judge_inferences(path, chosen, opened.run))
                 for line in opened.report():
                     typer.echo(line)
         raise typer.Exit(1 if failed else 0)

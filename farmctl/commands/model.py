@@ -17,23 +17,25 @@ from rich.progress import track
 from rich.table import Column, Table
 
 from drivers import registry
-from drivers.base import Capability
 from drivers.errors import NotSupported
 from farmctl.commands import find_group
-from farmctl.commands.models import read_folder_card, read_model
-from farmctl.errors import BadRequest, NotFound
-from farmctl.model_files import describe_identity, explained, read_array
-from farmctl.model_sessions import open_kernel
+from farmctl.commands.models import read_folder_card
+from farmctl.errors import BadRequest, NotFound, Unavailable
+from farmctl.model_files import (
+    describe_identity,
+    explained,
+    load_model,
+    read_array,
+    read_model,
+)
+from farmctl.model_sessions import REFERENCE, find_device, loaded, open_device, run_encoded
 from node.lowering import lower
 from node.models.sizes import measure_parameters
 from node.models.storage import PARAMETERS, SYMBOL
 from node.models.torrent import describe_folder
 from node.spec.cvm import Graph, load, run
 from node.spec.cvm.operators.operator import limit_of
-
-#: Operations that one unit of gas pays (cortex-protocol §4).
-OPERATIONS_PER_GAS = 20_000
-REFERENCE = "reference"
+from node.spec.vm.schedule import INFER_OPERATIONS_PER_GAS
 
 ModelFolder = Annotated[Path, typer.Argument(help="Folder with symbol and params.")]
 
@@ -56,7 +58,7 @@ def inspect(
         ("output", f"{graph.output_shapes} of {graph.output_type_bytes} bytes each"),
         ("postprocess", graph.postprocess or "none"),
         ("operations", str(operations)),
-        ("gas of one INFER", str(operations // OPERATIONS_PER_GAS)),
+        ("gas of one INFER", str(operations // INFER_OPERATIONS_PER_GAS)),
         ("parameters", str(measure_parameters(graph))),
         ("memory", f"{graph.storage_bytes()} bytes"),
         ("operators", _count_operators(graph)),
@@ -76,8 +78,8 @@ def run_input(
     data: Annotated[Path, typer.Argument(help=".npy of one input, in the model's integers.")],
 ) -> None:
     """Run one input on the reference and print its outputs."""
+    graph = load_model(folder)
     with explained():
-        graph = load(*read_model(folder), extended=True)
         answer = run(graph, _encode(graph, read_array(data)))
     typer.echo(" ".join(map(str, np.frombuffer(answer, graph.output_type).tolist())))
 
@@ -90,8 +92,8 @@ def verify(
     inputs: Annotated[int, typer.Option(min=1, max=10_000, help="Random inputs to try.")] = 20,
 ) -> None:
     """Run random inputs on every engine present; each must equal the reference to the bit."""
+    graph = load_model(folder)
     with explained():
-        graph = load(*read_model(folder), extended=True)
         expected = _list_answers(graph, inputs)
         found = [_verify_device(graph, each, expected) for each in device or _find_devices()]
     if all(each is None for each in found):
@@ -162,20 +164,18 @@ def _find_devices() -> list[str]:
     """The first device of each family that can infer; says which families have none."""
     chosen = []
     for name in registry.families():
-        family = registry.survey_family(name)
-        able = [each for each in family.devices if Capability.INFER in each.info.capabilities]
-        if able:
-            chosen.append(able[0].info.id)
-        else:
-            typer.echo(f"{name}: absent ({family.probe.reason or 'no device that can infer'})")
+        try:
+            chosen.append(find_device(name))
+        except Unavailable as error:
+            typer.echo(str(error))
     return chosen
 
 
 def _verify_device(graph: Graph, device: str, expected: list[tuple[bytes, bytes]]) -> bool | None:
     """Whether all answers are equal; None where the device cannot run the model."""
     try:
-        with open_kernel(graph, device) as answer:
-            equal = sum(answer(data) == wanted for data, wanted in expected)
+        with open_device(device) as session, loaded(session, graph) as compute:
+            equal = sum(run_encoded(graph, compute, data) == wanted for data, wanted in expected)
     except NotSupported as error:
         typer.echo(f"{device}: cannot run this model ({error})")
         return None

@@ -13,12 +13,12 @@ from rich.progress import Progress
 from rich.table import Column, Table
 
 from farmctl.commands import find_group
-from farmctl.commands.model import OPERATIONS_PER_GAS, REFERENCE
 from farmctl.errors import BadRequest
 from farmctl.files import read_file
 from farmctl.model_files import describe_identity, explained, read_array, write_model
-from farmctl.model_sessions import run_on
+from farmctl.model_sessions import REFERENCE, run_on
 from node.spec.cvm import load
+from node.spec.vm.schedule import INFER_OPERATIONS_PER_GAS
 
 if TYPE_CHECKING:
     from node.mrt.conversion import Conversion
@@ -148,7 +148,7 @@ def _describe_report(report: Report) -> list[tuple[str, str]]:
         ("same answer", f"{report.agreement:.2%}"),
         ("output SQNR dB", _show(report.sqnr_db, ".1f")),
         ("operations", str(report.operations)),
-        ("gas of one INFER", str(report.operations // OPERATIONS_PER_GAS)),
+        ("gas of one INFER", str(report.operations // INFER_OPERATIONS_PER_GAS)),
         ("bytes", f"{integer_bytes} from {report.onnx_bytes}"),
     ]
 

@@ -15,7 +15,7 @@ from farmctl.client import ApiClient
 from farmctl.commands import find_group
 from farmctl.config import load as load_config
 from farmctl.errors import BadRequest, NotFound, StoreError
-from farmctl.files import read_file
+from farmctl.model_files import load_model, read_model
 from node.chains import find_chain
 from node.errors import NodeError
 from node.issuance import COIN
@@ -27,7 +27,6 @@ from node.models.likeness import Likeness, compare
 from node.models.scores import MICRO, Metric, Statement
 from node.models.storage import PARAMETERS, SYMBOL
 from node.models.torrent import describe_folder
-from node.spec.cvm import CvmError, Graph, load
 
 CARD = "card.json"
 Address = Annotated[str, typer.Argument(help="Address of the model on the chain.")]
@@ -95,7 +94,7 @@ def compare_models(
     """Compare two models: equal, renamed, permuted, scaled, fine-tuned, or made apart."""
     left, right = Path(earlier), Path(later)
     if left.is_dir() and right.is_dir():
-        found = _plain(compare(fingerprint(_load(left)), fingerprint(_load(right))))
+        found = _plain(compare(fingerprint(load_model(left)), fingerprint(load_model(right))))
     elif earlier.startswith("0x") and later.startswith("0x"):
         found = ApiClient(load_config()).get("/v1/models/compare", earlier=earlier, later=later)
     else:
@@ -126,7 +125,7 @@ def describe(
     """Write card.json beside a model: what buyers want to know, with its shapes and ranges."""
     try:
         card = describe_graph(
-            _load(folder),
+            load_model(folder),
             _infohash(folder),
             field=field,
             method=method,
@@ -182,11 +181,6 @@ def score(
     typer.echo(f"kept: {found['metric']} {found['value']:g} by {found['scorer']}")
 
 
-def read_model(folder: Path) -> tuple[bytes, bytes]:
-    """Symbol and parameters of a folder. Raises `NotFound`."""
-    return read_file(folder / SYMBOL), read_file(folder / PARAMETERS)
-
-
 def read_folder_card(folder: Path) -> list[tuple[str, str]]:
     """Rows of the card beside a model; none where there is no card."""
     path = folder / CARD
@@ -228,13 +222,6 @@ def _rating(model: dict[str, Any], metric: Metric) -> str:
 
 def _plain(found: Likeness) -> dict[str, Any]:
     return {**vars(found), "kind": str(found.kind), "is_copy": found.is_copy}
-
-
-def _load(folder: Path) -> Graph:
-    try:
-        return load(*read_model(folder), extended=True)
-    except CvmError as error:
-        raise BadRequest(f"{folder}: {error}") from error
 
 
 def _infohash(folder: Path) -> bytes:

@@ -16,10 +16,11 @@ from rich.table import Table
 
 from farmctl.client import ApiClient
 from farmctl.commands import find_group
-from farmctl.commands.models import CARD, parse_hex, read_model
+from farmctl.commands.models import CARD, parse_hex
 from farmctl.config import Config, load
 from farmctl.errors import BadRequest, NotFound, Refused, Unavailable
 from farmctl.files import read_file
+from farmctl.model_files import read_model
 from farmctl.node_home import need_chain
 from farmctl.publishing.author import Author
 from farmctl.publishing.journal import open_journal

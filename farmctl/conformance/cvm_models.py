@@ -7,25 +7,20 @@ from functools import partial
 from typing import Any
 
 from farmctl.conformance import Case, differs, integer, judge, unhex
-from farmctl.conformance._engine import Engine, ReferenceEngine
+from farmctl.conformance._engine import Engine
 from node.spec import cvm
 from node.spec.cvm.words import to_contract_form, to_kernel_form
-
-#: Operations that one unit of gas pays, and what INFERARRAY costs at least.
-_OPERATIONS_PER_GAS, _ARRAY_GAS_MINIMUM = 20_000, 1_000_000
+from node.spec.vm.schedule import INFER_ARRAY_GAS, INFER_OPERATIONS_PER_GAS
 
 
-def run(data: Any, engine: Engine | None = None) -> Iterable[Case]:
-    """Figures, and answers by ``engine``, which is the reference where none is given."""
+def run(data: Any, engine: Engine = cvm.run) -> Iterable[Case]:
+    """Figures, and answers by ``engine``."""
     models = data["cases"] if isinstance(data, dict) else data
     for model in models:
         name = model.get("name", "?")
         yield judge(f"{name} figures", partial(_check_figures, model))
         for number, each in enumerate(model.get("cases", [])):
-            yield judge(
-                f"{name} {number}",
-                partial(_check_inference, model, each, engine or ReferenceEngine()),
-            )
+            yield judge(f"{name} {number}", partial(_check_inference, model, each, engine))
 
 
 def _symbol(model: dict[str, Any]) -> bytes:
@@ -49,11 +44,11 @@ def _check_figures(model: dict[str, Any]) -> Iterator[str]:
     }
     for key, expected in model.get("info", {}).items():
         yield from differs(key, integer(expected), info.get(key))
-    gas = operations // _OPERATIONS_PER_GAS
+    gas = operations // INFER_OPERATIONS_PER_GAS
     for key, actual in (
         ("gas_from_graph", cvm.load_graph(_symbol(model)).operations()),
         ("infer_gas", gas),
-        ("inferarray_gas", max(_ARRAY_GAS_MINIMUM, gas)),
+        ("inferarray_gas", max(INFER_ARRAY_GAS, gas)),
     ):
         if key in model:
             yield from differs(key, integer(model[key]), actual)
@@ -62,7 +57,7 @@ def _check_figures(model: dict[str, Any]) -> Iterator[str]:
 def _check_inference(model: dict[str, Any], case: dict[str, Any], engine: Engine) -> Iterator[str]:
     graph = _load(model)
     kernel_input = unhex(case["kernel_input_hex"])
-    answer = engine.run(graph, kernel_input)
+    answer = engine(graph, kernel_input)
     yield from differs("kernel output", unhex(case["kernel_output_hex"]), answer)
     if "infer_input_hex" in case:
         converted = to_kernel_form(graph, unhex(case["infer_input_hex"]))

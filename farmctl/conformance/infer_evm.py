@@ -12,10 +12,12 @@ from functools import partial
 from typing import Any
 
 from farmctl.conformance import Case, differs, integer, judge, unhex
-from farmctl.conformance._engine import Engine, ReferenceEngine
+from farmctl.conformance._engine import Engine
 from farmctl.conformance._machine import NoModels, mainnet_block, new_state, short_address
+from node.spec import cvm
 from node.spec.crypto import keccak
 from node.spec.cvm import CvmError, Graph, load
+from node.spec.cvm.words import to_contract_form, to_kernel_form
 from node.spec.state import State
 from node.spec.vm import (
     InferRuntimeError,
@@ -59,8 +61,7 @@ class VectorModels(NoModels):
     def run(self, model: bytes, data: bytes, raw_size: int) -> bytes:
         graph = self._graph(model)
         try:
-            kernel = _swap(data[: graph.input_bytes], graph.input_type_bytes)
-            return _swap(self._engine.run(graph, kernel), graph.output_type_bytes)
+            return to_contract_form(graph, self._engine(graph, to_kernel_form(graph, data)))
         except CvmError as error:
             # The network's node turns each failure of a run into its runtime error.
             raise KernelFault(str(error)) from error
@@ -75,9 +76,9 @@ def run(
     data: Any,
     models: Any,
     interpret: Interpret = fast.interpret,
-    engine: Engine | None = None,
+    engine: Engine = cvm.run,
 ) -> Iterable[Case]:
-    inference = VectorModels(models["cases"], engine or ReferenceEngine())
+    inference = VectorModels(models["cases"], engine)
     for case in data["cases"]:
         check = partial(_check, case, inference, interpret)
         yield judge(f"{case['Case']}: {case['Model']}", check)
@@ -119,8 +120,3 @@ def _state(case: dict[str, Any]) -> State:
         state.set_storage(CONTRACT, first + index, int.from_bytes(word, "big"))
     state.begin_transaction()
     return state
-
-
-def _swap(data: bytes, width: int) -> bytes:
-    """A contract's big-endian words to the kernel's little-endian ones and back."""
-    return b"".join(data[i : i + width][::-1] for i in range(0, len(data), width))

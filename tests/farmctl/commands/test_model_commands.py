@@ -59,7 +59,7 @@ def test_verify_on_every_engine(folder):
     """The processor is one; what is absent is named with its reason."""
     done = invoke("verify", folder, "--inputs", 5)
     assert done.exit_code == 0, done.output
-    assert "cpu:0: 5 of 5 equal" in done.output and "usbstick: absent (" in done.output
+    assert "cpu:0: 5 of 5 equal" in done.output and "usbstick is ABSENT: " in done.output
 
 
 def test_verify_fails_where_nothing_was_compared(tmp_path):

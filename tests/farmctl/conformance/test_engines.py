@@ -17,9 +17,10 @@ from drivers.program import Program
 from drivers.usbstick.driver import PORTS_VARIABLE
 from farmctl.cli import build_app
 from farmctl.commands.conformance import judge_inferences
-from farmctl.conformance._engine import DeviceEngine, ReferenceEngine
+from farmctl.conformance._engine import DeviceEngine
 from farmctl.conformance._machine import CHECKED
 from farmctl.errors import NotFound, Unavailable
+from node.spec.cvm import run
 from tests.support.isas import ISAS, skip_without
 from tests.support.sticks import build, plugged
 
@@ -120,7 +121,7 @@ def operators(vector_folder: Path, tmp_path: Path) -> Path:
 @pytest.mark.parametrize("fault", ["lies", "dies"])
 def test_a_faulty_device_fails(operators: Path, fault: str) -> None:
     engine = DeviceEngine("odd:0", OddSession(fault))
-    (tally,) = judge_inferences(operators, CHECKED, engine)
+    (tally,) = judge_inferences(operators, CHECKED, engine.run)
     results = [case for case in tally.cases or () if "error" not in case.name]
     assert tally.failed > 100
     assert any("the worker ended" in case.reason for case in results) == (fault == "dies")
@@ -128,7 +129,7 @@ def test_a_faulty_device_fails(operators: Path, fault: str) -> None:
 
 def test_what_a_device_lacks_is_counted_and_run_by_the_reference(operators: Path) -> None:
     engine = DeviceEngine("odd:0", OddSession("lacks conv2d"))
-    (tally,) = judge_inferences(operators, CHECKED, engine)
+    (tally,) = judge_inferences(operators, CHECKED, engine.run)
     assert tally.failed == 0
     assert engine.refused["no conv2d here"] > 3
     assert f"  {engine.refused['no conv2d here']} × no conv2d here" in engine.report()
@@ -137,4 +138,4 @@ def test_what_a_device_lacks_is_counted_and_run_by_the_reference(operators: Path
 def test_only_inferences_are_judged_by_an_engine(tmp_path: Path, vector_folder: Path) -> None:
     shutil.copy(vector_folder / "rewards.json", tmp_path)
     with pytest.raises(NotFound, match="no vectors of inferences"):
-        list(judge_inferences(tmp_path, CHECKED, ReferenceEngine()))
+        list(judge_inferences(tmp_path, CHECKED, run))
