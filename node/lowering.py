@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from drivers.errors import NotSupported
+from drivers.errors import NotSupported, WrongAnswer
 from drivers.program import Attribute, Program, Step
 from node.lowering_extension import complete_extension
 from node.spec.cvm import Graph
@@ -22,7 +22,8 @@ from node.spec.cvm.operators.operator import limit_of
 from node.spec.cvm.operators.reduction import walks_straight
 from node.spec.cvm.operators.shaping import slice_ranges
 from node.spec.cvm.output import encode_output
-from node.spec.cvm.symbol import EXTENDED_VERSION
+
+_WORD_BYTES = 4
 
 
 def lower(graph: Graph) -> Program:
@@ -50,7 +51,7 @@ def encode_heads(graph: Graph, answer: bytes) -> bytes:
 
     Raises:
         CvmRunError: the heads do not fit the model's postprocessing.
-        ValueError: the device's answer has the wrong length.
+        WrongAnswer: it has another length than the heads.
     """
     return encode_output(graph, split_heads(graph, answer))
 
@@ -59,11 +60,11 @@ def split_heads(graph: Graph, answer: bytes) -> list[NDArray[np.int32]]:
     """A device's answer as each head's int32 tensor, which it holds one after another.
 
     Raises:
-        ValueError: the device's answer has the wrong length.
+        WrongAnswer: it has another length than the heads.
     """
+    if len(answer) != _WORD_BYTES * sum(map(_size, graph.output_shapes)):
+        raise WrongAnswer(f"a device answered {len(answer)} bytes, not the model's heads")
     values = np.frombuffer(answer, "<i4")
-    if values.size != sum(map(_size, graph.output_shapes)):
-        raise ValueError(f"a device answered {len(answer)} bytes, not the model's heads")
     heads: list[NDArray[np.int32]] = []
     start = 0
     for shape in graph.output_shapes:
@@ -105,7 +106,7 @@ def _lower_attributes(graph: Graph, step: GraphStep) -> dict[str, Attribute]:
         attributes["axis"] = axis % len(shape)
     elif isinstance(axis, tuple):
         attributes["axis"] = tuple(sorted(number % len(shape) for number in axis))
-    if graph.version == EXTENDED_VERSION and step.operator.name in EXTENSION:
+    if EXTENSION.get(step.operator.name) is step.operator:
         return attributes | complete_extension(step, shape)
     return attributes | _COMPLETIONS.get(step.operator.name, _complete_nothing)(step, shape)
 

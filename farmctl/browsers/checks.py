@@ -11,7 +11,7 @@ import asyncio
 from collections import OrderedDict
 from dataclasses import dataclass
 
-from drivers.errors import NotSupported
+from drivers.errors import NotSupported, WrongAnswer
 from drivers.program import Program
 from farmctl.agent.models import is_model
 from farmctl.browsers.lent import LentBrowser
@@ -93,5 +93,5 @@ async def check(browser: LentBrowser, model: SmallModel, request: InferRequest) 
     answer = await browser.infer(model.program, values)
     try:
         return encode_heads(model.graph, answer) == expected
-    except (ValueError, CvmError):
+    except (WrongAnswer, CvmError):
         return False

@@ -71,5 +71,3 @@ def _encode(graph: Graph, answer: bytes) -> bytes | CvmError:
         return encode_heads(graph, answer)
     except CvmError as error:
         return error
-    except ValueError as error:
-        raise WrongAnswer(str(error)) from error

@@ -72,7 +72,7 @@ class LocalEngine:
             while len(self._only_reference) > REMEMBERED:
                 self._only_reference.popitem(last=False)
             return self._reference.run(model, data)
-        except (DriverError, ValueError) as error:
+        except DriverError as error:
             raise EngineUnavailable(f"{DEVICE}: {error}") from error
         return Answer(output, DEVICE)
 

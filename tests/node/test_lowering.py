@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from drivers.cpu.infer import InferRuns
-from drivers.errors import NotSupported
+from drivers.errors import NotSupported, WrongAnswer
 from farmctl.conformance import cvm_ops
 from node.lowering import encode_heads, lower
 from node.spec.cvm import load, run
@@ -121,5 +121,6 @@ def test_in_place_is_fine_where_nothing_is_lost():
 
 
 def test_a_device_answer_of_the_wrong_length():
-    with pytest.raises(ValueError, match="8 bytes"):
-        encode_heads(graph_of("relu", [(3,)], [8]), bytes(8))
+    for length in (0, 1, 8, 16):
+        with pytest.raises(WrongAnswer, match=f"answered {length} bytes"):
+            encode_heads(graph_of("relu", [(3,)], [8]), bytes(length))
