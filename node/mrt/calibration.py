@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import redirect_stdout
 from enum import StrEnum
 from typing import Any
@@ -51,19 +51,23 @@ class FloatModel:
         self.batch = network.input_shape[0]
         self.type = _TYPES.get(self.session.get_inputs()[0].type, np.float32)
 
-    def run(self, samples: Samples) -> Iterator[dict[str, Samples]]:
-        """Every tensor by name, a batch at a time; the last batch is filled up by its first.
+    def run(
+        self, samples: Samples, names: Sequence[str] | None = None
+    ) -> Iterator[dict[str, Samples]]:
+        """Tensors by name, all if no names are given, a batch at a time; the last batch is filled
+        up by its first.
 
         Raises:
             CalibrationFailed: the samples do not have the input's shape, or are not finite.
         """
         check_samples(samples, self.network.input_shape)
+        names = self.names if names is None else names
         for chunk in cut_batches(samples, self.batch):
             try:
-                values = self.session.run(self.names, {self._input(): chunk.astype(self.type)})
+                values = self.session.run(names, {self._input(): chunk.astype(self.type)})
             except (Fail, InvalidArgument, RuntimeException) as error:
                 raise CalibrationFailed(f"onnxruntime refuses the samples: {error}") from error
-            found = dict(zip(self.names, values, strict=True))
+            found = dict(zip(names, values, strict=True))
             found[self.network.input_name] = chunk.astype(np.float32)
             yield {name: self._as_network(name, value) for name, value in found.items()}
 
@@ -75,11 +79,9 @@ class FloatModel:
         real = value.astype(np.float32, copy=False)
         return real if factor is None else real * factor
 
-    def compute(self, samples: Samples, names: Iterable[str]) -> dict[str, Samples]:
-        """Some tensors by name, for all samples at once (axis 0)."""
-        parts = [{name: part[name] for name in names} for part in self.run(samples)]
-        whole = {name: np.concatenate([part[name] for part in parts]) for name in names}
-        return whole
+    def compute(self, samples: Samples, name: str) -> Samples:
+        """One tensor for all samples (axis 0), and for what fills up the last batch."""
+        return np.concatenate([values[name] for values in self.run(samples, [name])])
 
 
 _TYPES = {

@@ -32,7 +32,6 @@ class LayerReport:
 
     name: str
     kind: str
-    scale: float
     sqnr_db: float | None
 
 
@@ -90,7 +89,7 @@ def evaluate(given: Evaluation, progress: Callable[[int], None] = lambda done: N
             f"labels are {given.labels.shape}, not one class a sample: ({len(given.samples)},)"
         )
     output = given.floats.network.outputs[0]
-    before = given.floats.compute(given.samples, [output])[output]
+    before = given.floats.compute(given.samples, output)
     graph = load(given.model.symbol, given.model.parameters, extended=True)
     after = _run_outputs(given, graph, progress)
     before, after = (each[: len(given.samples)] for each in (before, after))
@@ -149,8 +148,8 @@ def _describe_layers(
     given: Evaluation, scales: Mapping[str, float], noise: Mapping[str, list[float]]
 ) -> tuple[LayerReport, ...]:
     return tuple(
-        LayerReport(name, _describe_kind(given, name, scales), scale, _decibels(*noise[name]))
-        for name, scale in scales.items()
+        LayerReport(name, _describe_kind(given, name, scales), _decibels(*noise[name]))
+        for name in scales
         if name in given.floats.names
     )
 

@@ -8,15 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float32]
+Doubles = NDArray[np.float64]
 Shape = tuple[int, ...]
-#: A function of single elements, on float64.
-Elementwise = Callable[[NDArray[np.float64]], NDArray[np.float64]]
+#: A function of single elements.
+Elementwise = Callable[[Doubles], Doubles]
+Number = TypeVar("Number", bound=np.generic)
 
 
 @dataclass(frozen=True)
@@ -67,9 +69,13 @@ class Weighted(Layer):
     def channels(self) -> int:
         return self.shape[self.channel_axis]
 
-    def rows(self) -> Floats:
-        """(channels, all else): the weights of each output channel."""
-        return self.weight.reshape(len(self.weight), -1)
+    def rows(self, values: NDArray[Number]) -> NDArray[Number]:
+        """(channels, all else): values of the weight's shape by their output channel."""
+        return values.reshape(len(values), -1)
+
+    def spread(self, values: NDArray[Number]) -> NDArray[Number]:
+        """One value for each output channel, so that they broadcast against the weight."""
+        return values.reshape(-1, *[1] * (self.weight.ndim - 1))
 
 
 @dataclass(frozen=True)
@@ -90,10 +96,15 @@ class Deconvolution(Weighted):
     groups: int
     extra: Shape
 
-    def rows(self) -> Floats:
-        sources, outs, *size = self.weight.shape
-        grouped = self.weight.reshape(self.groups, sources // self.groups, outs, *size)
+    def rows(self, values: NDArray[Number]) -> NDArray[Number]:
+        sources, outs, *size = values.shape
+        grouped = values.reshape(self.groups, sources // self.groups, outs, *size)
         return np.moveaxis(grouped, 2, 1).reshape(self.groups * outs, -1)
+
+    def spread(self, values: NDArray[Number]) -> NDArray[Number]:
+        sources, outs, *size = self.weight.shape
+        column = np.repeat(values.reshape(self.groups, 1, outs), sources // self.groups, axis=1)
+        return column.reshape(sources, outs, *[1] * len(size))
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ import numpy as np
 
 from node.mrt.errors import UnsupportedOperator
 from node.mrt.forms.builder import Builder, Value
-from node.mrt.forms.numbers import MULTIPLIER_LIMIT, UNSIGNED_LIMIT, bits_for
+from node.mrt.forms.numbers import MULTIPLIER_LIMIT, UNSIGNED_LIMIT
 from node.mrt.layers import Layer, MatrixProduct, Normalise, Softmax
 
 #: Largest entry of the table of exponents.
@@ -35,7 +35,7 @@ def write_softmax(builder: Builder, layer: Softmax) -> Value:
     distances = np.arange(source.high - source.low + 1) * source.scale
     powers = np.rint(np.exp(-distances) * _POWER_LIMIT)
     powers = powers[: max(2, int(np.count_nonzero(powers)) + 1)].astype(np.int64)
-    table = builder.parameter(f"{layer.name}_powers", powers, bits_for(_POWER_LIMIT))
+    table = builder.parameter(f"{layer.name}_powers", powers)
     entry = builder.writer.add(
         "softmax", layer.name, [source.entry, table], axis=-1, scale=UNSIGNED_LIMIT
     )
@@ -51,7 +51,11 @@ def write_layer_norm(builder: Builder, layer: Normalise) -> Value:
     entry = builder.writer.add(
         "layer_norm",
         layer.name,
-        [source.entry, *_add_constants(builder, layer, gamma=factors, beta=offsets)],
+        [
+            source.entry,
+            builder.parameter(f"{layer.name}_gamma", factors),
+            builder.parameter(f"{layer.name}_beta", offsets),
+        ],
         fraction=_FRACTION, shift=shift, low=target.low, high=target.high,
     )  # fmt: skip
     return Value(entry, target.scale, target.low, target.high)
@@ -65,13 +69,6 @@ def _choose_shift(layer: Normalise, gamma: float, beta: float) -> int:
     if shift < 0:
         raise UnsupportedOperator(layer.kind, layer.name, "has a gamma or beta too large")
     return shift
-
-
-def _add_constants(builder: Builder, layer: Layer, **constants: Any) -> list[Any]:
-    return [
-        builder.parameter(f"{layer.name}_{name}", values, bits_for(int(np.abs(values).max())))
-        for name, values in constants.items()
-    ]
 
 
 ATTENTION: Mapping[type[Layer], Callable[[Any, Any], Value]] = {

@@ -17,7 +17,7 @@ def correct_bias(layer: Weighted, weights: IntegerWeights, mean: Floats | None) 
     """
     if mean is None or not isinstance(layer, Convolution | Dense):
         return layer.bias
-    column = weights.scale.reshape(-1, *[1] * (layer.weight.ndim - 1)).astype(np.float32)
+    column: Floats = layer.spread(weights.scale).astype(np.float32)
     error = weights.values * column
     error -= layer.weight
     bias = np.zeros(layer.channels) if layer.bias is None else layer.bias

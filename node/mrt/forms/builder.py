@@ -16,13 +16,14 @@ from typing import Any, ClassVar
 import numpy as np
 
 from node.mrt.errors import CalibrationFailed, UnsupportedOperator
-from node.mrt.forms.numbers import SIGNED_LIMIT, UNSIGNED_LIMIT, Wide, bits_for
+from node.mrt.forms.numbers import SIGNED_LIMIT, UNSIGNED_LIMIT
 from node.mrt.layers import (
     Add,
     AveragePool,
     Clip,
     Concatenate,
     Constant,
+    Doubles,
     Embed,
     Floats,
     Layer,
@@ -40,6 +41,7 @@ from node.mrt.layers import (
 )
 from node.mrt.network import Network
 from node.spec.cvm.errors import CvmLoadError
+from node.spec.cvm.operators.operator import precision_of
 from node.spec.cvm.writer import Entry, ModelWriter
 
 _KEEPS_SIGN = (
@@ -67,7 +69,7 @@ class Target:
 
     @property
     def precision(self) -> int:
-        return bits_for(max(abs(self.low), abs(self.high), SIGNED_LIMIT))
+        return precision_of(max(abs(self.low), abs(self.high), SIGNED_LIMIT))
 
 
 @dataclass(frozen=True)
@@ -114,7 +116,7 @@ class Builder(ABC):
         self.absorbed: set[str] = set()
         """Layers whose own value is cut off as their reader, a ReLU or clip, would."""
         limit = find_input_limit(network)
-        entry = self.writer.add_input(network.input_shape, bits_for(limit))
+        entry = self.writer.add_input(network.input_shape, precision_of(limit))
         self.values = {network.input_name: Value(entry, input_scale, -limit, limit)}
 
     def build(self, show_layers: bool) -> IntegerModel:
@@ -201,11 +203,16 @@ class Builder(ABC):
         """Largest integer of a value."""
         return SIGNED_LIMIT
 
-    def parameter(self, name: str, values: Any, precision: int) -> Entry:
+    def parameter(self, name: str, values: Any, precision: int | None = None) -> Entry:
+        """A constant, of the least precision that holds it if none is given."""
+        if precision is None:
+            precision = precision_of(int(np.abs(values).max()))
         return self.writer.add_parameter(name, np.asarray(values), precision)
 
     @abstractmethod
-    def rescale(self, name: str, value: Value, ratio: Wide, target: Target, axis: int = 1) -> Value:
+    def rescale(
+        self, name: str, value: Value, ratio: Doubles, target: Target, axis: int = 1
+    ) -> Value:
         """The integers times ``ratio`` (one number, or one for each index of the axis), within
         the target. ``value`` bounds what can come."""
 

@@ -11,14 +11,16 @@ import numpy as np
 
 from node.mrt.errors import UnsupportedOperator
 from node.mrt.forms.builder import Builder, Target, Value
-from node.mrt.forms.numbers import SIGNED_LIMIT, UNSIGNED_LIMIT, Wide, bits_for, multiply_for
+from node.mrt.forms.numbers import SIGNED_LIMIT, UNSIGNED_LIMIT, multiply_for
 from node.mrt.layers import (
     Affine,
     Clip,
     Concatenate,
     Constant,
     Dense,
+    Doubles,
     Embed,
+    Function,
     Layer,
     Mean,
     Multiply,
@@ -32,6 +34,22 @@ from node.spec.cvm.writer import Entry
 
 #: Bits after the point of multipliers that stand before a sum, and what the products may reach.
 _POINT_LIMIT, _FACTOR_LIMIT, _PRODUCT_LIMIT = 18, (1 << 14) - 1, 1 << 27
+
+
+def ranked(builder: Builder, layer: Layer, index: int) -> Value:
+    """An operand with as many dimensions as the layer's result."""
+    value = builder.source(layer, index)
+    shape = value.entry.shape
+    shape = (1,) * (len(layer.shape) - len(shape)) + shape
+    return builder.reshape(f"{layer.name}_{index}_ranked", value, shape)
+
+
+def tabulate(layer: Function, reals: Doubles, target: Target) -> Doubles:
+    """The function's integers; where it has no value, 0."""
+    with np.errstate(all="ignore"):
+        results = np.asarray(layer.function(reals), np.float64)
+    known = np.where(np.isnan(results), 0.0, results)
+    return np.clip(np.rint(known / target.scale), target.low, target.high)
 
 
 def write_reshape(builder: Builder, layer: Reshape) -> Value:
@@ -175,9 +193,9 @@ def write_slope(builder: Builder, layer: Slope) -> Value:
 def combine(
     builder: Builder,
     layer: Layer,
-    terms: list[tuple[Entry, Wide]],
+    terms: list[tuple[Entry, Doubles]],
     target: Target,
-    offset: Wide | None = None,
+    offset: Doubles | None = None,
 ) -> Value:
     """The sum of entries times real factors, plus an offset, with one shift for all."""
     largest = np.array([np.abs(ratio).max() for _, ratio in terms])
@@ -188,17 +206,14 @@ def combine(
     for index, (entry, ratio) in enumerate(terms):
         name = f"{layer.name}_{index}"
         factors = np.rint(ratio * 2.0**bits).astype(np.int64)
-        precision = bits_for(int(np.abs(factors).max()))
-        factor = builder.parameter(f"{name}_factor", factors, precision)
+        factor = builder.parameter(f"{name}_factor", factors)
         product = builder.writer.add("broadcast_mul", name, [entry, factor])
         total = product if total is None else _add(builder, f"{name}_sum", total, product)
     assert total is not None
     if offset is not None and offset.any():
         bound = 8 * max(-target.low, target.high)  # what is beyond it is cut off in any case
         values = np.rint(np.clip(offset, -bound, bound) * 2.0**bits).astype(np.int64)
-        constant = builder.parameter(
-            f"{layer.name}_offset", values, bits_for(int(np.abs(values).max()))
-        )
+        constant = builder.parameter(f"{layer.name}_offset", values)
         total = _add(builder, f"{layer.name}_moved", total, constant)
     return builder.shift_down(layer.name, total, bits, target)
 

@@ -8,10 +8,9 @@ from typing import Any, ClassVar
 import numpy as np
 
 from node.mrt.forms.builder import Builder, Value
-from node.mrt.forms.common_layers import COMMON, combine
+from node.mrt.forms.common_layers import COMMON, combine, ranked, tabulate
 from node.mrt.forms.cvm_arithmetic import CvmArithmetic
 from node.mrt.forms.cvm_space import CVM_SPACE
-from node.mrt.forms.extension import tabulate
 from node.mrt.forms.numbers import SIGNED_LIMIT
 from node.mrt.layers import Add, Function, Layer
 
@@ -19,12 +18,9 @@ from node.mrt.layers import Add, Function, Layer
 def write_add(builder: Builder, layer: Add) -> Value:
     """Both operands times a multiplier, added, then shifted once."""
     target = builder.target(layer)
-    rank = len(layer.shape)
     terms = []
     for index, sign in enumerate(layer.signs):
-        operand = builder.source(layer, index)
-        shape = (1,) * (rank - len(operand.entry.shape)) + operand.entry.shape
-        operand = builder.reshape(f"{layer.name}_{index}_ranked", operand, shape)
+        operand = ranked(builder, layer, index)
         terms.append((operand.entry, np.array([sign * operand.scale / target.scale])))
     return combine(builder, layer, terms, target)
 

@@ -21,22 +21,20 @@ from node.mrt.forms.builder import Builder, Calibration, Target, Value
 from node.mrt.forms.numbers import (
     SHIFT_LIMIT,
     SIGNED_LIMIT,
-    Wide,
-    bits_for,
-    limit_of_bits,
     multiply_for,
     quantise_weights,
     reach_of,
     round_bias,
     scale_channels,
 )
-from node.mrt.layers import Weighted
+from node.mrt.layers import Doubles, Weighted
 from node.mrt.network import Network
+from node.spec.cvm.operators.operator import limit_of, precision_of
 from node.spec.cvm.writer import Entry
 
 #: A sum of 16 bits times a multiplier of 15 fits 32.
 _NARROW_PRECISION, _FACTOR_PRECISION = 16, 15
-_FACTOR_LIMIT = limit_of_bits(_FACTOR_PRECISION)
+_FACTOR_LIMIT = limit_of(_FACTOR_PRECISION)
 
 
 class Scaling(StrEnum):
@@ -71,12 +69,14 @@ class CvmArithmetic(Builder):
         shifted = self.shift(f"{name}_shifted", entry, bits)
         return Value(shifted, target.scale, -SIGNED_LIMIT, SIGNED_LIMIT)
 
-    def rescale(self, name: str, value: Value, ratio: Wide, target: Target, axis: int = 1) -> Value:
+    def rescale(
+        self, name: str, value: Value, ratio: Doubles, target: Target, axis: int = 1
+    ) -> Value:
         column = [1] * len(value.entry.shape)
         column[axis] = ratio.size
         return self.rescale_by(name, value, ratio.reshape(column), target)
 
-    def rescale_by(self, name: str, value: Value, ratio: Wide, target: Target) -> Value:
+    def rescale_by(self, name: str, value: Value, ratio: Doubles, target: Target) -> Value:
         """Times a ratio that broadcasts against the value."""
         entry, bits = self._narrow(name, value, ratio)
         factors, point = multiply_for(name, ratio * 2.0**bits, _FACTOR_LIMIT)
@@ -86,11 +86,11 @@ class CvmArithmetic(Builder):
         product = self.writer.add("broadcast_mul", f"{name}_product", [entry, factor])
         return self.shift_down(name, product, point, target)
 
-    def _narrow(self, name: str, value: Value, ratio: Wide) -> tuple[Entry, int]:
+    def _narrow(self, name: str, value: Value, ratio: Doubles) -> tuple[Entry, int]:
         """At most 16 bits, of those that matter; and how far it was shifted for them."""
         smallest = float(np.abs(ratio)[ratio != 0].min(initial=np.inf))
         reached = min(max(abs(value.low), abs(value.high)), (SIGNED_LIMIT + 1) / smallest)
-        needed = max(bits_for(int(reached) + 1), _NARROW_PRECISION)
+        needed = max(precision_of(int(reached) + 1), _NARROW_PRECISION)
         entry = value.entry
         if entry.precision > needed:
             entry = self.writer.add("cvm_clip", f"{name}_clipped", [entry], precision=needed)
@@ -102,7 +102,7 @@ class CvmArithmetic(Builder):
     def weigh(
         self, layer: Weighted, source: Value, operator: str, details: Mapping[str, object]
     ) -> Value:
-        target, limit = self.target(layer), limit_of_bits(self.weight_bits)
+        target, limit = self.target(layer), limit_of(self.weight_bits)
         bits = _shift_for(target.scale / source.scale, float(np.abs(layer.weight).max()), limit)
         shifted = self.scaling is Scaling.SHIFT and bits >= 1
         scale = scale_channels(layer, limit)
@@ -117,12 +117,11 @@ class CvmArithmetic(Builder):
         ]
         if real is not None:
             bias = round_bias(real, len(unit), unit, layer.name)
-            precision = bits_for(int(np.abs(bias).max()))
-            operands.append(self.parameter(f"{layer.name}_bias", bias, precision))
+            operands.append(self.parameter(f"{layer.name}_bias", bias))
         sums = self.writer.add(operator, layer.name, operands, use_bias=real is not None, **details)
         if shifted:
             return self.shift_down(layer.name, sums, bits, target)
-        reach = reach_of(weights.rows(layer), source.low, source.high)
+        reach = reach_of(layer.rows(weights.values), source.low, source.high)
         reach += 0 if real is None else int(np.abs(bias).max())
         return self.rescale(
             layer.name, Value(sums, 1.0, -reach, reach), unit / target.scale, target

@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 
 from node.mrt.errors import UnsupportedOperator
-from node.mrt.forms.builder import Builder, Value
+from node.mrt.forms.builder import Value
 from node.mrt.forms.cvm_arithmetic import CvmArithmetic
-from node.mrt.forms.numbers import Wide
 from node.mrt.layers import (
     AveragePool,
     Convolution,
+    Doubles,
     Layer,
     MaxPool,
     Pad,
@@ -121,8 +121,9 @@ def write_average_pool(builder: CvmArithmetic, layer: AveragePool) -> Value:
         )
     target = builder.target(layer)
     source = _as_image(builder, f"{layer.name}_image", builder.source(layer))
-    counts = _count_terms(source.entry.shape, _as_image_window(layer.window), layer.counts_padding)
-    source, window = _pad_evenly(builder, layer.name, source, _as_image_window(layer.window))
+    window = _as_image_window(layer.window)
+    counts = _count_terms(source.entry.shape, window, layer.counts_padding)
+    source, window = _pad_evenly(builder, layer.name, source, window)
     channels, area = source.entry.shape[1], prod(window.size)
     ones = builder.parameter(f"{layer.name}_ones", np.ones((channels, 1, *window.size)), 2)
     sums = builder.writer.add(
@@ -135,7 +136,7 @@ def write_average_pool(builder: CvmArithmetic, layer: AveragePool) -> Value:
     return builder.reshape(f"{layer.name}_shaped", found, layer.shape)
 
 
-def _count_terms(shape: Shape, window: Window, counts_padding: bool) -> Wide:
+def _count_terms(shape: Shape, window: Window, counts_padding: bool) -> Doubles:
     """By how much each position's sum is divided; broadcasts against (n, c, rows, columns)."""
     if counts_padding:
         return np.full((1, 1, 1, 1), float(prod(window.size)))
@@ -147,7 +148,7 @@ def _count_terms(shape: Shape, window: Window, counts_padding: bool) -> Wide:
         inside[before : before + size] = 1
         views = np.lib.stride_tricks.sliding_window_view(inside, kernel)[::stride]
         lines.append(views.sum(axis=1))
-    counts: Wide = np.multiply.outer(lines[0], lines[1])[None, None]
+    counts: Doubles = np.multiply.outer(lines[0], lines[1])[None, None]
     return counts
 
 
@@ -156,11 +157,6 @@ def write_upsample(builder: CvmArithmetic, layer: Upsample) -> Value:
         raise UnsupportedOperator(
             "Resize", layer.name, "by linear exists in the extension form only"
         )
-    return repeat_space(builder, layer)
-
-
-def repeat_space(builder: Builder, layer: Upsample) -> Value:
-    """Each element as often as its factor says."""
     value = builder.source(layer)
     entry = value.entry
     for axis, factor in enumerate(layer.factors, 2):

@@ -15,14 +15,11 @@ import numpy as np
 from node.mrt.forms.attention import ATTENTION
 from node.mrt.forms.bias_correction import correct_bias
 from node.mrt.forms.builder import Builder, Target, Value
-from node.mrt.forms.common_layers import COMMON
+from node.mrt.forms.common_layers import COMMON, ranked, tabulate
 from node.mrt.forms.numbers import (
     MULTIPLIER_LIMIT,
     SIGNED_LIMIT,
     UNSIGNED_LIMIT,
-    Wide,
-    bits_for,
-    limit_of_bits,
     multiply_for,
     quantise_weights,
     reach_of,
@@ -31,7 +28,8 @@ from node.mrt.forms.numbers import (
 )
 from node.mrt.forms.space import SPACE
 from node.mrt.forms.widths import Widths
-from node.mrt.layers import Add, Concatenate, Function, Layer, Weighted
+from node.mrt.layers import Add, Concatenate, Doubles, Function, Layer, Weighted
+from node.spec.cvm.operators.operator import limit_of, precision_of
 from node.spec.cvm.writer import Entry
 
 #: Bits of a sum that meets a multiplier: 15 beside the sign.
@@ -54,7 +52,9 @@ class ExtensionBuilder(Builder):
     def widths(self) -> Widths:
         return Widths(self.network)
 
-    def rescale(self, name: str, value: Value, ratio: Wide, target: Target, axis: int = 1) -> Value:
+    def rescale(
+        self, name: str, value: Value, ratio: Doubles, target: Target, axis: int = 1
+    ) -> Value:
         entry, shift = self._narrow(name, value, ratio, target)
         multiplier, point = multiply_for(name, ratio * 2.0**shift)
         return self._requantise(name, entry, multiplier, shift, point, axis, target)
@@ -66,16 +66,15 @@ class ExtensionBuilder(Builder):
         self, name: str, entry: Entry, multiplier: Any, before: int, shift: int, axis: int,
         target: Target,
     ) -> Value:  # fmt: skip
-        precision = bits_for(int(np.abs(multiplier).max()))
         requantised = self.writer.add(
             "requantise",
             f"{name}_requantised",
-            [entry, self.parameter(f"{name}_multiplier", multiplier, precision)],
+            [entry, self.parameter(f"{name}_multiplier", multiplier)],
             axis=axis, pre_shift=before, shift=shift, low=target.low, high=target.high,
         )  # fmt: skip
         return Value(requantised, target.scale, target.low, target.high)
 
-    def _narrow(self, name: str, value: Value, ratio: Wide, target: Target) -> tuple[Entry, int]:
+    def _narrow(self, name: str, value: Value, ratio: Doubles, target: Target) -> tuple[Entry, int]:
         """The sum with no more bits than can matter, and how far it must be shifted."""
         precision = _needed_precision(value, ratio, target)
         entry = value.entry
@@ -87,13 +86,13 @@ class ExtensionBuilder(Builder):
         self, layer: Weighted, source: Value, operator: str, details: Mapping[str, object]
     ) -> Value:
         """Sums of products and bias, brought back by one multiplier a channel."""
-        target, limit = self.target(layer), limit_of_bits(self.weight_bits)
+        target, limit = self.target(layer), limit_of(self.weight_bits)
         weights = quantise_weights(layer, scale_channels(layer, limit), limit)
         unit = weights.scale * source.scale
         ratio = unit / target.scale
         real = correct_bias(layer, weights, self.calibration.means.get(layer.inputs[0]))
         bias = round_bias(real, len(unit), unit, layer.name)
-        reach = reach_of(weights.rows(layer), source.low, source.high)
+        reach = reach_of(layer.rows(weights.values), source.low, source.high)
         reach += int(np.abs(bias).max()) + 1
         total = Value(source.entry, 1.0, -reach, reach)
         shift = _needed_precision(total, ratio, target) - _NARROW_PRECISION
@@ -102,19 +101,19 @@ class ExtensionBuilder(Builder):
         operands = [
             source.entry,
             self.parameter(f"{layer.name}_weight", weights.values, self.weight_bits),
-            self.parameter(f"{layer.name}_bias", bias, bits_for(int(np.abs(bias).max()))),
+            self.parameter(f"{layer.name}_bias", bias),
         ]
         sums = self.writer.add(operator, layer.name, operands, use_bias=True, **details)
         reach += 1 << max(shift, 0)
         return self.rescale(layer.name, Value(sums, 1.0, -reach, reach), ratio, target)
 
 
-def _needed_precision(value: Value, ratio: Wide, target: Target) -> int:
+def _needed_precision(value: Value, ratio: Doubles, target: Target) -> int:
     """Of sums beyond which the result is clipped, or which cannot be."""
     smallest = float(np.abs(ratio)[ratio != 0].min(initial=np.inf))
     most = max(abs(target.low), abs(target.high)) + 1
     reached = max(abs(value.low), abs(value.high))
-    return max(bits_for(int(min(reached, most / smallest)) + 1), _NARROW_PRECISION)
+    return max(precision_of(int(min(reached, most / smallest)) + 1), _NARROW_PRECISION)
 
 
 def write_add(builder: ExtensionBuilder, layer: Add) -> Value:
@@ -136,11 +135,7 @@ def write_add(builder: ExtensionBuilder, layer: Add) -> Value:
 
 def _broadcast(builder: ExtensionBuilder, layer: Layer, index: int) -> Value:
     """An operand in the layer's own shape."""
-    value = builder.source(layer, index)
-    rank = len(value.entry.shape)
-    value = builder.reshape(
-        f"{layer.name}_{index}_ranked", value, (1,) * (len(layer.shape) - rank) + value.entry.shape
-    )
+    value = ranked(builder, layer, index)
     for axis, size in enumerate(layer.shape):
         if value.entry.shape[axis] != size:
             entry = builder.writer.add(
@@ -161,14 +156,6 @@ def write_function(builder: ExtensionBuilder, layer: Function) -> Value:
     table = builder.parameter(f"{layer.name}_table", entries, target.precision)
     entry = builder.writer.add("table", layer.name, [source.entry, table], zero=zero)
     return Value(entry, target.scale, target.low, target.high)
-
-
-def tabulate(layer: Function, reals: Wide, target: Target) -> Wide:
-    """The function's integers; where it has no value, 0."""
-    with np.errstate(all="ignore"):
-        results = np.asarray(layer.function(reals), np.float64)
-    known = np.where(np.isnan(results), 0.0, results)
-    return np.clip(np.rint(known / target.scale), target.low, target.high)
 
 
 def _target_of_function(builder: ExtensionBuilder, layer: Function) -> Target:

@@ -9,9 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from node.mrt.errors import UnsupportedOperator
-from node.mrt.layers import Deconvolution, Floats, Weighted
+from node.mrt.layers import Doubles, Floats, Weighted
 
-Wide = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
 SIGNED_LIMIT, UNSIGNED_LIMIT = 127, 255
@@ -28,54 +27,27 @@ class IntegerWeights:
     """``values`` · ``scale`` (one number for each output channel) is about the weight."""
 
     values: NDArray[np.int8]
-    scale: Wide
-
-    def rows(self, layer: Weighted) -> NDArray[np.int8]:
-        """(channels, all else)."""
-        if isinstance(layer, Deconvolution):
-            return _deconvolution_rows(self.values, layer.groups)
-        return self.values.reshape(len(self.values), -1)
+    scale: Doubles
 
 
-def limit_of_bits(bits: int) -> int:
-    """Largest magnitude of signed weights of so many bits."""
-    return (1 << (bits - 1)) - 1
-
-
-def scale_channels(layer: Weighted, limit: int) -> Wide:
+def scale_channels(layer: Weighted, limit: int) -> Doubles:
     """The scale of each output channel's weights that uses all of ±limit."""
-    largest = np.abs(layer.rows()).max(axis=1).astype(np.float64)
+    largest = np.abs(layer.rows(layer.weight)).max(axis=1).astype(np.float64)
     overall = float(largest.max(initial=0.0))
-    scale: Wide = np.maximum(largest, overall * _SPREAD if overall > 0 else 1.0) / limit
+    scale: Doubles = np.maximum(largest, overall * _SPREAD if overall > 0 else 1.0) / limit
     return scale
 
 
-def quantise_weights(layer: Weighted, scale: Wide, limit: int) -> IntegerWeights:
+def quantise_weights(layer: Weighted, scale: Doubles, limit: int) -> IntegerWeights:
     """Round the weights to multiples of each channel's scale."""
-    column = _along_channels(layer, scale).astype(np.float32)
+    column = layer.spread(scale).astype(np.float32)
     scaled = layer.weight / column
     np.rint(scaled, out=scaled)
     np.clip(scaled, -limit, limit, out=scaled)
     return IntegerWeights(scaled.astype(np.int8), scale)
 
 
-def _along_channels(layer: Weighted, scale: Wide) -> Wide:
-    """The scales so that they broadcast against the weight."""
-    if not isinstance(layer, Deconvolution):
-        return scale.reshape(-1, *[1] * (layer.weight.ndim - 1))
-    sources, outs, *size = layer.weight.shape
-    grouped = scale.reshape(layer.groups, 1, outs)
-    repeated = np.repeat(grouped, sources // layer.groups, axis=1)
-    return repeated.reshape(sources, outs, *[1] * len(size))
-
-
-def _deconvolution_rows(values: NDArray[np.int8], groups: int) -> NDArray[np.int8]:
-    sources, outs = values.shape[:2]
-    grouped = values.reshape(groups, sources // groups, outs, -1)
-    return np.moveaxis(grouped, 2, 1).reshape(groups * outs, -1)
-
-
-def multiply_for(name: str, ratio: Wide, limit: int = MULTIPLIER_LIMIT) -> tuple[Integers, int]:
+def multiply_for(name: str, ratio: Doubles, limit: int = MULTIPLIER_LIMIT) -> tuple[Integers, int]:
     """Integers m and a shift, such that m / 2^shift is about the ratio.
 
     Raises:
@@ -89,12 +61,7 @@ def multiply_for(name: str, ratio: Wide, limit: int = MULTIPLIER_LIMIT) -> tuple
     return values.astype(np.int64), shift
 
 
-def bits_for(limit: int) -> int:
-    """The least precision that holds ±limit."""
-    return int(limit).bit_length() + 1
-
-
-def round_bias(bias: Floats | None, channels: int, scale: Wide, name: str) -> Integers:
+def round_bias(bias: Floats | None, channels: int, scale: Doubles, name: str) -> Integers:
     """The bias in units of the sums; zeros without one."""
     if bias is None:
         return np.zeros(channels, np.int64)

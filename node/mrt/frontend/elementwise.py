@@ -6,7 +6,6 @@ import math
 from collections.abc import Callable, Iterable
 
 import numpy as np
-from numpy.typing import NDArray
 
 from node.mrt.frontend.node import Node
 from node.mrt.frontend.reader import Reader, converts
@@ -14,6 +13,7 @@ from node.mrt.layers import (
     Add,
     Affine,
     Clip,
+    Doubles,
     Elementwise,
     Floats,
     Function,
@@ -22,8 +22,6 @@ from node.mrt.layers import (
     Rectify,
     Slope,
 )
-
-Wide = NDArray[np.float64]
 
 
 @converts("Relu")
@@ -105,13 +103,13 @@ def _power_or_quotient(node: Node, place: int, constant: float) -> Elementwise:
 _erf = np.vectorize(math.erf, otypes=[np.float64])
 
 
-def _sigmoid(x: Wide) -> Wide:
-    result: Wide = 0.5 * (1.0 + np.tanh(0.5 * x))
+def _sigmoid(x: Doubles) -> Doubles:
+    result: Doubles = 0.5 * (1.0 + np.tanh(0.5 * x))
     return result
 
 
-def _softplus(x: Wide) -> Wide:
-    result: Wide = np.logaddexp(0.0, x)
+def _softplus(x: Doubles) -> Doubles:
+    result: Doubles = np.logaddexp(0.0, x)
     return result
 
 

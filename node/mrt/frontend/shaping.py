@@ -57,10 +57,14 @@ def read_split(reader: Reader, node: Node) -> Iterable[Layer]:
     sizes = [reader.shape(node, name)[axis] for name in node.outputs]
     starts = [0, *accumulate(sizes)]
     for name, start, size in zip(node.outputs, starts, sizes, strict=False):
-        begin = tuple(start if at == axis else 0 for at in range(len(shape)))
-        end = tuple(start + size if at == axis else full for at, full in enumerate(shape))
-        made = reader.shape(node, name)
-        yield Slice(name, node.inputs[:1], made, begin, end, (1,) * len(shape))
+        yield _cut(name, node.inputs[0], shape, axis, slice(start, start + size))
+
+
+def _cut(name: str, source: str, shape: Shape, axis: int, part: slice) -> Slice:
+    """Part of one axis and all of the others."""
+    begin, end, made = [0] * len(shape), list(shape), list(shape)
+    begin[axis], end[axis], made[axis] = part.start, part.stop, part.stop - part.start
+    return Slice(name, (source,), tuple(made), tuple(begin), tuple(end), (1,) * len(shape))
 
 
 @converts("Slice")
@@ -95,15 +99,8 @@ def read_gather(reader: Reader, node: Node) -> Iterable[Layer]:
     shape = reader.input_shape(node)
     axis = int(node.get("axis", 0)) % len(shape)
     place = int(index.reshape(())) % shape[axis]
-    yield from _take(reader, node, shape, axis, place)
-
-
-def _take(reader: Reader, node: Node, shape: Shape, axis: int, place: int) -> Iterable[Layer]:
-    begin = tuple(place if at == axis else 0 for at in range(len(shape)))
-    end = tuple(place + 1 if at == axis else full for at, full in enumerate(shape))
-    kept = tuple(1 if at == axis else full for at, full in enumerate(shape))
     name = f"{node.outputs[0]}_slice"
-    yield Slice(name, node.inputs[:1], kept, begin, end, (1,) * len(shape))
+    yield _cut(name, node.inputs[0], shape, axis, slice(place, place + 1))
     yield Reshape(*reader.base(node, name))
 
 

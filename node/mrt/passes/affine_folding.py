@@ -10,20 +10,17 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from node.mrt.layers import (
     Affine,
     Convolution,
-    Deconvolution,
     Dense,
+    Doubles,
     Floats,
     Layer,
     Weighted,
 )
 from node.mrt.network import Network
-
-_Column = NDArray[np.float64]
 
 
 def fold_affine(network: Network) -> Network:
@@ -64,7 +61,7 @@ def _fold_back(network: Network, affine: Affine) -> Network | None:
     made = replace(
         maker,
         name=affine.name,
-        weight=scale_outputs(maker, scale.astype(np.float32)),
+        weight=maker.weight * maker.spread(scale.astype(np.float32)),
         bias=(bias * scale + offset).astype(np.float32),
     )
     return _join(network, maker, made, affine)
@@ -76,7 +73,7 @@ def _join(network: Network, maker: Layer, made: Layer, gone: Layer) -> Network:
     return network.with_layers(layers)
 
 
-def _columns(affine: Affine, axis: int) -> tuple[_Column, _Column] | None:
+def _columns(affine: Affine, axis: int) -> tuple[Doubles, Doubles] | None:
     """Scale and offset as one number for each channel, if they are no more than that."""
     count = affine.shape[axis]
     found = []
@@ -85,14 +82,6 @@ def _columns(affine: Affine, axis: int) -> tuple[_Column, _Column] | None:
             return None
         found.append(np.broadcast_to(values.reshape(-1), (count,)).astype(np.float64))
     return found[0], found[1]
-
-
-def scale_outputs(layer: Weighted, scale: Floats) -> Floats:
-    if not isinstance(layer, Deconvolution):
-        return layer.weight * scale.reshape(-1, *[1] * (layer.weight.ndim - 1))
-    sources, outs, *size = layer.weight.shape
-    column = np.repeat(scale.reshape(layer.groups, 1, outs), sources // layer.groups, axis=1)
-    return layer.weight * column.reshape(sources, outs, *[1] * len(size))
 
 
 def _fold_forward(network: Network, affine: Affine) -> Network | None:
@@ -126,7 +115,7 @@ def scale_inputs(layer: Convolution | Dense, scale: Floats) -> Floats:
     return layer.weight * column.reshape(outs, inputs, *[1] * len(size))
 
 
-def _shift_bias(layer: Convolution | Dense, offset: _Column) -> Floats | None:
+def _shift_bias(layer: Convolution | Dense, offset: Doubles) -> Floats | None:
     """The bias with what a constant added to every input channel gives."""
     if not offset.any():
         return layer.bias
@@ -135,13 +124,13 @@ def _shift_bias(layer: Convolution | Dense, offset: _Column) -> Floats | None:
 
 
 def sum_inputs(
-    layer: Convolution | Dense, values: _Column, weight: Floats | None = None
-) -> _Column:
+    layer: Convolution | Dense, values: Doubles, weight: Floats | None = None
+) -> Doubles:
     """What each output channel becomes where every input channel is constantly ``values``."""
     weight = layer.weight if weight is None else weight
     if isinstance(layer, Dense):
         return weight @ values
     taps = weight.reshape(*weight.shape[:2], -1).sum(axis=2, dtype=np.float64)
     groups = taps.reshape(layer.groups, -1, taps.shape[1])
-    found: _Column = np.einsum("goi,gi->go", groups, values.reshape(layer.groups, -1)).reshape(-1)
+    found: Doubles = np.einsum("goi,gi->go", groups, values.reshape(layer.groups, -1)).reshape(-1)
     return found

@@ -15,7 +15,7 @@ import numpy as np
 from node.mrt.forms.builder import Calibration
 from node.mrt.layers import Convolution, Dense, Floats, Rectify, Weighted
 from node.mrt.network import Network
-from node.mrt.passes.affine_folding import scale_inputs, scale_outputs
+from node.mrt.passes.affine_folding import scale_inputs
 
 #: A channel is made no more than so many times larger or smaller than the others.
 _MOST = 16.0
@@ -77,7 +77,7 @@ def _apply(
 ) -> Network:
     bias = None if first.bias is None else first.bias * factor
     made: dict[str, Weighted] = {
-        first.name: replace(first, weight=scale_outputs(first, factor), bias=bias),
+        first.name: replace(first, weight=first.weight * first.spread(factor), bias=bias),
         second.name: replace(second, weight=scale_inputs(second, np.float32(1) / factor)),
     }
     layers = tuple(made.get(layer.name, layer) for layer in network.layers)

@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from node.mrt.layers import (
     Add,
@@ -23,8 +22,6 @@ from node.mrt.layers import (
 )
 from node.mrt.network import Network
 from node.mrt.passes.identity_removal import remove_unread
-
-Wide = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
