@@ -28,7 +28,7 @@ class UnsupportedOperator(MrtError):
     def __init__(self, operator: str, node: str, reason: str) -> None:
         super().__init__(f"node {node!r}: {operator} {reason}")
         self.operator = operator
-        self.node = node
+        self.reason = reason
 
 
 class CalibrationFailed(MrtError):

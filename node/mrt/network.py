@@ -10,13 +10,15 @@ from node.mrt.layers import Floats, Layer, Shape
 
 @dataclass(frozen=True)
 class Network:
-    """Layers in order of execution. ``factors`` tells where a pass has scaled a tensor's channels:
-    the network's value is the float model's times the factor."""
+    """Layers in order of execution. ``nodes`` tells which node of the model each layer comes from.
+    ``factors`` tells where a pass has scaled a tensor's channels: the network's value is the float
+    model's times the factor."""
 
     input_name: str
     input_shape: Shape
     layers: tuple[Layer, ...]
     outputs: tuple[str, ...]
+    nodes: dict[str, str] = field(default_factory=dict)
     factors: dict[str, Floats] = field(default_factory=dict)
 
     @cached_property

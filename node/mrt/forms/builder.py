@@ -135,13 +135,15 @@ class Builder(ABC):
         return IntegerModel(symbol, parameters, scales, tuple(head.scale for head in heads))
 
     def _write(self, layer: Layer) -> Value:
-        method = self.layers.get(type(layer))
+        method, node = self.layers.get(type(layer)), self.network.nodes[layer.name]
         if method is None:
-            raise UnsupportedOperator(layer.kind, layer.name, self._refusal())
+            raise UnsupportedOperator(layer.kind, node, self._refusal())
         try:
             return method(self, layer)
         except CvmLoadError as error:  # its precisions, which cannot be proved
-            raise UnsupportedOperator(layer.kind, layer.name, f"is refused: {error}") from error
+            raise UnsupportedOperator(layer.kind, node, f"is refused: {error}") from error
+        except UnsupportedOperator as error:
+            raise UnsupportedOperator(error.operator, node, error.reason) from error
 
     def _refusal(self) -> str:
         return "has no counterpart" if self.extended else "exists in the extension form only"

@@ -45,23 +45,21 @@ class Reader:
         """Raises UnsupportedOperator or MalformedOnnx."""
         inputs = [each.name for each in self.graph.input if each.name not in self.constants]
         layers: list[Layer] = []
+        nodes: dict[str, str] = {}
         for proto in self.graph.node:
             node = Node(proto)
             if node.operator == "Constant":
                 self._keep_constant(node, proto)
             else:
-                layers += self._convert(node)
+                made = list(self._convert(node))
+                layers += made
+                nodes |= {layer.name: node.name for layer in made}
         outputs = [each.name for each in self.graph.output]
-        return Network(inputs[0], self.shapes[inputs[0]], *self._close(layers, outputs))
-
-    def _close(
-        self, layers: list[Layer], outputs: list[str]
-    ) -> tuple[tuple[Layer, ...], tuple[str, ...]]:
-        made = {layer.name for layer in layers}
-        missing = [name for name in outputs if name not in made]
+        missing = [name for name in outputs if name not in nodes]
         if missing or not outputs:
             raise MalformedOnnx(f"the outputs {missing} depend on no layer")
-        return tuple(layers), tuple(outputs)
+        shape = self.shapes[inputs[0]]
+        return Network(inputs[0], shape, tuple(layers), tuple(outputs), nodes)
 
     def _keep_constant(self, node: Node, proto: onnx.NodeProto) -> None:
         for name in ("value", "value_float", "value_int", "value_floats", "value_ints"):

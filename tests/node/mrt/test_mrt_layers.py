@@ -106,7 +106,7 @@ def test_refusals_name_operator_and_node(nodes, reason):
 
 def test_what_only_the_extension_form_has():
     content = network([("Softmax", ["x"], "y", {})])
-    with pytest.raises(UnsupportedOperator, match="'y': softmax exists in the extension form"):
+    with pytest.raises(UnsupportedOperator, match="'node_y': softmax exists in the extension form"):
         convert(content, floats(4, *SHAPE))
 
 

@@ -143,5 +143,5 @@ def test_sums_that_may_pass_32_bits_are_refused():
     content = write_onnx(nodes, wide, (140_000,))
     samples = np.abs(NUMBERS.normal(0, 1, (2, 140_000))).astype(np.float32)
     settings = Settings(form=Form.EXTENSION, input_scale=0.01)
-    with pytest.raises(UnsupportedOperator, match=r"'y': dense is refused: .* beyond int32"):
+    with pytest.raises(UnsupportedOperator, match=r"'node_y': dense is refused: .* beyond int32"):
         convert(content, samples, settings=settings, judge=False)
