@@ -155,20 +155,19 @@ class _Walk:
         inputs = [self._hash(each, exact) for each in read]
         values = {} if not exact and name in FITTED else dict(step.attributes.values)
         if name in FACTORS:
-            inputs, values = _sort_terms(inputs, values)
+            inputs, values = _sort_terms(inputs, values, FACTORS[name])
         elif name in COMMUTATIVE:
             inputs.sort()
         attributes = sorted((name, str(value)) for name, value in values.items())
         return _digest(name, attributes, step.outputs.index(entry), inputs)
 
 
-def _sort_terms(inputs: list[bytes], values: dict[str, Any]) -> tuple[list[bytes], dict[str, Any]]:
-    """Both terms of a `scaled_add` with their factors, in an order of their own."""
-    terms = sorted(
-        zip(inputs, (values.get(each, 0) for each in FACTORS["scaled_add"]), strict=True)
-    )
-    others = {name: value for name, value in values.items() if name not in FACTORS["scaled_add"]}
-    return [term for term, _ in terms], others | {"factors": [factor for _, factor in terms]}
+def _sort_terms(
+    inputs: list[bytes], values: dict[str, Any], factors: tuple[str, ...]
+) -> tuple[list[bytes], dict[str, Any]]:
+    """The terms of a sum with their factors, in an order of their own."""
+    terms = sorted(zip(inputs, (values.pop(name, 0) for name in factors), strict=True))
+    return [term for term, _ in terms], values | {"factors": [factor for _, factor in terms]}
 
 
 def _digest(*parts: object) -> bytes:
