@@ -9,7 +9,7 @@ from benchmarks.zoo.parts import Branches, convolve
 
 def caffenet() -> nn.Module:
     """Krizhevsky et al. 2012 with Caffe's order of pooling. Its local response normalisation is
-    left out, for the peers as for us: it has no integer form."""
+    left out, for the peers as for us: none of them has it in int8."""
     return nn.Sequential(
         convolve(3, 96, 11, 4),
         nn.MaxPool2d(3, 2),

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import io
-import warnings
 from dataclasses import dataclass
 from functools import cache
 
@@ -11,6 +9,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from sklearn.datasets import load_digits
+
+from benchmarks.mrt.training import export
 
 TRAINING = 1437
 
@@ -56,15 +56,3 @@ def _train(images: torch.Tensor, labels: torch.Tensor, epochs: int) -> torch.nn.
             torch.nn.functional.cross_entropy(network(images[part]), labels[part]).backward()
             optimiser.step()
     return network.eval()
-
-
-def export(network: torch.nn.Module, example: torch.Tensor) -> bytes:
-    """ONNX with an open batch."""
-    stream = io.BytesIO()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        torch.onnx.export(
-            network, (example,), stream, dynamo=False,
-            input_names=["input"], dynamic_axes={"input": {0: "n"}},
-        )  # fmt: skip
-    return stream.getvalue()
