@@ -12,11 +12,12 @@ from numpy.typing import NDArray
 from benchmarks.zoo.catalogue import Net
 from benchmarks.zoo.files import converted_folder, keep, onnx_file, samples
 from drivers.program import Program
+from farmctl.model_files import load_model, write_model
 from node.lowering import lower
 from node.mrt.conversion import Form, Settings, convert
 from node.mrt.evaluation import quantise_input
 from node.mrt.forms.numbers import SIGNED_LIMIT
-from node.spec.cvm import Graph, load
+from node.spec.cvm import Graph
 
 
 @dataclass(frozen=True)
@@ -42,8 +43,7 @@ def model_folder(net: Net, variant: Variant, batch: int = 1) -> Path:
 
 
 def read_graph(net: Net, variant: Variant, batch: int = 1) -> Graph:
-    folder = model_folder(net, variant, batch)
-    return load((folder / "symbol").read_bytes(), (folder / "params").read_bytes(), extended=True)
+    return load_model(model_folder(net, variant, batch))
 
 
 def read_program(net: Net, variant: Variant, batch: int = 1) -> Program:
@@ -59,9 +59,7 @@ def _convert(net: Net, variant: Variant, batch: int, folder: Path) -> None:
     )
     content = onnx_file(net).read_bytes()
     found = convert(content, samples(net), settings=settings, judge=False)
-    folder.mkdir()
-    (folder / "symbol").write_bytes(found.symbol)
-    (folder / "params").write_bytes(found.parameters)
+    write_model(folder, found.symbol, found.parameters)
 
 
 def quantise_images(net: Net, images: NDArray[np.float32]) -> NDArray[np.int32]:

@@ -20,9 +20,7 @@ def invoke(*arguments):
 
 @pytest.fixture
 def folder(tmp_path):
-    symbol, parameters = small_model()
-    (tmp_path / "symbol").write_bytes(symbol)
-    (tmp_path / "params").write_bytes(parameters)
+    write_model(tmp_path, *small_model())
     return tmp_path
 
 
