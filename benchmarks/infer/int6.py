@@ -10,6 +10,7 @@ from benchmarks.infer.engines.ours import Ours
 from benchmarks.infer.speed import Setting, measure_net
 from benchmarks.zoo.catalogue import Net
 from benchmarks.zoo.integers import EXTENSION, INT6, Variant, model_folder, read_graph
+from node.models.sizes import measure_parameters
 
 
 def measure_int6(net: Net, budget_seconds: float) -> list[dict[str, Any]]:
@@ -25,10 +26,9 @@ def measure_int6(net: Net, budget_seconds: float) -> list[dict[str, Any]]:
 
 def _weigh(net: Net, variant: Variant) -> dict[str, int]:
     content = (model_folder(net, variant) / "params").read_bytes()
-    graph = read_graph(net, variant)
-    bits = sum(a.size * graph.precisions[entry] for entry, a in graph.parameters.items())
+    packed = measure_parameters(read_graph(net, variant)).packed_bytes
     compressed = len(zlib.compress(content, 1))
-    return {"file_bytes": len(content), "packed_bytes": bits // 8, "zlib_bytes": compressed}
+    return {"file_bytes": len(content), "packed_bytes": packed, "zlib_bytes": compressed}
 
 
 def _pick(row: dict[str, Any]) -> dict[str, Any]:
