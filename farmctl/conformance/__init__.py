@@ -3,7 +3,8 @@
 A file ``NAME.json`` is judged by the module ``NAME`` in this folder, which has
 ``run(data) -> Iterable[Case]``; nothing else is edited to add one. A module whose cases need other
 files of the folder names them in ``COMPANIONS``; ``run`` gets their content as further arguments.
-Where ``run`` has an argument ``interpret``, it is called for each interpreter of contracts.
+Where ``run`` has an argument ``interpret``, it is called for each interpreter of contracts; where
+it has ``engine``, a device can compute the inferences.
 
 Ethereum's official tests are known by what is in them, not by name: see ``_official``.
 """
