@@ -54,17 +54,17 @@ print(json.dumps({"case": first + 1}), flush=True)
 
 @pytest.mark.parametrize(
     ("ending", "reason"),
-    [("os.abort()", "ended with -6"), ("time.sleep(60)", "takes over 0.2 s")],
+    [("os.abort()", "ended with -6"), ("time.sleep(60)", "takes over 2 s")],
 )
 def test_a_crash_and_a_stall_are_findings(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ending: str, reason: str
 ) -> None:
     (tmp_path / "odd_child.py").write_text(CHILD + ending)
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    monkeypatch.setattr(children, "CASE_SECONDS", 5.0 if "abort" in ending else 0.2)
+    monkeypatch.setattr(children, "CASE_SECONDS", 30.0 if "abort" in ending else 2.0)
     with Child(7, "odd_child") as child:
         found = list(child.outcomes(time.monotonic() + 30))
-    assert found[:-1] in ([(7, "fine")], [])  # a slow machine may not get so far in time
+    assert found[:-1] == [(7, "fine")]
     number, finding = found[-1]
     assert isinstance(finding, Finding) and reason in finding.reason
-    assert number == 8 or not found[:-1]
+    assert number == 8
