@@ -12,12 +12,7 @@ import numpy as np
 import onnx
 import onnxruntime  # type: ignore[import-untyped]
 from numpy.typing import NDArray
-from onnxruntime.capi.onnxruntime_pybind11_state import (  # type: ignore[import-untyped]
-    Fail,
-    InvalidArgument,
-    InvalidGraph,
-    RuntimeException,
-)
+from onnxruntime.capi import onnxruntime_pybind11_state as state  # type: ignore[import-untyped]
 from onnxruntime.quantization.calibrate import HistogramCollector  # type: ignore[import-untyped]
 
 from node.mrt.errors import CalibrationFailed
@@ -26,6 +21,11 @@ from node.mrt.layers import Constant, Convolution, Dense, Floats
 from node.mrt.network import Network
 
 Samples = NDArray[np.float32]
+#: What onnxruntime raises over a model or its inputs.
+REFUSALS = (
+    state.Fail, state.InvalidArgument, state.InvalidGraph, state.NotImplemented,
+    state.RuntimeException,
+)  # fmt: skip
 
 _BINS, _QUANTISED_BINS = 2048, 128
 _ENTROPY_BINS = 512
@@ -65,7 +65,7 @@ class FloatModel:
         for chunk in cut_batches(samples, self.batch):
             try:
                 values = self.session.run(names, {self._input(): chunk.astype(self.type)})
-            except (Fail, InvalidArgument, RuntimeException) as error:
+            except REFUSALS as error:
                 raise CalibrationFailed(f"onnxruntime refuses the samples: {error}") from error
             found = dict(zip(names, values, strict=True))
             found[self.network.input_name] = chunk.astype(np.float32)
@@ -95,9 +95,7 @@ _TYPES = {
 def _open_session(model: onnx.ModelProto, names: list[str]) -> onnxruntime.InferenceSession:
     known = {each.name for each in model.graph.output}
     added = [name for name in names if name not in known]
-    for name in added:
-        tensor = onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None)
-        model.graph.output.append(tensor)
+    model.graph.output.extend(onnx.ValueInfoProto(name=name) for name in added)
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     options.log_severity_level = 3
@@ -105,7 +103,7 @@ def _open_session(model: onnx.ModelProto, names: list[str]) -> onnxruntime.Infer
         return onnxruntime.InferenceSession(
             model.SerializeToString(), options, providers=["CPUExecutionProvider"]
         )
-    except (Fail, InvalidGraph, InvalidArgument, RuntimeException) as error:
+    except REFUSALS as error:
         raise CalibrationFailed(f"onnxruntime cannot run the model: {error}") from error
     finally:
         del model.graph.output[len(model.graph.output) - len(added) :]

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from numpy.typing import NDArray
-from onnx import TensorProto, helper, numpy_helper, shape_inference
+from onnx import TensorProto, ValueInfoProto, helper, numpy_helper, shape_inference
 
 #: Operator, inputs, output (or several, between blanks), attributes.
 NodeText = tuple[str, Sequence[str], str, Mapping[str, Any]]
@@ -33,7 +33,7 @@ def write_onnx(
         made,
         "test",
         [helper.make_tensor_value_info("x", kind, ["n", *shape])],
-        [helper.make_tensor_value_info(output, TensorProto.FLOAT, None)],
+        [ValueInfoProto(name=output)],
         [numpy_helper.from_array(v, name) for name, v in constants.items() if name in used],
     )
     imports = [helper.make_opsetid("", opset)]

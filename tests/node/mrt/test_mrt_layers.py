@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import onnx
 import pytest
+from onnx import TensorProto
 
 from node.mrt.conversion import Form, Settings, convert
 from node.mrt.errors import CalibrationFailed, MalformedOnnx, UnsupportedOperator
@@ -80,6 +81,16 @@ def test_layers_are_near_the_float_model(name, form):
     assert found.report.accuracy_before is None
 
 
+def test_networks_of_other_floats():
+    half = {name: WEIGHTS[name].astype(np.float16) for name in ("w", "b")}
+    content = write_onnx(NETWORKS["relu"], half, SHAPE, kind=TensorProto.FLOAT16)
+    assert convert(content, floats(32, *SHAPE)).report.sqnr_db > 30
+    double = {name: WEIGHTS[name].astype(np.float64) for name in ("w", "b")}
+    content = write_onnx(NETWORKS["relu"], double, SHAPE, kind=TensorProto.DOUBLE)
+    with pytest.raises(CalibrationFailed, match=r"onnxruntime cannot run the model: .*Conv"):
+        convert(content, floats(32, *SHAPE))
+
+
 def test_normalisation_leaves_no_layer():
     found = simplify(read_network(prepare(parse_onnx(network(NETWORKS["normalisation"], WEIGHTS)))))
     assert [layer.kind for layer in found.layers] == ["convolution"]
@@ -97,6 +108,7 @@ def test_normalisation_leaves_no_layer():
         ([("Pad", ["x", "pads"], "y", {"mode": "reflect"})], "repeats"),
         ([("Softmax", ["x"], "y", {"axis": 1})], "along the last axis"),
         ([("Resize", ["x", "", "scales"], "y", {"mode": "cubic"})], "cubic"),
+        ([("Cast", ["x"], "y", {"to": TensorProto.INT32})], "Cast of real to whole numbers"),
     ],
 )
 def test_refusals_name_operator_and_node(nodes, reason):
@@ -146,6 +158,11 @@ def test_weights_in_another_file(tmp_path, monkeypatch):
     onnx.external_data_helper.set_external_data(weight, "weights")
     weight.ClearField("raw_data")
     monkeypatch.chdir(tmp_path)
+    with pytest.raises(MalformedOnnx, match="another file"):
+        parse_onnx(model.SerializeToString())
+    constant = onnx.helper.make_node("Constant", [], [weight.name], value=weight)
+    model.graph.node.insert(0, constant)
+    del model.graph.initializer[:]
     with pytest.raises(MalformedOnnx, match="another file"):
         parse_onnx(model.SerializeToString())
 
