@@ -58,6 +58,8 @@ def write_reshape(builder: Builder, layer: Reshape) -> Value:
 
 def write_embedding(builder: Builder, layer: Embed) -> Value:
     """Rows of the table in the target's scale."""
+    if builder.source(layer).scale != 1.0:
+        raise UnsupportedOperator("Gather", layer.name, "by computed indices is not supported")
     target = builder.target(layer)
     rows = np.clip(np.rint(layer.table / target.scale), target.low, target.high)
     table = builder.parameter(f"{layer.name}_table", rows, target.precision)

@@ -6,7 +6,7 @@ import onnx
 import onnx_ir as ir
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 from onnx import shape_inference
-from onnx.external_data_helper import uses_external_data
+from onnx.external_data_helper import _get_all_tensors, uses_external_data
 from onnxscript import optimizer, rewriter
 from onnxscript.rewriter.rules.fusion._layer_norm import layer_normalization_ruleset
 
@@ -28,7 +28,7 @@ def parse_onnx(content: bytes) -> onnx.ModelProto:
     """
     try:
         model = onnx.load_from_string(content)
-        if any(map(uses_external_data, model.graph.initializer)):
+        if any(map(uses_external_data, _get_all_tensors(model))):
             raise MalformedOnnx("the weights are in another file; save the model as one file")
         onnx.checker.check_model(model)
     except (DecodeError, onnx.checker.ValidationError, ValueError) as error:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import onnx
 from numpy.typing import NDArray
-from onnx import numpy_helper
+from onnx import TensorProto, numpy_helper
 
 from node.mrt.errors import MalformedOnnx
 from node.mrt.frontend.node import Node
@@ -17,6 +17,7 @@ from node.mrt.network import Network
 
 Convert = Callable[["Reader", Node], Iterable[Layer]]
 CONVERSIONS: dict[str, Convert] = {}
+_REAL = {TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.BFLOAT16, TensorProto.DOUBLE}
 
 
 def converts(*operators: str) -> Callable[[Convert], Convert]:
@@ -39,7 +40,9 @@ class Reader:
         self.constants: dict[str, NDArray[Any]] = {
             each.name: numpy_helper.to_array(each) for each in graph.initializer
         }
-        self.shapes = _known_shapes(graph)
+        tensors = (*graph.input, *graph.value_info, *graph.output)
+        self.shapes = _known_shapes(tensors)
+        self.types = {each.name: each.type.tensor_type.elem_type for each in tensors}
 
     def read(self) -> Network:
         """Raises UnsupportedOperator or MalformedOnnx."""
@@ -133,15 +136,23 @@ def read_network(model: onnx.ModelProto) -> Network:
     return Reader(model).read()
 
 
-@converts("Identity", "Dropout", "Cast")
+@converts("Identity", "Dropout")
 def read_identity(reader: Reader, node: Node) -> Iterable[Layer]:
     yield Identity(*reader.base(node))
 
 
-def _known_shapes(graph: onnx.GraphProto) -> dict[str, Shape]:
+@converts("Cast")
+def read_cast(reader: Reader, node: Node) -> Iterable[Layer]:
+    """What changes no number."""
+    cuts = reader.types.get(node.inputs[0]) in _REAL and node.get("to", None) not in _REAL
+    node.require(not cuts, "of real to whole numbers is not supported")
+    yield Identity(*reader.base(node))
+
+
+def _known_shapes(tensors: Iterable[onnx.ValueInfoProto]) -> dict[str, Shape]:
     """Shapes that are known whole, by tensor."""
     shapes = {}
-    for each in (*graph.input, *graph.value_info, *graph.output):
+    for each in tensors:
         tensor = each.type.tensor_type
         sizes = tensor.shape.dim
         if tensor.HasField("shape") and all(size.HasField("dim_value") for size in sizes):

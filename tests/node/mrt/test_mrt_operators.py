@@ -181,6 +181,21 @@ def test_embedding(form):
     assert found.report.sqnr_db > 35 and found.input_scale == 1.0
 
 
+def test_rows_by_computed_numbers_are_refused():
+    nodes = [
+        ("Cast", ["x"], "f", {"to": TensorProto.FLOAT}), ("Mul", ["f", "two"], "m", {}),
+        ("Cast", ["m"], "i", {"to": TensorProto.INT64}), ("Gather", ["table", "i"], "y", {}),
+    ]  # fmt: skip
+    content = write_onnx(nodes, CONSTANTS, (6,), kind=TensorProto.INT64)
+    with pytest.raises(UnsupportedOperator, match="'node_i': Cast of real"):
+        convert(content, np.ones((4, 6), np.float32))
+    whole = [("Mul", ["x", "place"], "m", {}), ("Gather", ["table", "m"], "y", {})]
+    two = CONSTANTS | {"place": np.array(2, np.int64)}
+    content = write_onnx(whole, two, (6,), kind=TensorProto.INT64)
+    with pytest.raises(UnsupportedOperator, match="'node_y': Gather by computed indices"):
+        convert(content, np.ones((4, 6), np.float32))
+
+
 def test_functions_of_one_value_become_one_table():
     for name in ("gelu of erf", "swish", "hard swish of parts"):
         nodes, shape, opset = BOTH[name]
