@@ -7,10 +7,12 @@
 
 from __future__ import annotations
 
+from pydantic import BaseModel
+
 from farmctl.messages import Message
 
 
-class SynapseStatus(Message):
+class SynapseFigures(BaseModel):
     """Counts are since the service's process began."""
 
     listen: str
@@ -27,13 +29,17 @@ class SynapseStatus(Message):
     kept_bytes: int
     resident_models: int
     resident_bytes: int
-    p50_milliseconds: float | None = None
+    p50_milliseconds: float | None
     """Of the last requests; None before the first."""
-    p99_milliseconds: float | None = None
-    following: int | None = None
+    p99_milliseconds: float | None
+    following: int | None
     """1 while the followed node answers; None where none is followed."""
-    follow_block: int | None = None
+    follow_block: int | None
     """The next block to be read of it."""
-    follow_wanted: int | None = None
+    follow_wanted: int | None
     """Contents that are still to be fetched ahead."""
-    prefetched_bytes: int | None = None
+    prefetched_bytes: int | None
+
+
+class SynapseStatus(SynapseFigures, Message):
+    """How the service does."""

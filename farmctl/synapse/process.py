@@ -14,7 +14,7 @@ from farmctl.config import Config
 from farmctl.errors import BusError, FarmError
 from farmctl.inference.mismatch import tell_mismatch
 from farmctl.synapse.backing import Backing, open_backing
-from farmctl.synapse.messages import SynapseStatus
+from farmctl.synapse.messages import SynapseFigures, SynapseStatus
 from node.errors import NodeError
 from node.inference import CrossCheckedEngine, Inference, ReferenceEngine
 from node.models.cache import CacheCounts
@@ -24,6 +24,7 @@ from node.synapse.service import SynapseService
 from node.synapse.settings import split_endpoint
 
 STATUS_SECONDS = 1.0
+NAMES = tuple(SynapseFigures.model_fields)
 
 log = logging.getLogger(__name__)
 
@@ -135,14 +136,14 @@ class SynapseProcess:
 
     async def _tell(self, service: SynapseService, backing: Backing) -> None:
         """Publish how the service does, each second, for ever."""
-        names = SynapseStatus.model_fields
+        listen = f"{split_endpoint(self._config.synapse.listen)[0]}:{service.port}"
         while True:
             bus = backing.bus()
             if bus is not None:
-                found = {n: value for n, value in service.describe().items() if n in names}
-                listen = f"{split_endpoint(self._config.synapse.listen)[0]}:{service.port}"
+                known = {"listen": listen, **service.describe()}
+                status = SynapseStatus.model_validate({n: known.get(n) for n in NAMES})
                 with suppress(BusError):
-                    await bus.publish("synapse.status", SynapseStatus(listen=listen, **found))
+                    await bus.publish("synapse.status", status)
             await asyncio.sleep(STATUS_SECONDS)
 
     def _report(self, bus: Bus | None, model: str, device: str, what: str) -> None:

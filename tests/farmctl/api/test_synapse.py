@@ -15,7 +15,8 @@ STATUS = SynapseStatus(
     requests={"ok": 7, "late": 1},
     **{"connections": 2, "waiting": 1, "kept_results": 5, "kept_bytes": 400},
     **{"resident_models": 1, "resident_bytes": 1000},
-    p50_milliseconds=0.2,
+    **{"p50_milliseconds": 0.2, "p99_milliseconds": None},
+    **{"following": None, "follow_block": None, "follow_wanted": None, "prefetched_bytes": None},
 )
 
 
