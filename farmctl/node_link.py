@@ -112,8 +112,7 @@ class NodeLink:
 
     def distrust(self, device: str) -> None:
         """Take back what a wrong device alone stands for (from any thread)."""
-        if isinstance(self._service, NodeService):
-            self._service.node.inference.distrust(device)
+        self._service.node.inference.distrust(device)
 
     async def run(self) -> None:
         """Publish the node's status each second, for ever."""

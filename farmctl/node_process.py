@@ -108,7 +108,6 @@ class NodeProcess:
         ending: asyncio.Event,
     ) -> None:
         link = NodeLink(self._chain, service, loader, self._pools)
-        self._engine.on_wrong = link.distrust
         link.inference = lambda: describe(service.node, self._engine, checked)
         self.link = link
         evaluations = link.evaluations = EvaluationDesk(service.node)
@@ -158,6 +157,7 @@ class NodeProcess:
 
     async def _work(self, link: NodeLink, ending: asyncio.Event) -> None:
         """Until asked to end, or until a part fails."""
+        self._engine.on_wrong = link.distrust
         await self._start_relaying(link)
         try:
             await self._run_tasks(link, ending)

@@ -101,9 +101,8 @@ class LightNode:
         self.home = home
         self.coinbase = bytes(20)
         """Of nobody: a light node makes no blocks."""
-        self._inference = Inference(loader, engine)
-        calling = self._inference.at(Urgency.CALL)
-        self.inference = BoundedInference(calling, settings.model_bytes)
+        self.inference = Inference(loader, engine)
+        calling = BoundedInference(self.inference.at(Urgency.CALL), settings.model_bytes)
         self.feeds = Feeds([Feed(url) for url in feeds])
         self.headers = HeaderChain(
             chain,
@@ -121,7 +120,7 @@ class LightNode:
         self.filters = Filters(self.rpc.max_filters, self.rpc.filter_seconds)
         self._listeners: list[Callable[[], None]] = []
         self._states = States(self.feeds)
-        self.calls = LocalCaller(self.store, self.state_at, chain, self.inference, interpret)
+        self.calls = LocalCaller(self.store, self.state_at, chain, calling, interpret)
 
     def _root_hash(self) -> bytes:
         if not self.settings.checkpoint:
@@ -137,7 +136,7 @@ class LightNode:
         return genesis_block(self.chain, MemoryStore()).header
 
     def close(self) -> None:
-        self._inference.close()
+        self.inference.close()
         self.feeds.close()
         self.headers.close()
 

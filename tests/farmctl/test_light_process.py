@@ -62,9 +62,12 @@ async def test_a_light_node_serves_the_farm(
     config = lighten(config, network.a.url, network.b.url)
     stop = asyncio.Event()
     chain = replace(CHAIN, max_future_seconds=10**9)
-    running = asyncio.create_task(LightProcess(config, chain).run(stop))
+    process = LightProcess(config, chain)
+    running = asyncio.create_task(process.run(stop))
     try:
         await until_height(config, 3)
+        assert process.link is not None
+        assert process._engine.on_wrong == process.link.distrust
         raw = hexed(sign(0, value=7).encode())
         assert "error" not in await ask(config, "eth_sendRawTransaction", raw)
         await asyncio.to_thread(network.mine)
