@@ -14,7 +14,8 @@ from farmctl.bus import Bus
 from farmctl.errors import NotFound, StoreError
 from farmctl.files import write_atomic
 from farmctl.model_transfer import FileName, fetch
-from node.models.torrent import PIECE_BYTES, PIECE_BYTES_LIMIT, describe_folder
+from node.models.content import prove
+from node.models.errors import MalformedModel, ModelCorrupt
 
 FILES: tuple[FileName, ...] = ("symbol", "params")
 #: SHA-256 of a symbol that was verified together with its parameters.
@@ -24,13 +25,12 @@ _INFOHASH = re.compile(r"^[0-9a-f]{40}$")
 
 
 def is_model(infohash: str, files: dict[str, bytes]) -> bool:
-    """Whether the files are the model's; its maker chose the length of pieces."""
-    piece_bytes = PIECE_BYTES
-    while piece_bytes <= PIECE_BYTES_LIMIT:
-        if describe_folder(files, piece_bytes=piece_bytes).infohash.hex() == infohash:
-            return True
-        piece_bytes *= 2
-    return False
+    """Whether the files are the model's."""
+    try:
+        prove(bytes.fromhex(infohash), files)
+    except (ValueError, MalformedModel, ModelCorrupt):
+        return False
+    return True
 
 
 class ModelFiles:
