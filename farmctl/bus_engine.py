@@ -10,15 +10,14 @@ from collections.abc import Callable
 from farmctl.bus import Bus
 from farmctl.errors import BusError
 from farmctl.inference.board import WorkerBoard
-from farmctl.inference.messages import TENSOR_BYTES_LIMIT, WorkerStatus, worker_subject
-from farmctl.messages import (
-    INFER_MISMATCH,
-    FaultEvent,
+from farmctl.inference.messages import (
+    TENSOR_BYTES_LIMIT,
     InferReply,
     InferRequest,
-    InventoryReport,
-    RigEvent,
+    WorkerStatus,
+    worker_subject,
 )
+from farmctl.messages import INFER_MISMATCH, FaultEvent, InventoryReport, RigEvent
 from node.errors import EngineUnavailable, ModelFault, TooLarge
 from node.inference import Answer
 

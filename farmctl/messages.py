@@ -17,6 +17,9 @@ KV ``plans``, key ``{}``    latest     `RigPlan`, the desired state of one rig
 ``artifact.put``            request    `ArtifactChunk` → `ArtifactReply` (checkpoints, results)
 ``artifact.get``            request    `ArtifactRequest` → `ArtifactChunk`
 ==========================  =========  =====================================================
+
+Inference and remote inference have their own (`farmctl.inference.messages`,
+`farmctl.synapse.messages`).
 """
 
 from __future__ import annotations
@@ -193,25 +196,6 @@ class RigEvent(Message):
     rig: str
     at: float
     body: Annotated[DeviceAck | ShareEvent | JobProgress | FaultEvent, Field(discriminator="kind")]
-
-
-class InferRequest(Message):
-    """Run model on input bytes in the CVM's kernel form (one int8 or LE int32 per element)."""
-
-    model: str
-    """Infohash, 40 lower-case hex digits."""
-    input: bytes
-    seconds: float = Field(ge=0, allow_inf_nan=False)
-    """That the asker waits, from when it comes: clocks of machines differ."""
-
-
-class InferReply(Message):
-    status: Literal["ok", "logic_error", "unavailable", "too_large"]
-    """``logic_error``: the model or input is wrong, by consensus. Anything else that goes
-    wrong is ``unavailable``, never a result; ``too_large``: no message holds the result."""
-    output: bytes = b""
-    milliseconds: float = Field(default=0.0, ge=0, allow_inf_nan=False)
-    detail: str = ""
 
 
 class Work(Message):

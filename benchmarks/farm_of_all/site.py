@@ -26,11 +26,9 @@ from farmctl import bus_server, nats_bus
 from farmctl.client import ApiClient
 from farmctl.config import Config, load
 from farmctl.errors import BusError, FarmError
-from farmctl.inference.messages import worker_subject
+from farmctl.inference.messages import InferReply, InferRequest, worker_subject
 from farmctl.messages import (
     FaultEvent,
-    InferReply,
-    InferRequest,
     InventoryReport,
     Message,
     ModelReply,

@@ -25,8 +25,7 @@ from benchmarks.infer_service.models import NETS, convolutional_net
 from benchmarks.zoo.catalogue import Net, find
 from drivers.base import Capability
 from drivers.worker import open_session
-from farmctl.inference.messages import worker_subject
-from farmctl.messages import InferReply, InferRequest
+from farmctl.inference.messages import InferReply, InferRequest, worker_subject
 from node.inference import Inference
 from node.lowering import lower
 from node.spec.cvm import Graph

@@ -17,7 +17,7 @@ from farmctl.agent.models import is_model
 from farmctl.browsers.lent import LentBrowser
 from farmctl.bus import Bus
 from farmctl.errors import NotFound
-from farmctl.messages import InferRequest
+from farmctl.inference.messages import InferRequest
 from farmctl.model_transfer import FileName, ask
 from node.lowering import encode_heads, lower
 from node.spec.cvm import CvmError, Graph, load, run

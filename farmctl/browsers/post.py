@@ -17,6 +17,7 @@ from farmctl.browsers.messages import Standing
 from farmctl.browsers.work import SHOWN_LIMIT, Mining, Offer, find_obstacle
 from farmctl.bus import Bus
 from farmctl.domain import Workload
+from farmctl.inference.messages import InferRequest
 from farmctl.messages import (
     INFER_MISMATCH,
     WRONG_ANSWER,
@@ -24,7 +25,6 @@ from farmctl.messages import (
     DeviceAck,
     DeviceReport,
     FaultEvent,
-    InferRequest,
     Reading,
     ShareEvent,
 )

@@ -24,11 +24,11 @@ from farmctl.browsers.work import Offer
 from farmctl.bus import Bus, Subscription
 from farmctl.domain import LENT_RIG
 from farmctl.errors import BusError, Conflict, NotFound, Unavailable
+from farmctl.inference.messages import InferRequest
 from farmctl.messages import (
     DeviceAck,
     FamilyReport,
     FaultEvent,
-    InferRequest,
     InventoryReport,
     JobProgress,
     Message,

@@ -1,4 +1,4 @@
-"""What INFER workers and the node tell of inference.
+"""What is asked of INFER workers, and what they and the node tell of inference.
 
 ==========================  =========  =====================================================
 ``infer.run.{}.{device}``   request    `InferRequest` → `InferReply`, to one device
@@ -9,6 +9,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import BaseModel, Field
 
 from farmctl.messages import MAX_PAYLOAD_BYTES, CacheStatus, Message
@@ -17,6 +19,25 @@ from farmctl.messages import MAX_PAYLOAD_BYTES, CacheStatus, Message
 TENSOR_BYTES_LIMIT = MAX_PAYLOAD_BYTES // 4 * 3 - 4096
 #: Models that a worker may tell of.
 MODELS_LIMIT = 4096
+
+
+class InferRequest(Message):
+    """Run model on input bytes in the CVM's kernel form (one int8 or LE int32 per element)."""
+
+    model: str
+    """Infohash, 40 lower-case hex digits."""
+    input: bytes
+    seconds: float = Field(ge=0, allow_inf_nan=False)
+    """That the asker waits, from when it comes: clocks of machines differ."""
+
+
+class InferReply(Message):
+    status: Literal["ok", "logic_error", "unavailable", "too_large"]
+    """``logic_error``: the model or input is wrong, by consensus. Anything else that goes
+    wrong is ``unavailable``, never a result; ``too_large``: no message holds the result."""
+    output: bytes = b""
+    milliseconds: float = Field(default=0.0, ge=0, allow_inf_nan=False)
+    detail: str = ""
 
 
 class WorkerStatus(Message):

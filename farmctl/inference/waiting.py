@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from farmctl.messages import InferReply, InferRequest
+from farmctl.inference.messages import InferReply, InferRequest
 
 #: Served together; more only makes the first wait for the last.
 BATCH_LIMIT = 32

@@ -23,11 +23,13 @@ from farmctl.inference.loading import ModelLoading
 from farmctl.inference.messages import (
     MODELS_LIMIT,
     TENSOR_BYTES_LIMIT,
+    InferReply,
+    InferRequest,
     WorkerStatus,
     worker_subject,
 )
 from farmctl.inference.waiting import BATCH_LIMIT, Requests, Waiting
-from farmctl.messages import AssignmentMessage, InferReply, InferRequest
+from farmctl.messages import AssignmentMessage
 from farmctl.workloads.base import Activity, Place
 from node.latencies import Latencies
 from node.spec.cvm import CvmError

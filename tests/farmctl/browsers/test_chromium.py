@@ -13,7 +13,8 @@ from farmctl.api import auth, web
 from farmctl.config import load
 from farmctl.domain import LENT_RIG
 from farmctl.farm import Farm
-from farmctl.messages import InferRequest, Message, ModelReply, ModelRequest, RigPlan, Work
+from farmctl.inference.messages import InferRequest
+from farmctl.messages import Message, ModelReply, ModelRequest, RigPlan, Work
 from node.models.torrent import describe_folder
 from tests.farmctl.api.test_stream import serving
 from tests.farmctl.farms import running_farm

@@ -11,16 +11,15 @@ from pydantic import ValidationError
 
 from farmctl import bus_engine
 from farmctl.bus_engine import BusEngine
-from farmctl.inference.messages import TENSOR_BYTES_LIMIT, WorkerStatus, worker_subject
-from farmctl.memory_bus import MemoryBus
-from farmctl.messages import (
-    INFER_MISMATCH,
-    MAX_PAYLOAD_BYTES,
-    FaultEvent,
+from farmctl.inference.messages import (
+    TENSOR_BYTES_LIMIT,
     InferReply,
     InferRequest,
-    RigEvent,
+    WorkerStatus,
+    worker_subject,
 )
+from farmctl.memory_bus import MemoryBus
+from farmctl.messages import INFER_MISMATCH, MAX_PAYLOAD_BYTES, FaultEvent, RigEvent
 from node.errors import EngineUnavailable, ModelFault, TooLarge
 from node.inference import Answer
 from tests.farmctl.inference.test_board import EMPTY, inventory

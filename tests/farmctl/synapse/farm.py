@@ -11,8 +11,8 @@ from pathlib import Path
 from farmctl.bus import Bus
 from farmctl.config import Config
 from farmctl.errors import BusError
-from farmctl.inference.messages import WorkerStatus, worker_subject
-from farmctl.messages import InferReply, InferRequest, ModelReply, ModelRequest
+from farmctl.inference.messages import InferReply, InferRequest, WorkerStatus, worker_subject
+from farmctl.messages import ModelReply, ModelRequest
 from farmctl.model_transfer import give
 from farmctl.synapse.process import SynapseProcess
 from node.inference import ReferenceEngine

@@ -21,12 +21,8 @@ import pytest
 
 from farmctl.config import Config
 from farmctl.errors import ConfigError, Unavailable
-from farmctl.messages import (
-    INFER_MISMATCH,
-    FaultEvent,
-    InferReply,
-    RigEvent,
-)
+from farmctl.inference.messages import InferReply
+from farmctl.messages import INFER_MISMATCH, FaultEvent, RigEvent
 from farmctl.nats_bus import connect
 from farmctl.node_home import held
 from farmctl.supervisor import only_one

@@ -7,9 +7,9 @@ import contextlib
 from collections.abc import AsyncIterator
 
 from farmctl.domain import Priority, Workload
-from farmctl.inference.messages import worker_subject
+from farmctl.inference.messages import InferReply, InferRequest, worker_subject
 from farmctl.memory_bus import MemoryBus
-from farmctl.messages import AssignmentMessage, InferReply, InferRequest, ModelReply, ModelRequest
+from farmctl.messages import AssignmentMessage, ModelReply, ModelRequest
 from farmctl.workloads import infer
 from farmctl.workloads.base import Place
 from node.models.torrent import describe_folder
