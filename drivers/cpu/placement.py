@@ -46,11 +46,8 @@ class Placement:
 
 def place(plan: Plan) -> Placement:
     parts = nest_parts(plan)
-    lifetimes = find_lifetimes(plan)
-    for tensor, part in parts.items():
-        lifetimes[part.whole] = lifetimes[part.whole].joined(lifetimes[tensor])
-    buffers = {tensor for tensor in lifetimes if tensor not in parts}
-    sizes = {tensor: _bytes_of(plan, tensor) for tensor in buffers}
+    lifetimes = find_lifetimes(plan, parts)
+    sizes = {buffer: _bytes_of(plan, buffer) for buffer in lifetimes}
     arena = arrange(sizes, lifetimes, native.ALIGNMENT)
     places = dict(arena.places)
     for tensor, part in parts.items():

@@ -32,9 +32,10 @@ class Lifetime:
         return Lifetime(min(self.first, other.first), max(self.last, other.last))
 
 
-def nest_parts(plan: Plan) -> dict[int, Part]:
+def nest_parts(plan: Plan, step: int = 1) -> dict[int, Part]:
     """Parts of concatenations that their makers may write straight into the whole, however deep.
-    A part of two wholes lies in the last one; into the other it must be copied."""
+    A part of two wholes lies in the last one; into the other it must be copied, as must one that
+    would begin at a channel that is no multiple of ``step``."""
     parts: dict[int, Part] = {}
     for layer in reversed(plan.layers):
         if not isinstance(layer, Concatenate):
@@ -43,21 +44,22 @@ def nest_parts(plan: Plan) -> dict[int, Part]:
         channel = home.channel
         for source in layer.sources:
             tensor = plan.tensors[source]
-            is_alike = tensor.zero == plan.tensors[layer.target].zero
-            if is_alike and source not in parts and source != home.whole:
+            fits = tensor.zero == plan.tensors[layer.target].zero and channel % step == 0
+            if fits and source not in parts and source != home.whole:
                 parts[source] = Part(home.whole, channel)
             channel += tensor.shape[1]
     return parts
 
 
-def find_lifetimes(plan: Plan) -> dict[int, Lifetime]:
-    """Of every tensor but constants."""
+def find_lifetimes(plan: Plan, parts: Mapping[int, Part]) -> dict[int, Lifetime]:
+    """Of every buffer: tensors but constants, with what lies within them."""
     found: dict[int, Lifetime] = {0: Lifetime(-1, -1)}
     for place, layer in enumerate(plan.layers):
         for tensor in (*targets_of(layer), *sources_of(layer)):
             if tensor not in plan.constants:
+                buffer = parts[tensor].whole if tensor in parts else tensor
                 here = Lifetime(place, place)
-                found[tensor] = found.get(tensor, here).joined(here)
+                found[buffer] = found.get(buffer, here).joined(here)
     end = Lifetime(len(plan.layers), len(plan.layers))
     for head in plan.heads:
         if head not in plan.constants:

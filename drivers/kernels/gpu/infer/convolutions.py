@@ -8,18 +8,18 @@ import numpy as np
 
 from drivers.kernels.gpu.infer import finishing, layout
 from drivers.kernels.gpu.infer.finishing import Keep, address, single
-from drivers.kernels.gpu.infer.memory import View, planes_of
+from drivers.kernels.gpu.infer.memory import View, padded
 from drivers.kernels.gpu.infer.packing import (
     bundle,
     list_taps,
     pack_depthwise,
     pack_rows,
-    padded,
     spread,
     unit_of,
 )
 from drivers.kernels.gpu.infer.schedule import Launch, Record
 from drivers.kernels.gpu.infer.target import InferGpu, Tile
+from drivers.kernels.infer.geometry import as_planes
 from drivers.kernels.infer.layers import Convolution, Plan, Window
 
 #: Pixels of the target up to which a layer's time is that of reading its weights.
@@ -44,8 +44,8 @@ def launch_convolution(
 
 def fill_image(image: Any, plan: Plan, view: View, source: int, target: int, window: Window) -> int:
     """Returns the number of pixels of the target."""
-    _, _, height, width = planes_of(plan.tensors[source].shape)
-    n, _, out_height, out_width = planes_of(plan.tensors[target].shape)
+    _, _, height, width = as_planes(plan.tensors[source].shape)
+    n, _, out_height, out_width = as_planes(plan.tensors[target].shape)
     image["height"], image["width"] = height, width
     image["out_height"], image["out_width"] = out_height, out_width
     image["stride_y"], image["stride_x"] = window.strides
@@ -62,7 +62,7 @@ class _Products:
     ) -> None:
         self.plan, self.views, self.layer, self.gpu, self.keep = plan, views, layer, gpu, keep
         self.view = views[layer.source]
-        channels = planes_of(plan.tensors[layer.source].shape)[1]
+        channels = as_planes(plan.tensors[layer.source].shape)[1]
         out, each_in = layer.weight.shape[:2]
         each_out = out // layer.groups
         self.bundles = bundle(layer.groups, each_in, each_out, self.view.is_narrow)
@@ -132,7 +132,7 @@ class _Products:
         low = source.zero - (128 if self.gpu.target.flips else 0)
         finishing.fill_bias(finish, layer.bias - low * sums, self.bundles, self.keep)
         outside = np.full(OUTSIDE_BYTES, source.zero, np.uint8)
-        width = planes_of(source.shape)[3]
+        width = as_planes(source.shape)[3]
         units = self.chunks * (16 // self.unit)
         taps = list_taps(layer.window, width, self.view.stride, self.padded_in, self.unit, units)
         record["source"] = address(self.view)

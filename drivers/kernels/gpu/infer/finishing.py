@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from drivers.kernels.gpu.infer.memory import View, planes_of
-from drivers.kernels.gpu.infer.packing import Bundles, fill_channels, padded
+from drivers.kernels.gpu.infer.memory import View, padded
+from drivers.kernels.gpu.infer.packing import Bundles, fill_channels
 from drivers.kernels.gpu.infer.schedule import ARENA, pointer
+from drivers.kernels.infer.geometry import as_planes
 from drivers.kernels.infer.layers import Form, Plan, Rescale, Residual
 
 #: Keeps an array among the constants; returns the pointer to it.
@@ -29,7 +30,7 @@ def address(view: View) -> int:
 def fill_target(finish: Any, plan: Plan, views: dict[int, View], target: int) -> None:
     """Where the values go. ``finish`` is the field of a record."""
     tensor, view = plan.tensors[target], views[target]
-    _, channels, height, width = planes_of(tensor.shape)
+    _, channels, height, width = as_planes(tensor.shape)
     finish["target"] = pointer(ARENA, view.offset)
     finish["channels"], finish["plane"] = channels, height * width
     finish["words"] = tensor.form is Form.WORDS

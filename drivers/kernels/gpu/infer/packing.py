@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from drivers.errors import NotSupported
 from drivers.kernels.gpu.infer.layout import MOST_ROWS, NOWHERE, TAP
-from drivers.kernels.gpu.infer.memory import CHUNK, NARROW
+from drivers.kernels.gpu.infer.memory import CHUNK, NARROW, padded
 from drivers.kernels.infer.layers import Window
 
 Weights = NDArray[np.int8]
@@ -99,10 +99,6 @@ def fill_channels(values: NDArray[np.int32], bundles: Bundles, rows: int) -> NDA
     each = np.broadcast_to(values, out).reshape(bundles.count, bundles.channels_out)
     filled[:, : bundles.channels_out] = each
     return filled
-
-
-def padded(size: int, step: int) -> int:
-    return -(-size // step) * step
 
 
 def unit_of(is_narrow: bool) -> int:

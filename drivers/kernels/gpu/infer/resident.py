@@ -30,7 +30,8 @@ class Lane:
         self._arena = queue.allocate(schedule.arena_bytes)
         try:
             if schedule.zero_bytes:
-                queue.write(self._arena, np.zeros(schedule.zero_bytes, np.uint8))
+                begin = self._arena + schedule.arena_bytes - schedule.zero_bytes
+                queue.write(begin, np.zeros(schedule.zero_bytes, np.uint8))
             self._steps = self._prepare(schedule, constants)
         except DriverError:
             queue.free(self._arena)

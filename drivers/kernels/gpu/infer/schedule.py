@@ -64,7 +64,7 @@ Part = Launch | HostWork
 @dataclass(frozen=True)
 class Schedule:
     """``constants`` are copied once for all runs; every run at a time has an arena of its own,
-    whose first ``zero_bytes`` are 0 before the first run (and after each)."""
+    whose last ``zero_bytes`` are 0 before the first run (and after each)."""
 
     constants: NDArray[np.uint8]
     arena_bytes: int

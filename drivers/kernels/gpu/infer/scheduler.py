@@ -17,7 +17,7 @@ from drivers.kernels.gpu.infer.convolutions import (
     partial_bytes,
 )
 from drivers.kernels.gpu.infer.finishing import address, single
-from drivers.kernels.gpu.infer.memory import View, lay_out, planes_of
+from drivers.kernels.gpu.infer.memory import ALIGNMENT, View, lay_out, padded
 from drivers.kernels.gpu.infer.schedule import (
     ARENA,
     CONSTANTS,
@@ -30,6 +30,7 @@ from drivers.kernels.gpu.infer.schedule import (
     pointer,
 )
 from drivers.kernels.gpu.infer.target import InferGpu
+from drivers.kernels.infer.geometry import as_planes
 from drivers.kernels.infer.layers import (
     Add,
     Concatenate,
@@ -47,8 +48,6 @@ from drivers.kernels.infer.layers import (
     Scale,
 )
 from drivers.program import Step
-
-ALIGNMENT = 256
 
 
 def schedule(plan: Plan, gpu: InferGpu) -> Schedule:
@@ -75,7 +74,7 @@ class _Constants:
         content = np.ascontiguousarray(array).tobytes()
         if content not in self._known:
             self._known[content] = self._size
-            filled = -(-max(1, len(content)) // ALIGNMENT) * ALIGNMENT
+            filled = padded(len(content), ALIGNMENT)
             self._pieces.append(content.ljust(filled, b"\0"))
             self._size += filled
         return pointer(CONSTANTS, self._known[content])
@@ -88,21 +87,16 @@ class _Scheduler:
     def __init__(self, plan: Plan, gpu: InferGpu) -> None:
         self.plan, self.gpu = plan, gpu
         self.constants = _Constants()
-        self.views: dict[int, View] = {}
+        self.memory = lay_out(plan)
+        self.views = self.memory.views
 
     def run(self) -> Schedule:
-        """Twice: how much room the splits take is known once the launches are."""
-        zero_bytes = 0
-        for _ in range(2):
-            self.constants = _Constants()
-            memory = lay_out(self.plan, zero_bytes)
-            self.views = memory.views
-            parts = self._list_parts()
-            launches = [part for part in parts if isinstance(part, Launch)]
-            zero_bytes = self._place_splits(launches)
+        parts = self._list_parts()
+        launches = [part for part in parts if isinstance(part, Launch)]
+        zero_bytes = self._place_splits(launches)
         return Schedule(
             self.constants.join(),
-            memory.arena_bytes,
+            self.memory.arena_bytes + zero_bytes,
             zero_bytes,
             tuple(parts),
             self._place(0),
@@ -110,14 +104,15 @@ class _Scheduler:
         )
 
     def _place_splits(self, launches: Sequence[Launch]) -> int:
-        """Sums and tickets of all splits lie at the arena's beginning, one launch's after
-        another's use. Returns their bytes."""
+        """Sums and tickets of all splits lie behind the tensors, one launch's after another's
+        use. Returns their bytes."""
         needs = [partial_bytes(launch) for launch in launches]
-        sums = max((-(-need[0] // ALIGNMENT) * ALIGNMENT for need in needs), default=0)
+        sums = padded(max((need[0] for need in needs), default=0), ALIGNMENT)
+        begin = self.memory.arena_bytes
         for launch, (needed, _) in zip(launches, needs, strict=True):
             if needed:
-                launch.record["partial"] = pointer(ARENA, 0)
-                launch.record["tickets"] = pointer(ARENA, sums)
+                launch.record["partial"] = pointer(ARENA, begin)
+                launch.record["tickets"] = pointer(ARENA, begin + sums)
         return sums + max((need[1] for need in needs), default=0)
 
     def _place(self, tensor: int) -> Place:
@@ -177,7 +172,7 @@ class _Scheduler:
     def _pool(self, layer: Pool) -> Launch:
         record: Record = np.zeros(1, layout.POOLING)
         view, tensor = self.views[layer.source], self.plan.tensors[layer.source]
-        window, channels = layer.window, planes_of(tensor.shape)[1]
+        window, channels = layer.window, as_planes(tensor.shape)[1]
         pixels = fill_image(record["image"], self.plan, view, layer.source, layer.target, window)
         finishing.fill_target(record["finish"], self.plan, self.views, layer.target)
         rescale = layer.rescale
@@ -201,7 +196,7 @@ class _Scheduler:
         record: Record = np.zeros(1, layout.MAPPING)
         tensor, finish = self.plan.tensors[source], record["finish"]
         views = self.views if part is None else {**self.views, target: part}
-        n, channels, height, width = planes_of(tensor.shape)
+        n, channels, height, width = as_planes(tensor.shape)
         finishing.fill_target(finish, self.plan, views, target)
         finish["channels"] = channels
         finishing.fill_rescale(finish, rescale, single(channels), self.constants.keep)
@@ -215,19 +210,20 @@ class _Scheduler:
 
     def _concatenate(self, layer: Concatenate) -> list[Launch]:
         """Copies of those parts that were not written in place."""
-        whole, channel, launches = self.views[layer.target], 0, list[Launch]()
+        whole, launches = self.views[layer.target], list[Launch]()
+        channel = whole.channel
         for source in layer.sources:
             part = View(whole.offset, whole.stride, channel)
             if self.views[source] != part:
                 launches.append(self._map(source, layer.target, part=part))
-            channel += planes_of(self.plan.tensors[source].shape)[1]
+            channel += as_planes(self.plan.tensors[source].shape)[1]
         return launches
 
     def _convert(self, layer: Convert) -> Launch:
         to_bytes = self.plan.tensors[layer.target].form is Form.BYTES
         byte, word = (layer.target, layer.source) if to_bytes else (layer.source, layer.target)
         tensor, view = self.plan.tensors[byte], self.views[byte]
-        n, channels, height, width = planes_of(tensor.shape)
+        n, channels, height, width = as_planes(tensor.shape)
         record: Record = np.zeros(1, layout.CONVERSION)
         record["bytes"] = address(view)
         record["words"] = pointer(ARENA, self._place(word).offset)

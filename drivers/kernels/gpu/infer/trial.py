@@ -9,9 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drivers.errors import SelfTestFailed
-from drivers.kernels.gpu.infer.memory import planes_of
 from drivers.kernels.gpu.infer.session import GpuInfer
-from drivers.kernels.infer.geometry import output_size
+from drivers.kernels.infer.geometry import as_planes, output_size
 from drivers.kernels.infer.layers import (
     Add,
     Concatenate,
@@ -65,7 +64,7 @@ class Net:
         residual: int | None = None,
         rescaled: bool = True,
     ) -> int:
-        n, channels, *size = planes_of(self.tensors[source].shape)
+        n, channels, *size = as_planes(self.tensors[source].shape)
         shape = (n, out, *output_size(window, tuple(size)))
         weight = self.weights((out, channels // groups, *window.size))
         bias = self.random.integers(-(2**20), 2**20, out).astype(np.int32)
@@ -98,7 +97,7 @@ class Net:
 
     def pool(self, source: int, window: Window, kind: PoolKind) -> int:
         tensor = self.tensors[source]
-        n, channels, *size = planes_of(tensor.shape)
+        n, channels, *size = as_planes(tensor.shape)
         shape = (n, channels, *output_size(window, tuple(size)))
         bounds = (tensor.low, tensor.high)
         rescale = None
@@ -154,7 +153,7 @@ def trial_plan(seed: int = 0) -> Plan:
     joined = net.concatenate(right, left, left)
     added = net.map(joined, Add, joined)
     pooled = net.pool(added, Window((2, 2), (2, 2)), PoolKind.SUM)
-    _, _, height, width = planes_of(net.tensors[pooled].shape)
+    _, _, height, width = as_planes(net.tensors[pooled].shape)
     whole = Window((height, width))
     dense = net.convolve(pooled, 21, whole, rescaled=False)
     return net.plan(net.words(joined), dense, net.words(pooled))

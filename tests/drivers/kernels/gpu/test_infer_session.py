@@ -16,7 +16,7 @@ from drivers import selftest
 from drivers.base import Capability
 from drivers.errors import BadArgument, OutOfMemory
 from drivers.kernels.gpu.infer import trial
-from drivers.kernels.gpu.infer.schedule import HostWork
+from drivers.kernels.gpu.infer.schedule import HostWork, Launch
 from drivers.kernels.gpu.infer.scheduler import schedule
 from drivers.kernels.gpu.infer.session import MOST_LANES, GpuInfer
 from drivers.kernels.gpu.infer.target import InferGpu
@@ -103,6 +103,24 @@ def test_threads_wait_for_a_lane(library: ctypes.CDLL) -> None:
     for thread in threads:
         thread.join()
     assert answers == {n: answer_of(plan, data) for n, data in enumerate(inputs)}
+
+
+def test_parts_of_a_concatenation_are_written_where_they_belong(library: ctypes.CDLL) -> None:
+    """However deep; but one that would begin within a chunk of channels is copied."""
+    net = trial.Net(np.random.default_rng(7))
+    source = net.input((2, 8, 4, 3), trial.SIGNED)
+    left = net.convolve(source, 16, Window((1, 1)))
+    inner = net.concatenate(left, net.convolve(source, 32, Window((1, 1))))
+    last = net.convolve(inner, 5, Window((1, 1)))
+    outer = net.concatenate(inner, last, left)
+    plan = net.plan(net.words(outer), net.words(net.convolve(left, 8, Window((2, 2)))))
+    found = schedule(plan, InferGpu(TARGET, 4, 1 << 30))
+    kernels = [part.kernel for part in found.parts if isinstance(part, Launch)]
+    assert kernels.count("mapping") == 1
+    session = open_session(library)
+    session.load_plan("it", plan)
+    data = trial.trial_input(plan)
+    assert session.run("it", data.tobytes()) == answer_of(plan, data)
 
 
 def test_steps_without_a_kernel_run_on_the_host(library: ctypes.CDLL) -> None:

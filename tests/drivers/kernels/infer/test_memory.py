@@ -55,6 +55,25 @@ def test_a_part_of_another_zero_is_copied():
     assert nest_parts(plan) == {2: Part(3, 3)}
 
 
+def test_parts_begin_at_multiples_of_a_step():
+    """4 would begin at channel 24 of 5."""
+    tensors = tuple(map(byte_tensor, (16, 8, 24, 8, 32)))
+    plan = plan_of(Concatenate((1, 2), 3), Concatenate((3, 4), 5), tensors=tensors)
+    assert nest_parts(plan, 16) == {3: Part(5, 0), 1: Part(5, 0), 2: Part(5, 16)}
+    assert 4 in nest_parts(plan, 8)
+
+
 def test_heads_live_to_the_end():
     plan = plan_of(tensors=(byte_tensor(3), byte_tensor(4), byte_tensor(7)))
-    assert find_lifetimes(plan)[0] == Lifetime(-1, 2)
+    assert find_lifetimes(plan, {})[0] == Lifetime(-1, 2)
+
+
+def test_a_whole_lives_as_long_as_its_parts():
+    """1 and 2 make 4 at layer 1; 1 is made at layer 0."""
+    tensors = tuple(map(byte_tensor, (3, 4, 3, 7)))
+    plan = plan_of(Concatenate((1, 2), 4), tensors=tensors)
+    parts = nest_parts(plan)
+    assert parts == {1: Part(4, 0), 2: Part(4, 3)}
+    lifetimes = find_lifetimes(plan, parts)
+    assert lifetimes[4] == Lifetime(0, 1)
+    assert not parts.keys() & lifetimes.keys()
