@@ -34,7 +34,7 @@ class Lane:
                 queue.write(begin, np.zeros(schedule.zero_bytes, np.uint8))
             self._steps = self._prepare(schedule, constants)
         except DriverError:
-            queue.free(self._arena)
+            self.close()
             raise
 
     def start(self, data: bytes) -> None:
@@ -50,10 +50,10 @@ class Lane:
         return b"".join(head.tobytes() for head in self._heads)
 
     def close(self) -> None:
-        self._queue.wait()
-        self._queue.free(self._arena)
         for program in self._hosted:
             program.close()
+        self._queue.wait()
+        self._queue.free(self._arena)
 
     def _prepare(self, schedule: Schedule, constants: int) -> list[Callable[[], None]]:
         """Launches between two steps of the host are prepared as one."""

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import threading
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from drivers.errors import BadArgument, DriverError, OutOfMemory
+from drivers.errors import BadArgument, DriverError
 from drivers.kernels.gpu.infer.queue import Queue
 from drivers.kernels.gpu.infer.resident import Lane
 from drivers.kernels.gpu.infer.schedule import Schedule
@@ -31,12 +30,6 @@ class Model:
     constants: int | None = None
     """Address, while the model is resident."""
     lanes: list[Lane] = field(default_factory=list)
-    free: list[int] = field(default_factory=list)
-    """Numbers of the lanes that have no request."""
-
-    @property
-    def is_idle(self) -> bool:
-        return len(self.free) == len(self.lanes)
 
     @property
     def resident_bytes(self) -> int:
@@ -46,8 +39,8 @@ class Model:
 
 
 class GpuInfer:
-    """A `drivers.base.InferSession`. `run` may be called from several threads: each request at
-    a time has a stream of its own, up to ``lanes``."""
+    """A `drivers.base.InferSession`. `run_many` has up to ``lanes`` requests under way at a time,
+    each on a stream of its own."""
 
     def __init__(self, open_queue: Callable[[], Queue], gpu: InferGpu, lanes: int = LANES) -> None:
         """Raises `BadArgument` for a number of lanes beyond `MOST_LANES`."""
@@ -56,7 +49,7 @@ class GpuInfer:
         self.gpu = gpu
         self._queues = [open_queue() for _ in range(lanes)]
         self._models: OrderedDict[str, Model] = OrderedDict()
-        self._changed = threading.Condition()
+        """Those not asked for the longest first."""
 
     @property
     def resident_bytes(self) -> int:
@@ -64,66 +57,44 @@ class GpuInfer:
 
     def load(self, model_id: str, program: Program) -> None:
         """Raises `NotSupported` for a model that cannot be proved, and `OutOfMemory`."""
-        with self._changed:
-            if model_id in self._models:
-                return
-        self.load_plan(model_id, fuse(program))
+        if model_id not in self._models:
+            self.load_plan(model_id, fuse(program))
 
     def load_plan(self, model_id: str, plan: Plan) -> None:
-        """See `load`."""
+        """See `load`; of an id that is not loaded."""
         model = Model(plan, schedule(plan, self.gpu))
-        with self._changed:
-            self._models.setdefault(model_id, model)
-            try:
-                self._admit(self._models[model_id])
-            except DriverError:
-                self._evict(self._models.pop(model_id))
-                raise
+        self._admit(model)
+        self._models[model_id] = model
 
     def unload(self, model_id: str) -> None:
-        with self._changed:
-            model = self._models.pop(model_id, None)
-            if model is not None:
-                self._changed.wait_for(lambda: model.is_idle)
-                self._evict(model)
+        if model := self._models.pop(model_id, None):
+            self._evict(model)
 
     def run(self, model_id: str, data: bytes) -> bytes:
-        """Raises `BadArgument` for a model that is not loaded or a wrong input length."""
+        """Raises `BadArgument` for a model that is not loaded or a wrong input length, and
+        `OutOfMemory` where a model that made room cannot come back."""
         return self.run_many(model_id, [data])[0]
 
     def run_many(self, model_id: str, inputs: Sequence[bytes]) -> list[bytes]:
-        """Several requests, on as many lanes as are free. See `run`."""
+        """Several requests, on as many lanes as there is room for. See `run`."""
+        lanes = self._open_lanes(self._find(model_id), len(inputs))
         answers: list[bytes] = []
-        with self._lanes(model_id, len(inputs)) as lanes:
-            for number, data in enumerate(inputs):
-                lane = lanes[number % len(lanes)]
-                if number >= len(lanes):
-                    answers.append(lane.finish())
-                lane.start(data)
-            left = range(len(answers), len(inputs))
-            return answers + [lanes[number % len(lanes)].finish() for number in left]
+        for number, data in enumerate(inputs):
+            lane = lanes[number % len(lanes)]
+            if number >= len(lanes):
+                answers.append(lane.finish())
+            lane.start(data)
+        left = range(len(answers), len(inputs))
+        return answers + [lanes[number % len(lanes)].finish() for number in left]
 
     def close(self) -> None:
         """Safe to repeat, and after a failure."""
+        for model in self._models.values():
+            with contextlib.suppress(DriverError):  # A device that is lost holds nothing.
+                self._evict(model)
         self._models.clear()
         for queue in self._queues:
             queue.close()
-
-    @contextlib.contextmanager
-    def _lanes(self, model_id: str, wanted: int) -> Iterator[list[Lane]]:
-        """At least one lane of a model, once there is one, and at most ``wanted``."""
-        with self._changed:
-            self._changed.wait_for(lambda: self._find(model_id).free)
-            model = self._find(model_id)
-            while len(model.free) < wanted and self._add_lane(model):
-                pass
-            numbers, model.free = model.free[:wanted], model.free[wanted:]
-        try:
-            yield [model.lanes[number] for number in numbers]
-        finally:
-            with self._changed:
-                model.free += numbers
-                self._changed.notify_all()
 
     def _find(self, model_id: str) -> Model:
         """A model, made resident and the last to make room."""
@@ -131,48 +102,39 @@ class GpuInfer:
         if model is None:
             raise BadArgument(f"model {model_id} is not loaded")
         self._models.move_to_end(model_id)
-        self._admit(model)
+        if model.constants is None:
+            self._admit(model)
         return model
 
     def _admit(self, model: Model) -> None:
-        """Make a model resident with one lane. Raises `OutOfMemory`."""
-        if model.constants is not None:
-            return
+        """Make a model resident with one lane; those not asked for the longest make room. Raises
+        `OutOfMemory`."""
         found, queue = model.schedule, self._queues[0]
-        self._make_room(found.constants.nbytes + found.arena_bytes, model)
+        needed = found.constants.nbytes + found.arena_bytes
+        for other in self._models.values():
+            if self.resident_bytes + needed > self.gpu.memory_bytes:
+                self._evict(other)
         model.constants = queue.allocate(found.constants.nbytes)
-        queue.write(model.constants, found.constants)
-        self._open_lane(model)
+        try:
+            queue.write(model.constants, found.constants)
+            self._open_lanes(model, 1)
+        except DriverError:
+            self._evict(model)
+            raise
 
-    def _add_lane(self, model: Model) -> bool:
-        """One more, where there is room without another model's."""
-        needed = self.resident_bytes + model.schedule.arena_bytes
-        if len(model.lanes) == len(self._queues) or needed > self.gpu.memory_bytes:
-            return False
-        self._open_lane(model)
-        return True
-
-    def _open_lane(self, model: Model) -> None:
+    def _open_lanes(self, model: Model, wanted: int) -> list[Lane]:
+        """So many and no more, the first in any case, others where they fit beside all models."""
         assert model.constants is not None
-        queue = self._queues[len(model.lanes)]
-        model.lanes.append(Lane(queue, model.plan, model.schedule, model.constants))
-        model.free.append(len(model.lanes) - 1)
-
-    def _make_room(self, needed: int, newcomer: Model) -> None:
-        """Those that were not asked for the longest go, while they are idle."""
-        while self.resident_bytes + needed > self.gpu.memory_bytes:
-            others = (model for model in self._models.values() if model is not newcomer)
-            oldest = next((m for m in others if m.constants is not None and m.is_idle), None)
-            if oldest is None:
-                raise OutOfMemory(
-                    f"the model needs {needed >> 20} MiB on the GPU beside those that are busy; "
-                    f"{self.gpu.memory_bytes >> 20} MiB may be used"
-                )
-            self._evict(oldest)
+        each = model.schedule.arena_bytes
+        for queue in self._queues[len(model.lanes) : wanted]:
+            if model.lanes and self.resident_bytes + each > self.gpu.memory_bytes:
+                break
+            model.lanes.append(Lane(queue, model.plan, model.schedule, model.constants))
+        return model.lanes[:wanted]
 
     def _evict(self, model: Model) -> None:
         for lane in model.lanes:
             lane.close()
         if model.constants is not None:
             self._queues[0].free(model.constants)
-        model.lanes, model.free, model.constants = [], [], None
+        model.lanes, model.constants = [], None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import threading
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ from host_infer import HostQueue
 from drivers import selftest
 from drivers.base import Capability
 from drivers.errors import BadArgument, OutOfMemory
+from drivers.host_program import HostProgram
 from drivers.kernels.gpu.infer import trial
 from drivers.kernels.gpu.infer.schedule import HostWork, Launch
 from drivers.kernels.gpu.infer.scheduler import schedule
@@ -88,21 +88,32 @@ def test_several_requests_at_a_time(library: ctypes.CDLL) -> None:
     assert answers == [answer_of(plan, data) for data in inputs]
 
 
-def test_threads_wait_for_a_lane(library: ctypes.CDLL) -> None:
-    session, plan = open_session(library, lanes=1), small_plan(6)
+class TightQueue(HostQueue):
+    """Of a GPU whose memory others may take."""
+
+    room = 1 << 30
+
+    def allocate(self, size_bytes: int) -> int:
+        if sum(memory.size for memory in self._memory.values()) + size_bytes > self.room:
+            raise OutOfMemory("taken by others")
+        return super().allocate(size_bytes)
+
+
+def test_a_model_that_cannot_come_back_is_asked_for_again(library: ctypes.CDLL) -> None:
+    """Nothing of it stays while others have the memory."""
+    plan, queue = small_plan(6), TightQueue(library)
+    found = schedule(plan, InferGpu(TARGET, 4, 1 << 30))
+    each = found.constants.nbytes + found.arena_bytes
+    session = GpuInfer(lambda: queue, InferGpu(TARGET, 4, each), lanes=1)
     session.load_plan("it", plan)
-    inputs = [trial.trial_input(plan, seed) for seed in range(4)]
-    answers: dict[int, bytes] = {}
-
-    def run(number: int) -> None:
-        answers[number] = session.run("it", inputs[number].tobytes())
-
-    threads = [threading.Thread(target=run, args=(number,)) for number in range(len(inputs))]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert answers == {n: answer_of(plan, data) for n, data in enumerate(inputs)}
+    session.load_plan("other", small_plan(7))
+    queue.room = found.constants.nbytes + 512
+    data = trial.trial_input(plan)
+    with pytest.raises(OutOfMemory, match="taken by others"):
+        session.run("it", data.tobytes())
+    assert session.resident_bytes == 0
+    queue.room = 1 << 30
+    assert session.run("it", data.tobytes()) == answer_of(plan, data)
 
 
 def test_parts_of_a_concatenation_are_written_where_they_belong(library: ctypes.CDLL) -> None:
@@ -123,7 +134,9 @@ def test_parts_of_a_concatenation_are_written_where_they_belong(library: ctypes.
     assert session.run("it", data.tobytes()) == answer_of(plan, data)
 
 
-def test_steps_without_a_kernel_run_on_the_host(library: ctypes.CDLL) -> None:
+def test_steps_without_a_kernel_run_on_the_host(
+    library: ctypes.CDLL, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A transposition in the middle of a net."""
     weight = selftest.spread((4, 2, 3, 3), 255, 127)
     after = selftest.spread((5, 64), 251, 125)
@@ -154,6 +167,11 @@ def test_steps_without_a_kernel_run_on_the_host(library: ctypes.CDLL) -> None:
     for _ in range(2):
         answer = np.frombuffer(session.run("mixed", data.astype("<i4").tobytes()), "<i4")
         assert answer.tolist() == expected.tolist()
+    closed: list[HostProgram] = []
+    close = HostProgram.close
+    monkeypatch.setattr(HostProgram, "close", lambda it: (closed.append(it), close(it)))
+    session.close()
+    assert len(closed) == 1
 
 
 def test_refuses_what_makes_no_sense(library: ctypes.CDLL) -> None:
