@@ -11,13 +11,12 @@ from drivers.errors import BadArgument, DriverError
 from drivers.kernels.gpu.cupy_launcher import CupyLauncher
 from drivers.kernels.gpu.cupy_queue import CupyQueue, describe
 from drivers.kernels.gpu.cupy_stream import CupyDevice, find_device
-from drivers.kernels.gpu.infer import trial
+from drivers.kernels.gpu.infer.opening import open_proved
 from drivers.kernels.gpu.infer.session import GpuInfer
 from drivers.kernels.gpu.search import GpuSearch, Options
 
 #: Options that are those of a search; every other has to be a field of `shape.Shape`.
 OWN_OPTIONS = ("graphs_at_once", "yield_seconds")
-INFER_OPTIONS = frozenset({"memory_limit_bytes", "lanes"})
 CAPABILITIES = frozenset({Capability.CUCKOO, Capability.INFER})
 
 
@@ -43,22 +42,12 @@ def open_session(pci_address: str, capability: Capability, **options: Any) -> Se
 
 
 def open_infer(pci_address: str, **options: Any) -> GpuInfer:
-    """A session on the GPU, which has shown that its kernels answer rightly. Options:
-    ``memory_limit_bytes`` (else what is free now), and ``lanes``: requests at a time.
+    """A session on the GPU; see `open_proved`. Without a limit it has what is free now.
 
     Raises `DriverMissing`, `NotSupported`, `BadArgument` and `SelfTestFailed`.
     """
-    if unknown := options.keys() - INFER_OPTIONS:
-        raise BadArgument(f"INFER on a GPU has no option {', '.join(sorted(unknown))}")
     device = CupyDevice(find_device(pci_address))
-    gpu = describe(device, options.pop("memory_limit_bytes", None))
-    session = GpuInfer(lambda: CupyQueue(device), gpu, **options)
-    try:
-        trial.check(session)
-    except DriverError:
-        session.close()
-        raise
-    return session
+    return open_proved(lambda: CupyQueue(device), functools.partial(describe, device), options)
 
 
 def open_search(pci_address: str, **options: Any) -> GpuSearch:

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
-from drivers.errors import BadArgument, DriverError
-from drivers.kernels.gpu.infer import layout, trial
+from drivers.kernels.gpu.infer import layout
+from drivers.kernels.gpu.infer.opening import open_proved
 from drivers.kernels.gpu.infer.session import GpuInfer
 from drivers.kernels.gpu.infer.target import InferGpu, Target, Tile
 from drivers.kernels.opencl.devices import OpenClDevice
 from drivers.kernels.opencl.infer_queue import Memory, OpenClQueue
 
-OPTIONS = frozenset({"memory_limit_bytes", "lanes"})
 MEMORY_SHARE = 0.9
 """Of the device's memory, unless told: the rest is for whatever else uses it."""
 TILE = 64
@@ -44,25 +44,17 @@ class OpenClTarget(Target):
 
 
 def open_infer(device: OpenClDevice, **options: Any) -> GpuInfer:
-    """A session on the device, which has shown that its kernels answer rightly. Options:
-    ``memory_limit_bytes`` (else nine tenths of the device's) and ``lanes``: requests at a time.
+    """A session on the device; see `open_proved`. Without a limit it has nine tenths of the
+    device's memory.
 
     Raises `BadArgument`, `NotSupported`, `DeviceLost` and `SelfTestFailed`.
     """
-    if unknown := options.keys() - OPTIONS:
-        raise BadArgument(f"INFER on OpenCL has no option {', '.join(sorted(unknown))}")
-    limit = options.pop("memory_limit_bytes", None)
-    if limit is not None and limit < 1:
-        raise BadArgument("memory_limit_bytes must be positive")
-    room = int(MEMORY_SHARE * device.memory_bytes)
     memory = Memory.open(device)
-    gpu = InferGpu(
-        OpenClTarget("opencl"), device.handle.max_compute_units, min(room, limit or room)
-    )
-    session = GpuInfer(lambda: OpenClQueue(memory), gpu, **options)
-    try:
-        trial.check(session)
-    except DriverError:
-        session.close()
-        raise
-    return session
+    return open_proved(lambda: OpenClQueue(memory), partial(describe, device), options)
+
+
+def describe(device: OpenClDevice, memory_limit_bytes: int | None) -> InferGpu:
+    """What plans may use of a device."""
+    room = int(MEMORY_SHARE * device.memory_bytes)
+    room = room if memory_limit_bytes is None else min(room, memory_limit_bytes)
+    return InferGpu(OpenClTarget("opencl"), device.handle.max_compute_units, room)

@@ -16,11 +16,11 @@ from drivers.base import Capability
 from drivers.errors import BadArgument, OutOfMemory
 from drivers.host_program import HostProgram
 from drivers.kernels.gpu.infer import trial
+from drivers.kernels.gpu.infer.opening import open_proved
 from drivers.kernels.gpu.infer.schedule import HostWork, Launch
 from drivers.kernels.gpu.infer.scheduler import schedule
 from drivers.kernels.gpu.infer.session import MOST_LANES, GpuInfer
 from drivers.kernels.gpu.infer.target import InferGpu
-from drivers.kernels.gpu.session import open_infer
 from drivers.kernels.infer.fusion import fuse
 from drivers.kernels.infer.layers import Plan, Window
 from drivers.kernels.infer.oracle import run_plan
@@ -182,7 +182,24 @@ def test_refuses_what_makes_no_sense(library: ctypes.CDLL) -> None:
     assert len(session.run("it", bytes(2048))) == 4 * 64 * 4
     with pytest.raises(BadArgument, match=f"1 to {MOST_LANES} lanes, not 0"):
         open_session(library, lanes=0)
-    with pytest.raises(BadArgument, match="no option colour"):
-        open_infer("0000:01:00.0", colour=1)
     session.close()
     session.close()
+
+
+def test_options_are_checked(library: ctypes.CDLL) -> None:
+    def open_with(**options: Any) -> GpuInfer:
+        def describe(limit: int | None) -> InferGpu:
+            return InferGpu(TARGET, 4, limit or 1 << 30)
+
+        return open_proved(lambda: HostQueue(library), describe, options)
+
+    for options, reason in (
+        ({"colour": 1}, "no option colour"),
+        ({"memory_limit_bytes": 0}, "must be positive"),
+        ({"lanes": MOST_LANES + 1}, f"1 to {MOST_LANES} lanes"),
+    ):
+        with pytest.raises(BadArgument, match=reason):
+            open_with(**options)
+    with pytest.raises(OutOfMemory, match="allow more"):
+        open_with(memory_limit_bytes=4096)
+    open_with(lanes=1).close()
