@@ -97,6 +97,8 @@ class OpenClQueue:
         self._memory = memory
         with translated_errors(memory.device.name):
             self._queue = cl.CommandQueue(memory.context)
+        self._under_way: list[Any] = []
+        """Events: whoever drops one of a copy waits for it."""
 
     def allocate(self, size_bytes: int) -> int:
         return self._memory.allocate(size_bytes)
@@ -120,8 +122,7 @@ class OpenClQueue:
 
         def queue() -> None:
             with translated_errors(self._memory.device.name):
-                for step in steps:
-                    step()
+                self._under_way += [step() for step in steps]
                 self._queue.flush()
 
         return queue
@@ -129,6 +130,7 @@ class OpenClQueue:
     def wait(self) -> None:
         with translated_errors(self._memory.device.name):
             self._queue.finish()
+            self._under_way.clear()
 
     def close(self) -> None:
         with contextlib.suppress(DriverError):  # A device that is lost holds nothing.

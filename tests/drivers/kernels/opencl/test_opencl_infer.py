@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
@@ -16,7 +17,7 @@ from drivers import selftest
 from drivers.base import Capability
 from drivers.errors import BadArgument, DeviceLost, NotSupported, OutOfMemory, SelfTestFailed
 from drivers.kernels.gpu.infer import trial
-from drivers.kernels.gpu.infer.queue import Work
+from drivers.kernels.gpu.infer.queue import Download, Upload, Work
 from drivers.kernels.gpu.infer.schedule import Launch
 from drivers.kernels.gpu.infer.scheduler import schedule
 from drivers.kernels.gpu.infer.session import GpuInfer
@@ -148,6 +149,23 @@ def test_models_make_room_for_each_other(processor: OpenClDevice) -> None:
         assert 0 < session.resident_bytes <= room
     session.close()
     session.close()
+
+
+def test_work_is_queued_without_waiting_for_it(processor: OpenClDevice) -> None:
+    memory = Memory.open(processor)
+    queue, gate = OpenClQueue(memory), cl.UserEvent(memory.context)
+    address, given, found = queue.allocate(64), queue.host_buffer(64), queue.host_buffer(64)
+    work = queue.prepare([Upload(address, given), Download(address, found)])
+    given[:] = 7
+    cl.enqueue_barrier(queue._queue, wait_for=[gate])
+    queueing = threading.Thread(target=work, daemon=True)
+    queueing.start()
+    queueing.join(10)
+    waited = queueing.is_alive()
+    gate.set_status(cl.command_execution_status.COMPLETE)
+    queue.wait()
+    assert not waited and (found == 7).all()
+    queue.close()
 
 
 def test_memory_that_does_not_suffice(processor: OpenClDevice) -> None:
