@@ -1,4 +1,4 @@
-"""The queue of inference on an OpenCL device: kernels of ``infer.cl`` and ``infer_planes.cl``.
+"""The queue of inference on an OpenCL device, whose kernels are ``infer*.cl``.
 
 OpenCL has no addresses that last. One here is a buffer's number and a place within it, which the
 kernels tell apart again.
@@ -25,7 +25,7 @@ from drivers.kernels.gpu.infer.schedule import Launch
 from drivers.kernels.opencl.devices import OpenClDevice, translated_errors
 
 HERE = Path(__file__).parent
-SOURCES = (HERE / "infer.cl", HERE / "infer_planes.cl")
+SOURCES = tuple(HERE / name for name in ("infer.cl", "infer_convolve.cl", "infer_planes.cl"))
 DOT_EXTENSION = "cl_khr_integer_dot_product"
 #: Bits of an address that are the place in a buffer (PLACE in infer.cl).
 PLACE_BITS = 44

@@ -20,8 +20,8 @@ TILE = 64
 
 @dataclass(frozen=True)
 class OpenClTarget(Target):
-    """The tiles of infer.cl. OpenCL 1.2 does not order what groups write before the kernel ends,
-    so that none of them can know the sums of the others."""
+    """The tiles of infer_convolve.cl. OpenCL 1.2 does not order what groups write before the
+    kernel ends, so that none of them can know the sums of the others."""
 
     @property
     def finishes_apart(self) -> bool:
