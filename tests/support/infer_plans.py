@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from drivers.kernels.gpu.infer import trial
-from drivers.kernels.infer.layers import Convolution, Plan, Window
+from drivers.kernels.gpu.infer.session import GpuInfer
+from drivers.kernels.infer.layers import Convolution, Plan, PoolKind, Window
 
 #: (n, channels, height, width), out, window, groups, bounds of the source.
 SHAPES = {
@@ -46,3 +47,23 @@ def trap_plan() -> Plan:
     layer.weight[:16] = 127
     layer.weight[16:] = -127
     return net.plan(target)
+
+
+def pool_plan(kind: PoolKind) -> Plan:
+    """Of values below 0, so that padding must not win."""
+    net = trial.Net(np.random.default_rng(2))
+    low = net.input((2, 21, 7, 5), (-128, -1))
+    return net.plan(net.words(net.pool(low, Window((3, 2), (2, 1), (1, 1, 1, 1)), kind)))
+
+
+def expect_no_saturation(session: GpuInfer) -> None:
+    """x = 255 and w = ±127 over 4,608 terms: what instructions that saturate get wrong."""
+    plan = trap_plan()
+    data = np.full((1, 512, 3, 3), 255, np.int32)
+    session.load_plan("trap", plan)
+    answer = np.frombuffer(session.run("trap", data.tobytes()), "<i4").reshape(32, 3, 3)
+    session.unload("trap")
+    layer = plan.layers[1]
+    assert isinstance(layer, Convolution)
+    assert (answer[:16, 1, 1] == 255 * 127 * 4608 + layer.bias[:16]).all()
+    assert (answer[16:, 1, 1] == -255 * 127 * 4608 + layer.bias[16:]).all()

@@ -168,16 +168,21 @@ def trial_input(plan: Plan, seed: int = 0) -> NDArray[np.int32]:
     return data.astype(np.int32)
 
 
-def run_nothing(*_: object) -> list[NDArray[np.int32]]:
-    """For plans without general steps."""
-    raise AssertionError("the trial has no general steps")
+def answer_of(plan: Plan, data: NDArray[np.int32]) -> bytes:
+    """What a session must answer, by the definition of a plan without general steps."""
+    heads = run_plan(plan, data, _run_nothing)
+    return b"".join(head.astype("<i4").tobytes() for head in heads)
+
+
+def _run_nothing(*_: object) -> list[NDArray[np.int32]]:
+    raise AssertionError("there are no general steps")
 
 
 def check(session: GpuInfer) -> None:
     """Raises `SelfTestFailed` unless the GPU answers as the definition does, to the bit."""
     plan = trial_plan()
     data = trial_input(plan)
-    expected = b"".join(head.astype("<i4").tobytes() for head in run_plan(plan, data, run_nothing))
+    expected = answer_of(plan, data)
     gpu = session.gpu
     try:
         for units in UNITS:

@@ -23,7 +23,6 @@ from drivers.kernels.gpu.infer.session import MOST_LANES, GpuInfer
 from drivers.kernels.gpu.infer.target import InferGpu
 from drivers.kernels.infer.fusion import fuse
 from drivers.kernels.infer.layers import Plan, Window
-from drivers.kernels.infer.oracle import run_plan
 from drivers.program import Program, Step
 
 TARGET = host_infer.TARGETS["dot"][1]
@@ -46,10 +45,6 @@ def small_plan(seed: int) -> Plan:
     return net.plan(net.words(net.convolve(source, 64, Window((3, 3)))))
 
 
-def answer_of(plan: Plan, data: Any) -> bytes:
-    return b"".join(h.astype("<i4").tobytes() for h in run_plan(plan, data, trial.run_nothing))
-
-
 def test_known_answer(library: ctypes.CDLL) -> None:
     assert "to the bit" in selftest.check(open_session(library), Capability.INFER)
 
@@ -65,7 +60,7 @@ def test_models_beyond_the_budget_make_room_and_come_back(library: ctypes.CDLL) 
         assert session.resident_bytes <= 2 * each
     for number in (0, 2, 1, 0, 1):
         answer = session.run(str(number), data.tobytes())
-        assert answer == answer_of(plans[number], data)
+        assert answer == trial.answer_of(plans[number], data)
         assert session.resident_bytes == 2 * each
     session.unload("0")
     assert session.resident_bytes == each
@@ -85,7 +80,7 @@ def test_several_requests_at_a_time(library: ctypes.CDLL) -> None:
     session.load_plan("it", plan)
     inputs = [trial.trial_input(plan, seed) for seed in range(7)]
     answers = session.run_many("it", [data.tobytes() for data in inputs])
-    assert answers == [answer_of(plan, data) for data in inputs]
+    assert answers == [trial.answer_of(plan, data) for data in inputs]
 
 
 class TightQueue(HostQueue):
@@ -113,7 +108,7 @@ def test_a_model_that_cannot_come_back_is_asked_for_again(library: ctypes.CDLL) 
         session.run("it", data.tobytes())
     assert session.resident_bytes == 0
     queue.room = 1 << 30
-    assert session.run("it", data.tobytes()) == answer_of(plan, data)
+    assert session.run("it", data.tobytes()) == trial.answer_of(plan, data)
 
 
 def test_parts_of_a_concatenation_are_written_where_they_belong(library: ctypes.CDLL) -> None:
@@ -131,7 +126,7 @@ def test_parts_of_a_concatenation_are_written_where_they_belong(library: ctypes.
     session = open_session(library)
     session.load_plan("it", plan)
     data = trial.trial_input(plan)
-    assert session.run("it", data.tobytes()) == answer_of(plan, data)
+    assert session.run("it", data.tobytes()) == trial.answer_of(plan, data)
 
 
 def test_steps_without_a_kernel_run_on_the_host(

@@ -8,10 +8,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
 import pyopencl as cl
 import pytest
-from infer_plans import SHAPES, awkward_plan, trap_plan
+from infer_plans import SHAPES, awkward_plan, expect_no_saturation, pool_plan, trap_plan
 
 from drivers import selftest
 from drivers.base import Capability
@@ -22,8 +21,7 @@ from drivers.kernels.gpu.infer.schedule import Launch
 from drivers.kernels.gpu.infer.scheduler import schedule
 from drivers.kernels.gpu.infer.session import GpuInfer
 from drivers.kernels.gpu.infer.target import InferGpu
-from drivers.kernels.infer.layers import Plan, PoolKind, Window
-from drivers.kernels.infer.oracle import run_plan
+from drivers.kernels.infer.layers import Plan, PoolKind
 from drivers.kernels.opencl import infer_queue, inference
 from drivers.kernels.opencl.devices import OpenClDevice
 from drivers.kernels.opencl.infer_queue import Memory, OpenClQueue
@@ -47,17 +45,13 @@ def session(processor: OpenClDevice, request: pytest.FixtureRequest) -> Iterator
     opened.close()
 
 
-def answer_of(plan: Plan, data: Any) -> bytes:
-    return b"".join(h.astype("<i4").tobytes() for h in run_plan(plan, data, trial.run_nothing))
-
-
 def compare(session: GpuInfer, plan: Plan, seed: int = 0) -> None:
     """Two requests at a time, each twice: nothing is left over."""
     inputs = [trial.trial_input(plan, seed + number) for number in (0, 1)] * 2
     session.load_plan("it", plan)
     answers = session.run_many("it", [data.tobytes() for data in inputs])
     session.unload("it")
-    assert answers == [answer_of(plan, data) for data in inputs]
+    assert answers == [trial.answer_of(plan, data) for data in inputs]
 
 
 def test_known_answer(session: GpuInfer) -> None:
@@ -91,23 +85,12 @@ def test_awkward_shapes(session: GpuInfer, name: str) -> None:
 
 
 def test_saturation_trap(session: GpuInfer) -> None:
-    """x = 255 and w = ±127 over 4,608 terms: what instructions that saturate get wrong."""
-    plan = trap_plan()
-    data = np.full((1, 512, 3, 3), 255, np.int32)
-    session.load_plan("trap", plan)
-    answer = np.frombuffer(session.run("trap", data.tobytes()), "<i4").reshape(32, 3, 3)
-    session.unload("trap")
-    bias = plan.layers[1].bias  # type: ignore[union-attr]
-    assert (answer[:16, 1, 1] == 255 * 127 * 4608 + bias[:16]).all()
-    assert (answer[16:, 1, 1] == -255 * 127 * 4608 + bias[16:]).all()
+    expect_no_saturation(session)
 
 
 @pytest.mark.parametrize("kind", PoolKind)
 def test_pools(session: GpuInfer, kind: PoolKind) -> None:
-    net = trial.Net(np.random.default_rng(2))
-    low = net.input((2, 21, 7, 5), (-128, -1))
-    window = Window((3, 2), (2, 1), (1, 1, 1, 1))
-    compare(session, net.plan(net.words(net.pool(low, window, kind))), seed=3)
+    compare(session, pool_plan(kind), seed=3)
 
 
 def test_products_of_four_bytes_where_the_device_has_them(
@@ -145,7 +128,7 @@ def test_models_make_room_for_each_other(processor: OpenClDevice) -> None:
         session.load_plan(str(number), plan)
     for number in (0, 2, 1, 0):
         data = trial.trial_input(plans[number], number)
-        assert session.run(str(number), data.tobytes()) == answer_of(plans[number], data)
+        assert session.run(str(number), data.tobytes()) == trial.answer_of(plans[number], data)
         assert 0 < session.resident_bytes <= room
     session.close()
     session.close()
