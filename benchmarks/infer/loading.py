@@ -12,10 +12,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from benchmarks.infer.engines import Runner
+from benchmarks.infer.engines import Runner, onnxruntime_peer, openvino_peer
 from benchmarks.infer.engines.base import Images
-from benchmarks.infer.engines.onnxruntime_peer import OnnxRuntimeInt8, SessionRunner
-from benchmarks.infer.engines.openvino_peer import OpenVino, VinoRunner
+from benchmarks.infer.engines.onnxruntime_peer import SessionRunner
+from benchmarks.infer.engines.openvino_peer import VinoRunner
 from benchmarks.infer.engines.ours import Ours
 from benchmarks.infer.targets import Row, rate
 from benchmarks.infer.timing import take_turns
@@ -50,11 +50,12 @@ def find_loads(net: Net, images: Images) -> dict[str, Load]:
     ours = Ours()
     ours.prepare(net, 1)
     loads: dict[str, Load] = {"farmctl": lambda: ours.load(net, images, THREADS)}
-    if not (onnxruntime := OnnxRuntimeInt8()).missing():
-        plain, optimised = onnxruntime.file(net), optimise(net, onnxruntime.file(net))
+    if not (onnxruntime := onnxruntime_peer.INT8).missing():
+        plain = onnxruntime.file(net)
+        optimised = optimise(net, plain)
         loads["onnxruntime"] = lambda: SessionRunner(plain, images, THREADS)
         loads["onnxruntime optimised"] = lambda: SessionRunner(optimised, images, THREADS)
-    if not (openvino := OpenVino()).missing():
+    if not (openvino := openvino_peer.INT8).missing():
         path, cache = openvino.file(net), peer_file(net, "openvino.cache")
         loads["openvino"] = lambda: VinoRunner(path, images, THREADS)
         loads["openvino cached"] = lambda: VinoRunner(path, images, THREADS, cache)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+from benchmarks.infer.engines import onnxruntime_peer, openvino_peer
 from benchmarks.infer.engines.base import Engine, Runner
 from benchmarks.infer.engines.cvm_runtime import CvmRuntime
-from benchmarks.infer.engines.onnxruntime_peer import OnnxRuntimeFloat, OnnxRuntimeInt8
 from benchmarks.infer.engines.opencl import OPENCL_ENGINE, OpenCl
-from benchmarks.infer.engines.openvino_peer import OpenVino
 from benchmarks.infer.engines.ours import Ours
 from benchmarks.infer.engines.torch_peer import TorchInt8
 from benchmarks.zoo.integers import EXTENSION, INT6, OFFICIAL
@@ -28,10 +27,10 @@ def all_engines() -> tuple[Engine, ...]:
     return (
         Ours(),
         Ours(OFFICIAL_ENGINE, OFFICIAL),
-        OnnxRuntimeInt8(),
-        OpenVino(),
+        onnxruntime_peer.INT8,
+        openvino_peer.INT8,
         TorchInt8(),
-        OnnxRuntimeFloat(),
+        onnxruntime_peer.OnnxRuntimeFloat(),
         CvmRuntime(),
         OpenCl(),
     )

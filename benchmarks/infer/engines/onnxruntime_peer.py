@@ -8,9 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.infer.choice import choose
 from benchmarks.infer.engines.base import Images, missing_package
-from benchmarks.infer.quantised import qdq_file
+from benchmarks.infer.engines.quantised_peer import QuantisedPeer
 from benchmarks.zoo.catalogue import Net
 from benchmarks.zoo.files import onnx_file
 
@@ -40,26 +39,7 @@ class SessionRunner:
         del self._session
 
 
-class OnnxRuntimeInt8:
-    name = "onnxruntime"
-
-    def missing(self) -> str:
-        return missing_package("onnxruntime")
-
-    def refuses(self, net: Net, batch: int) -> str:
-        return ""
-
-    def prepare(self, net: Net, batch: int) -> None:
-        self.file(net)
-
-    def file(self, net: Net) -> Path:
-        """The faster of the forms."""
-        return choose(
-            net, self.name, lambda kind, images: SessionRunner(qdq_file(net, kind), images, 1)
-        )
-
-    def load(self, net: Net, images: Images, threads: int) -> SessionRunner:
-        return SessionRunner(self.file(net), images, threads)
+INT8 = QuantisedPeer("onnxruntime", SessionRunner)
 
 
 class OnnxRuntimeFloat:

@@ -8,10 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.infer.choice import choose
-from benchmarks.infer.engines.base import Images, missing_package
-from benchmarks.infer.quantised import qdq_file
-from benchmarks.zoo.catalogue import Net
+from benchmarks.infer.engines.base import Images
+from benchmarks.infer.engines.quantised_peer import QuantisedPeer
 
 
 def compile_file(
@@ -42,23 +40,4 @@ class VinoRunner:
         del self._request
 
 
-class OpenVino:
-    name = "openvino"
-
-    def missing(self) -> str:
-        return missing_package("openvino")
-
-    def refuses(self, net: Net, batch: int) -> str:
-        return ""
-
-    def prepare(self, net: Net, batch: int) -> None:
-        self.file(net)
-
-    def file(self, net: Net) -> Path:
-        """The faster of the forms."""
-        return choose(
-            net, self.name, lambda kind, images: VinoRunner(qdq_file(net, kind), images, 1)
-        )
-
-    def load(self, net: Net, images: Images, threads: int) -> VinoRunner:
-        return VinoRunner(self.file(net), images, threads)
+INT8 = QuantisedPeer("openvino", VinoRunner)
