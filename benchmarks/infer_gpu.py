@@ -46,7 +46,7 @@ def run(quick: bool, nets: list[str] | None = None, batch: int = BATCH) -> dict[
     devices = [device for family in FAMILIES for device in _devices(family)]
     if not devices:
         return {"absent": {family: _why_absent(family) for family in FAMILIES}, "rows": []}
-    chosen = _choose(quick, nets)
+    chosen = choose_nets(quick, nets)
     seconds = QUICK_SECONDS if quick else SECONDS
     report: dict[str, Any] = {"rows": [], "throughput": [], "targets": [], "trace": []}
     for device in devices:
@@ -160,7 +160,8 @@ def _expect_equal(name: str, answer: bytes, program: Program, data: bytes) -> st
     return hashlib.sha256(answer).hexdigest()
 
 
-def _choose(quick: bool, names: list[str] | None) -> list[Net]:
+def choose_nets(quick: bool, names: list[str] | None) -> list[Net]:
+    """Those that are named, else the whitepaper's eight and ResNet-50."""
     from benchmarks.zoo.catalogue import all_nets, find
 
     if names or quick:

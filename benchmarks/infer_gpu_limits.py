@@ -10,6 +10,7 @@ import argparse
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from benchmarks.infer_gpu import choose_nets
 from drivers.kernels.gpu.infer.schedule import Launch, Schedule
 from drivers.kernels.gpu.infer.scheduler import schedule
 from drivers.kernels.gpu.infer.target import InferGpu, Target
@@ -18,7 +19,6 @@ from drivers.kernels.infer.fusion import fuse
 if TYPE_CHECKING:
     from benchmarks.zoo.catalogue import Net
 
-QUICK_NETS = ("squeezenet", "resnet-50")
 BATCHES = (1, 64)
 #: NVIDIA H200: dense int8, HBM3e; multiprocessors.
 TERA_MACS, TERA_BYTES, UNITS = 989.5, 4.8, 132
@@ -59,14 +59,8 @@ def run(
     tera_macs: float = TERA_MACS,
     tera_bytes: float = TERA_BYTES,
 ) -> dict[str, Any]:
-    from benchmarks.zoo.catalogue import all_nets, find
-
     peaks = Peaks(tera_macs * 1e12, tera_bytes * 1e12)
-    if nets or quick:
-        chosen = [find(name) for name in nets or QUICK_NETS]
-    else:
-        chosen = [net for net in all_nets() if net.in_table_3 or net.name == "resnet-50"]
-    rows = [row for net in chosen for row in limit(net, peaks)]
+    rows = [row for net in choose_nets(quick, nets) for row in limit(net, peaks)]
     return {"tera_macs": tera_macs, "tera_bytes": tera_bytes, "rows": rows}
 
 
