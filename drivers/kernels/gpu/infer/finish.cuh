@@ -36,23 +36,23 @@ DEVICE Channels load_channels(const Finish &finish, u32 first) {
 DEVICE void load_bytes(i32 to[8], const u8 *from, u32 count, bool wide) {
   if (wide && count == 8) {
     const Eight eight = *(const Eight *)from;
-  #pragma unroll
-  for (int i = 0; i < 8; ++i) to[i] = (i32)(eight.words[i / 4] >> 8 * (i % 4) & 255);
+#pragma unroll
+    for (int i = 0; i < 8; ++i) to[i] = (i32)(eight.words[i / 4] >> 8 * (i % 4) & 255);
   } else {
-  #pragma unroll
-  for (int i = 0; i < 8; ++i) to[i] = (u32)i < count ? from[i] : 0;
+#pragma unroll
+    for (int i = 0; i < 8; ++i) to[i] = (u32)i < count ? from[i] : 0;
   }
 }
 
 DEVICE void store_bytes(u8 *to, const i32 from[8], u32 count, bool wide) {
   if (wide && count == 8) {
     Eight eight = {{0, 0}};
-  #pragma unroll
-  for (int i = 0; i < 8; ++i) eight.words[i / 4] |= (u32)(from[i] & 255) << 8 * (i % 4);
+#pragma unroll
+    for (int i = 0; i < 8; ++i) eight.words[i / 4] |= (u32)(from[i] & 255) << 8 * (i % 4);
     *(Eight *)to = eight;
   } else {
-  #pragma unroll
-  for (int i = 0; i < 8; ++i) {
+#pragma unroll
+    for (int i = 0; i < 8; ++i) {
       if ((u32)i < count) to[i] = (u8)from[i];
     }
   }
@@ -79,8 +79,8 @@ DEVICE void finish_pixel(const Finish &finish, const Channels &own, u32 pixel, u
 #pragma unroll
   for (int i = 0; i < 8; ++i) values[i] = (i32)((u32)values[i] + (u32)own.bias[i]);
   if (finish.rescales) {
-  #pragma unroll
-  for (int i = 0; i < 8; ++i) {
+#pragma unroll
+    for (int i = 0; i < 8; ++i) {
       values[i] = rescale(finish, values[i], own.multiplier[i], own.offset[i]);
     }
   }
@@ -88,8 +88,8 @@ DEVICE void finish_pixel(const Finish &finish, const Channels &own, u32 pixel, u
     i32 other[8];
     const u8 *from = finish.other + (u64)pixel * finish.other_stride + channel;
     load_bytes(other, from, count, finish.wide);
-  #pragma unroll
-  for (int i = 0; i < 8; ++i) {
+#pragma unroll
+    for (int i = 0; i < 8; ++i) {
       const i32 sum = values[i] * finish.own + (other[i] - finish.other_zero) * finish.theirs;
       values[i] = clip((sum + finish.half) >> finish.residual_shift, finish.residual_low,
                        finish.residual_high);

@@ -31,7 +31,7 @@ class _Translation:
         widest = max((self._precision(place.tensor) for place in work.inputs), default=1)
         flat = self._add((max(1, sum(place.size_bytes // 4 for place in work.inputs)),), widest)
         parameters = {
-            self._name(number): self.plan.constants[number]
+            self._new_value(number): self.plan.constants[number]
             for number in sorted(read & set(self.plan.constants))
         }
         end = 0
@@ -40,7 +40,7 @@ class _Translation:
             self._cut(flat, begin, end, place.tensor)
         for step in work.steps:
             inputs = tuple(self.numbers[number] for number in step.inputs)
-            outputs = tuple(map(self._name, step.outputs))
+            outputs = tuple(map(self._new_value, step.outputs))
             self.steps.append(Step(step.op, inputs, outputs, step.attributes))
         heads = tuple(self.numbers[place.tensor] for place in work.outputs)
         shapes, precisions = tuple(self.shapes), tuple(self.precisions)
@@ -50,9 +50,9 @@ class _Translation:
         part = self._add((end - begin,), self._precision(tensor))
         window = {"begin": (begin,), "end": (end,), "stride": (1,)}
         self.steps.append(Step("strided_slice", (flat,), (part,), window))
-        self.steps.append(Step("reshape", (part,), (self._name(tensor),), {}))
+        self.steps.append(Step("reshape", (part,), (self._new_value(tensor),), {}))
 
-    def _name(self, tensor: int) -> int:
+    def _new_value(self, tensor: int) -> int:
         shape = self.plan.tensors[tensor].shape
         self.numbers[tensor] = self._add(shape, self._precision(tensor))
         return self.numbers[tensor]

@@ -64,5 +64,5 @@ LANES = 128
 DENSE_SHARED_BYTES = LANES * 9 * 4
 #: A unit that is nowhere.
 NOWHERE = -32768
-#: Rows and columns that a window may span, for `TAP`.
-MOST_ROWS = 32767
+#: Rows and columns, and bytes, that a window may span, for `TAP`.
+MOST_ROWS, MOST_BYTES = 32767, 2**31 - 1

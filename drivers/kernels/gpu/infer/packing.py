@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drivers.errors import NotSupported
-from drivers.kernels.gpu.infer.layout import MOST_ROWS, NOWHERE, TAP
+from drivers.kernels.gpu.infer.layout import MOST_BYTES, MOST_ROWS, NOWHERE, TAP
 from drivers.kernels.gpu.infer.memory import CHUNK, NARROW, padded
 from drivers.kernels.infer.layers import Window
 
@@ -80,9 +80,11 @@ def list_taps(
     spans = [(k - 1) * d for k, d in zip(window.size, window.dilation, strict=True)]
     if max(spans) > MOST_ROWS:
         raise NotSupported(f"a window spans {max(spans)} pixels, more than {MOST_ROWS}")
+    if (reach := (spans[0] * width + spans[1] + 1) * stride) > MOST_BYTES:
+        raise NotSupported(f"a window spans {reach} bytes of an image, more than {MOST_BYTES}")
     per_tap = padded_in // unit
     taps = np.zeros(count, TAP)
-    taps["dy"] = NOWHERE
+    taps["dy"] = taps["dx"] = NOWHERE
     number = np.arange(per_tap * window.size[0] * window.size[1])
     place, part = np.divmod(number, per_tap)
     row, column = np.divmod(place, window.size[1])

@@ -41,7 +41,7 @@ struct Image {
 };
 
 /* Where one unit of a window's bytes lies: `offset` from the window's corner, and how many rows
- * and columns below and right of it. A unit that is nowhere has dy = -32768. */
+ * and columns below and right of it. A unit that is nowhere has dy = dx = -32768. */
 struct Tap {
   i32 offset;
   i16 dy, dx;

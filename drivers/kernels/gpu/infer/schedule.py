@@ -5,6 +5,7 @@ Addresses are not known yet: a pointer says in its top byte what it is counted f
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -46,7 +47,7 @@ class Place:
 
     @property
     def size_bytes(self) -> int:
-        return 4 * int(np.prod(self.shape, dtype=np.int64))
+        return 4 * math.prod(self.shape)
 
 
 @dataclass(frozen=True)

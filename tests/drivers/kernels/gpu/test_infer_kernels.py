@@ -124,3 +124,5 @@ def launches(parts: tuple[object, ...]) -> Iterator[Launch]:
 def test_windows_beyond_the_records_are_refused() -> None:
     with pytest.raises(NotSupported, match="spans 40000 pixels"):
         list_taps(Window((2, 2), dilation=(40000, 1)), 4, 16, 16, 16, 4)
+    with pytest.raises(NotSupported, match="spans 2621360032 bytes"):
+        list_taps(Window((2, 2), dilation=(32767, 1)), 5000, 16, 16, 16, 4)
