@@ -33,6 +33,12 @@ def run_command(path: Path, engine: str) -> Result:
     return CliRunner().invoke(build_app(), ["conformance", str(path), "--engine", engine])
 
 
+def skip_if_absent(done: Result) -> None:
+    """A family that is there and broken is not absent."""
+    if isinstance(done.exception, Unavailable) and " is ABSENT: " in str(done.exception):
+        pytest.skip(f"not run: {done.exception}")
+
+
 def expect_all(done: Result, device: str) -> None:
     assert done.exit_code == 0, done.output
     lines = done.output.splitlines()
@@ -57,8 +63,7 @@ def test_cpu_on_every_instruction_set(
 def test_opencl_on_a_processor(vector_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(CPU_VARIABLE, "1")
     done = run_command(vector_folder, "opencl")
-    if isinstance(done.exception, Unavailable):
-        pytest.skip(f"not run: {done.exception}")
+    skip_if_absent(done)
     expect_all(done, "opencl:0")
     assert "opencl:0: 152 inferences, 3 by the reference alone" in done.output
 
@@ -70,8 +75,7 @@ def test_the_simulated_fpga(
     monkeypatch.setenv(COUNT_VARIABLE, "1")
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     done = run_command(vector_folder, "fpga")
-    if isinstance(done.exception, Unavailable):
-        pytest.skip(str(done.exception))
+    skip_if_absent(done)
     expect_all(done, "fpga:0")
 
 
