@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from drivers.errors import DeviceLost, DriverMissing, NotSupported, OutOfMemory
 from drivers.kernels.gpu.binaries import find_cubin
 from drivers.kernels.gpu.shape import Gpu
-from drivers.kernels.gpu.source import CUCKOO, Kernels, kernel_source
+from drivers.kernels.gpu.source import Kernels, kernel_source
 
 try:
     import cupy
@@ -65,10 +65,6 @@ class CupyDevice:
             warp_threads=int(warp_threads),
         )
 
-    def module(self, kernels: Kernels = CUCKOO) -> Any:
-        """The kernels, loaded. Raises `DriverMissing` when they must be compiled and cannot."""
-        return _load_module(self.number, kernels)
-
     @property
     def units(self) -> int:
         """Multiprocessors."""
@@ -78,6 +74,7 @@ class CupyDevice:
 
 @functools.cache
 def _load_module(number: int, kernels: Kernels) -> Any:
+    """Raises `DriverMissing` for kernels that must be compiled and cannot."""
     with translated(), cupy.cuda.Device(number) as device:
         if runtime.is_hip:
             return cupy.RawModule(code=kernel_source(kernels), options=("-std=c++17",))
@@ -91,7 +88,7 @@ class CupyStream:
 
     def __init__(self, device: CupyDevice, kernels: Kernels) -> None:
         self._device = cupy.cuda.Device(device.number)
-        self._module = device.module(kernels)
+        self._module = _load_module(device.number, kernels)
         self._memory: set[int] = set()
         with self._here():
             self._stream = self._new_stream()
