@@ -170,7 +170,7 @@ def launch_planes(kernel: str, record: Record, pixels: int, channels: int) -> La
 def partial_bytes(launch: Launch) -> tuple[int, int]:
     """Bytes of sums and of tickets that the splits of a launch take."""
     record = launch.record
-    if launch.kernel in ("dense", FINISH_SPLITS) or "splits" not in (record.dtype.names or ()):
+    if launch.kernel == FINISH_SPLITS or "splits" not in (record.dtype.names or ()):
         return 0, 0
     splits = int(record["splits"][0])
     if splits == 1:
