@@ -33,6 +33,8 @@ from node.synapse.messages import (
 from node.synapse.networks import find_rules
 from node.synapse.settings import SynapseSettings
 
+#: Of callers who go first, and of the others.
+URGENCIES = (Urgency.BLOCK, Urgency.BUILD)
 #: Prices wait for no inference: a block's execution begins with them.
 PRICE_THREADS = 2
 #: Of remembered prices and names of inputs.
@@ -68,12 +70,12 @@ class Desk:
         self._requests: Cache[tuple[Inference, bytes, bytes]] = Cache(MEMORY_BYTES)
         """Inference, model and input of long requests by their digest, so that an equal one need
         not be read. Results are not among it: they may be taken back."""
-        self._running: dict[bytes, asyncio.Task[Answer]] = {}
+        self._running: dict[tuple[bytes, Urgency], asyncio.Task[Answer]] = {}
         self._running_bytes = 0
 
     @property
     def running(self) -> int:
-        """Requests that are worked on or wait; equal ones are one."""
+        """Requests that are worked on or wait; equal ones of one urgency are one."""
         return len(self._running)
 
     def close(self) -> None:
@@ -122,14 +124,15 @@ class Desk:
         return None if result is None else Reply(result)
 
     async def _join(self, asked: _Asked, urgency: Urgency, seconds: float) -> Answer:
-        """Wait, until the deadline, for who computes this already, or for whom begins to."""
-        task = self._running.get(asked.key)
+        """Wait, until the deadline, for who computes this already, or for whom begins to. Whoever
+        is more urgent begins himself; the scheduler makes one of the two."""
+        known = {u: t for u in URGENCIES if (t := self._running.get((asked.key, u)))}
+        task = next((each for other, each in known.items() if other <= urgency), None)
         if task is None:
             if self._is_full(asked):
                 return outage(f"{len(self._running)} requests are waiting"), Outcome.BUSY
             task = self._begin(asked, urgency)
-        else:
-            self._figures.count_source(Source.JOINED)
+        self._figures.count_source(Source.JOINED if known else Source.COMPUTED)
         await asyncio.wait([task], timeout=seconds)
         if not task.done():
             seconds = self._settings.deadline_seconds
@@ -145,13 +148,12 @@ class Desk:
         return too_much or len(self._running) >= settings.max_waiting
 
     def _begin(self, asked: _Asked, urgency: Urgency) -> asyncio.Task[Answer]:
-        self._figures.count_source(Source.COMPUTED)
         task = asyncio.create_task(self._work(asked, urgency))
-        self._running[asked.key] = task
+        self._running[asked.key, urgency] = task
         self._running_bytes += asked.size
 
         def end(_: asyncio.Task[Answer]) -> None:
-            del self._running[asked.key]
+            del self._running[asked.key, urgency]
             self._running_bytes -= asked.size
 
         task.add_done_callback(end)

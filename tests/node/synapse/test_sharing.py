@@ -118,7 +118,9 @@ def test_inputs_that_are_worked_on_are_bounded_in_bytes(tmp_path: Path) -> None:
         assert len(ask(served, model, b"3" * 20_000)) == 12
 
 
-def test_first_callers_go_first_and_prices_wait_for_none(tmp_path: Path) -> None:
+def test_first_callers_go_first_even_with_equal_requests_and_prices_wait_for_none(
+    tmp_path: Path,
+) -> None:
     gates = Gates()
     bounds = {"threads": 1, "first": ("127.0.0.1/32",), "allow": ("127.0.0.0/8",)}
     order: list[str] = []
@@ -135,10 +137,11 @@ def test_first_callers_go_first_and_prices_wait_for_none(tmp_path: Path) -> None
         other = served.storage.put_model(*dense_model_of_another())
         began: list[Future[None]] = [nodes.submit(ask_from, "127.0.0.2", "running", DATA)]
         until(lambda: len(gates.gate.asked) == 1, "one runs")
-        for number, (host, name) in enumerate(
-            [("127.0.0.2", "usual"), ("127.0.0.1", "first")], start=2
+        for number, (host, name, byte) in enumerate(
+            [("127.0.0.2", "usual", 2), ("127.0.0.2", "equal", 3), ("127.0.0.1", "first", 3)],
+            start=2,
         ):
-            began.append(nodes.submit(ask_from, host, name, bytes((number,)) * 6))
+            began.append(nodes.submit(ask_from, host, name, bytes((byte,)) * 6))
             until(lambda n=number: served.service.describe()["waiting"] == n, "it waits")
         with GoClient(served.port) as client:
             assert client.gas(other) == 189
