@@ -32,6 +32,10 @@ $(STAMPS)/test: $(STAMPS)/run
 	$(BIN)/python -m pip install --quiet --no-build-isolation -c constraints.txt -e '.[$(RUN_EXTRAS),test]'
 	@touch $@
 
+$(STAMPS)/bench: $(STAMPS)/run
+	$(BIN)/python -m pip install --quiet --no-build-isolation -c constraints.txt -e '.[$(RUN_EXTRAS),bench]'
+	@touch $@
+
 $(CORE): $(CORE_SOURCES) | $(STAMPS)/run
 	sh drivers/cpu/wasm/build.sh $(CURDIR)/$(BIN)/python
 
@@ -77,7 +81,7 @@ format: $(STAMPS)/test  ## format the code
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: $(STAMPS)/run  ## measure; results go to benchmarks/results/local as JSON
+bench: $(STAMPS)/bench  ## measure; results go to benchmarks/results/local as JSON
 	$(BIN)/python -m benchmarks
 
 docs: $(STAMPS)/run  ## write the generated pages in docs/
