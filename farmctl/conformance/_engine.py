@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from drivers.base import InferSession
-from drivers.errors import DriverError, NotSupported
+from drivers.errors import DriverError, DriverMissing, NotSupported
 from farmctl.errors import Unavailable
 from farmctl.model_sessions import find_device, loaded, open_device, run_encoded
 from node.spec.cvm import Graph, run
@@ -54,7 +54,9 @@ def opened_engine(family: str) -> Iterator[DeviceEngine]:
     device = find_device(family)
     try:
         session = open_device(device)
-    except DriverError as error:
+    except DriverMissing as error:
         raise Unavailable(f"{family} is ABSENT: {error}") from error
+    except DriverError as error:
+        raise Unavailable(f"{family} is BROKEN: {error}") from error
     with session:
         yield DeviceEngine(device, session)

@@ -10,13 +10,14 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from drivers.cpu.infer import InferRuns
-from drivers.errors import DeviceLost, NotSupported
+from drivers.errors import DeviceLost, DriverError, DriverMissing, NotSupported, SelfTestFailed
 from drivers.fpga.simulated_boards import COUNT_VARIABLE
 from drivers.opencl.driver import CPU_VARIABLE
 from drivers.program import Program
 from drivers.usbstick.driver import PORTS_VARIABLE
 from farmctl.cli import build_app
 from farmctl.commands.conformance import judge_inferences
+from farmctl.conformance import _engine
 from farmctl.conformance._engine import DeviceEngine
 from farmctl.conformance._machine import CHECKED
 from farmctl.errors import NotFound, Unavailable
@@ -95,6 +96,23 @@ def test_an_absent_engine_says_why(vector_folder: Path, monkeypatch: pytest.Monk
         done = run_command(vector_folder, engine)
         assert done.exit_code == 1 and "passed" not in done.output
         assert str(done.exception).startswith(reason)
+
+
+@pytest.mark.parametrize(
+    ("error", "state"), [(DriverMissing, "ABSENT"), (SelfTestFailed, "BROKEN")]
+)
+def test_a_device_that_cannot_be_opened_is_absent_or_broken(
+    monkeypatch: pytest.MonkeyPatch, error: type[DriverError], state: str
+) -> None:
+    def fail(device: str) -> None:
+        raise error("answers wrongly")
+
+    monkeypatch.setattr(_engine, "open_device", fail)
+    with (
+        pytest.raises(Unavailable, match=f"cpu is {state}: answers wrongly"),
+        _engine.opened_engine("cpu"),
+    ):
+        pass
 
 
 class OddSession(InferRuns):
