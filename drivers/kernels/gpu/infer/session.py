@@ -7,7 +7,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from drivers.errors import BadArgument, DriverError
+from drivers.errors import BadArgument, DriverError, OutOfMemory
 from drivers.kernels.gpu.infer.queue import Queue
 from drivers.kernels.gpu.infer.resident import Lane
 from drivers.kernels.gpu.infer.schedule import Schedule
@@ -123,13 +123,19 @@ class GpuInfer:
             raise
 
     def _open_lanes(self, model: Model, wanted: int) -> list[Lane]:
-        """So many and no more, the first in any case, others where they fit beside all models."""
+        """So many and no more, the first in any case, others where they fit beside all models and
+        whatever else has the GPU's memory."""
         assert model.constants is not None
         each = model.schedule.arena_bytes
         for queue in self._queues[len(model.lanes) : wanted]:
             if model.lanes and self.resident_bytes + each > self.gpu.memory_bytes:
                 break
-            model.lanes.append(Lane(queue, model.plan, model.schedule, model.constants))
+            try:
+                model.lanes.append(Lane(queue, model.plan, model.schedule, model.constants))
+            except OutOfMemory:
+                if not model.lanes:
+                    raise
+                break
         return model.lanes[:wanted]
 
     def _evict(self, model: Model) -> None:

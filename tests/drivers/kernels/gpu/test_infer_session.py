@@ -111,6 +111,16 @@ def test_a_model_that_cannot_come_back_is_asked_for_again(library: ctypes.CDLL) 
     assert session.run("it", data.tobytes()) == trial.answer_of(plan, data)
 
 
+def test_requests_take_turns_where_others_have_the_memory(library: ctypes.CDLL) -> None:
+    queues, plan = [TightQueue(library), TightQueue(library)], small_plan(8)
+    queues[1].room = 0
+    session = GpuInfer(iter(queues).__next__, InferGpu(TARGET, 4, 1 << 30))
+    session.load_plan("it", plan)
+    inputs = [trial.trial_input(plan, seed) for seed in range(3)]
+    answers = session.run_many("it", [data.tobytes() for data in inputs])
+    assert answers == [trial.answer_of(plan, data) for data in inputs]
+
+
 def test_parts_of_a_concatenation_are_written_where_they_belong(library: ctypes.CDLL) -> None:
     """However deep; but one that would begin within a chunk of channels is copied."""
     net = trial.Net(np.random.default_rng(7))
