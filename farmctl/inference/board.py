@@ -171,11 +171,6 @@ class WorkerBoard:
         with self._lock:
             return device in self._barred
 
-    def __len__(self) -> int:
-        """Workers that are there."""
-        with self._lock:
-            return len(self._present())
-
     # With the lock held
 
     def _present(self) -> list[_Worker]:

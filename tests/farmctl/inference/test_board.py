@@ -71,7 +71,7 @@ def test_a_request_goes_where_its_model_lies(board: WorkerBoard) -> None:
     tell(board, A)
     tell(board, B, MODEL)
     assert board.choose(MODEL) == B and board.choose(OTHER) in (A, B)
-    assert (len(board), board.slots()) == (2, 16)
+    assert (len(board.statuses()), board.slots()) == (2, 16)
     assert [each.device for each in board.statuses()] == [A, B]
 
 
@@ -122,7 +122,7 @@ def test_full_silent_resting_and_leaving_workers_are_not_asked(
     board: WorkerBoard, clock: Clock
 ) -> None:
     tell(board, A, MODEL, waiting=4, limit=4)
-    assert board.choose(MODEL) is None and len(board) == 1
+    assert board.choose(MODEL) is None and len(board.statuses()) == 1
     tell(board, A, MODEL)
     assert board.choose(MODEL, [A]) is None
     board.rest(A)
@@ -138,10 +138,10 @@ def test_full_silent_resting_and_leaving_workers_are_not_asked(
     tell(board, A, MODEL)
     assert board.choose(MODEL) == A
     clock.now += SILENT_SECONDS + 0.1
-    assert board.choose(MODEL) is None and len(board) == 0
+    assert board.choose(MODEL) is None and len(board.statuses()) == 0
     tell(board, A, MODEL)
     board.hear(WorkerStatus(device=A, is_leaving=True, residency=EMPTY))
-    assert len(board) == 0
+    assert len(board.statuses()) == 0
 
 
 def test_a_wrong_device_is_asked_again_only_after_it_was_away(

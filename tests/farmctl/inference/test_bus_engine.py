@@ -62,7 +62,7 @@ class Farm:
         for device in (self.gpu, self.cpu):
             await device.serve(self.bus)
         async with asyncio.timeout(5):
-            while len(self.engine.board) < 2:
+            while len(self.engine.board.statuses()) < 2:
                 await asyncio.sleep(0.001)
 
     async def ask(self) -> Answer:
@@ -199,7 +199,7 @@ async def test_a_rig_tells_only_of_its_own_devices(farm: Farm) -> None:
     await farm.bus.publish("infer.worker.two", forged)
     await farm.bus.publish("inventory.two", inventory("one", ("cuda:0", "cpu", "")))
     await asyncio.sleep(0.01)
-    assert len(farm.engine.board) == 2
+    assert len(farm.engine.board.statuses()) == 2
     other = await asyncio.to_thread(farm.engine.run_apart, MODEL, b"\x00", GPU)
     assert other.device == CPU  # which would be of the same class
 
