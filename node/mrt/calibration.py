@@ -24,7 +24,7 @@ Samples = NDArray[np.float32]
 #: What onnxruntime raises over a model or its inputs.
 REFUSALS = (
     state.Fail, state.InvalidArgument, state.InvalidGraph, state.NotImplemented,
-    state.RuntimeException,
+    state.RuntimeException, UnicodeDecodeError,
 )  # fmt: skip
 
 _BINS, _QUANTISED_BINS = 2048, 128
@@ -75,7 +75,9 @@ class FloatModel:
         return str(self.session.get_inputs()[0].name)
 
     def _as_network(self, name: str, value: NDArray[Any]) -> Samples:
-        factor = self.network.factors.get(name)
+        shape, factor = self.network.shape_of(name), self.network.factors.get(name)
+        if value.shape != shape:
+            raise CalibrationFailed(f"{name!r} is {value.shape}, the model says {shape}")
         real = value.astype(np.float32, copy=False)
         return real if factor is None else real * factor
 

@@ -9,7 +9,7 @@ from enum import StrEnum
 import numpy as np
 
 from node.mrt.calibration import FloatModel, Method, Samples, calibrate
-from node.mrt.errors import CalibrationFailed
+from node.mrt.errors import CalibrationFailed, TooLarge
 from node.mrt.evaluation import (
     Evaluation,
     Labels,
@@ -29,6 +29,7 @@ from node.mrt.layers import Embed
 from node.mrt.network import Network
 from node.mrt.passes.equalisation import equalise
 from node.mrt.passes.pipeline import simplify
+from node.spec.cvm import CvmLoadError, load_graph
 
 Progress = Callable[[str, int, int], None]
 
@@ -123,6 +124,7 @@ def convert(
         return _open_builder(settings, network, found, scale).build(show_layers)
 
     integer = build(False)
+    _prove(integer)
     report = None
     if judge:
         samples = calibration if evaluation is None else evaluation
@@ -131,6 +133,14 @@ def convert(
             lambda done: progress("evaluate", done, len(samples)),
         )
     return Conversion(integer.symbol, integer.parameters, scale, integer.output_scales[0], report)
+
+
+def _prove(model: IntegerModel) -> None:
+    """Whether every node that loads it can pay for it."""
+    try:
+        load_graph(model.symbol, extended=True).operations()
+    except CvmLoadError as error:
+        raise TooLarge(f"the integer model is refused: {error}") from error
 
 
 def _open_builder(

@@ -4,6 +4,7 @@ MrtError
 ├── MalformedOnnx          the file is no ONNX model, or one with impossible shapes
 ├── MalformedTorch         the file is none of torch.export, or cannot become ONNX
 ├── UnsupportedOperator    an operator, or a form of it, that has no integer counterpart here
+├── TooLarge               the integer model is beyond what a node loads
 └── CalibrationFailed      the calibration data do not fit the model or say nothing of a layer
 """
 
@@ -29,6 +30,10 @@ class UnsupportedOperator(MrtError):
         super().__init__(f"node {node!r}: {operator} {reason}")
         self.operator = operator
         self.reason = reason
+
+
+class TooLarge(MrtError):
+    """The integer model is beyond what a node loads."""
 
 
 class CalibrationFailed(MrtError):

@@ -139,11 +139,15 @@ class Builder(ABC):
         if method is None:
             raise UnsupportedOperator(layer.kind, node, self._refusal())
         try:
-            return method(self, layer)
+            value = method(self, layer)
         except CvmLoadError as error:  # its precisions, which cannot be proved
             raise UnsupportedOperator(layer.kind, node, f"is refused: {error}") from error
         except UnsupportedOperator as error:
             raise UnsupportedOperator(error.operator, node, error.reason) from error
+        if value.entry.shape != layer.shape:
+            reason = f"comes out as {value.entry.shape}, not {layer.shape}"
+            raise UnsupportedOperator(layer.kind, node, reason)
+        return value
 
     def _refusal(self) -> str:
         return "has no counterpart" if self.extended else "exists in the extension form only"

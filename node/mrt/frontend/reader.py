@@ -17,6 +17,8 @@ from node.mrt.network import Network
 
 Convert = Callable[["Reader", Node], Iterable[Layer]]
 CONVERSIONS: dict[str, Convert] = {}
+#: What comes of attributes and constants that are of another form than the operator's.
+_ODD = (IndexError, OverflowError, TypeError, ValueError, ZeroDivisionError)
 _REAL = {TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.BFLOAT16, TensorProto.DOUBLE}
 
 
@@ -37,9 +39,7 @@ class Reader:
     def __init__(self, model: onnx.ModelProto) -> None:
         self.opset = find_opset(model)
         self.graph = graph = model.graph
-        self.constants: dict[str, NDArray[Any]] = {
-            each.name: numpy_helper.to_array(each) for each in graph.initializer
-        }
+        self.constants = {each.name: _read_tensor(each.name, each) for each in graph.initializer}
         tensors = (*graph.input, *graph.value_info, *graph.output)
         self.shapes = _known_shapes(tensors)
         self.types = {each.name: each.type.tensor_type.elem_type for each in tensors}
@@ -48,17 +48,20 @@ class Reader:
         """Raises UnsupportedOperator or MalformedOnnx."""
         inputs = [each.name for each in self.graph.input if each.name not in self.constants]
         layers: list[Layer] = []
-        nodes: dict[str, str] = {}
+        nodes: dict[str, str] = {inputs[0]: ""}
         for proto in self.graph.node:
             node = Node(proto)
             if node.operator == "Constant":
                 self._keep_constant(node, proto)
             else:
-                made = list(self._convert(node))
-                layers += made
-                nodes |= {layer.name: node.name for layer in made}
+                for layer in self._convert(node):
+                    unknown = [name for name in layer.inputs if name not in nodes]
+                    node.require(not unknown, f"of constants {unknown} is not supported")
+                    nodes[layer.name] = node.name
+                    layers.append(layer)
         outputs = [each.name for each in self.graph.output]
-        missing = [name for name in outputs if name not in nodes]
+        made = {layer.name for layer in layers}
+        missing = [name for name in outputs if name not in made]
         if missing or not outputs:
             raise MalformedOnnx(f"the outputs {missing} depend on no layer")
         shape = self.shapes[inputs[0]]
@@ -68,7 +71,7 @@ class Reader:
         for name in ("value", "value_float", "value_int", "value_floats", "value_ints"):
             if name in node.attributes:
                 value = node.attributes[name]
-                tensor = numpy_helper.to_array(value) if name == "value" else np.array(value)
+                tensor = _read_tensor(node.name, value) if name == "value" else np.array(value)
                 self.constants[proto.output[0]] = tensor
                 return
         raise node.refuse("has no number as its value")
@@ -77,7 +80,10 @@ class Reader:
         convert = CONVERSIONS.get(node.operator)
         if convert is None:
             raise node.refuse(f"is not supported; there are {', '.join(sorted(CONVERSIONS))}")
-        return convert(self, node)
+        try:
+            return list(convert(self, node))
+        except _ODD as error:
+            raise MalformedOnnx(f"node {node.name!r}: {node.operator}: {error}") from error
 
     # --- what conversions ask
 
@@ -101,8 +107,8 @@ class Reader:
 
     def shape(self, node: Node, name: str) -> Shape:
         shape = self.shapes.get(name)
-        if shape is None:
-            raise node.refuse(f"has a tensor {name!r} of unknown shape")
+        if shape is None or 0 in shape:
+            raise node.refuse(f"has a tensor {name!r} of unknown shape, or an empty one")
         return shape
 
     def input_shape(self, node: Node, index: int = 0) -> Shape:
@@ -116,6 +122,13 @@ class Reader:
     def base(self, node: Node, *inputs: str) -> tuple[str, tuple[str, ...], Shape]:
         """Name, inputs and shape of the layer that computes the node's first output."""
         return node.outputs[0], inputs or node.inputs[:1], self.output_shape(node)
+
+
+def _read_tensor(name: str, tensor: onnx.TensorProto) -> NDArray[Any]:
+    try:
+        return numpy_helper.to_array(tensor)
+    except _ODD as error:
+        raise MalformedOnnx(f"the constant {name!r}: {error}") from error
 
 
 def find_opset(model: onnx.ModelProto) -> int:

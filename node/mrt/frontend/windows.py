@@ -8,6 +8,7 @@ from dataclasses import replace
 from node.mrt.frontend.node import Node
 from node.mrt.frontend.reader import Reader, converts
 from node.mrt.layers import AveragePool, Layer, MaxPool, Mean, Shape, Window
+from node.spec.cvm.attributes import MAXIMUM
 
 
 def read_window(reader: Reader, node: Node, size: Shape) -> Window:
@@ -26,6 +27,8 @@ def read_window(reader: Reader, node: Node, size: Shape) -> Window:
         pads = tuple(int(each) for each in node.get("pads", zeros * 2))
         before, after = (zeros, zeros) if automatic == b"VALID" else (pads[:rank], pads[rank:])
     node.require(min(*before, *after) >= 0, "with negative padding is not supported")
+    largest = max(*size, *strides, *dilation, *before, *after)
+    node.require(largest <= MAXIMUM, f"with {largest} in its window is not supported")
     return Window(size, strides, before, after, dilation, ceil)
 
 

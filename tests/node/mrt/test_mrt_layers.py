@@ -105,6 +105,7 @@ def test_normalisation_leaves_no_layer():
         ([("Relu", ["x"], "t", {}), ("Div", ["x", "t"], "y", {})], "of two computed values"),
         ([("MatMul", ["q", "x"], "y", {})], "on the left"),
         ([("MaxPool", ["x"], "y", {"kernel_shape": [2, 2], "dilations": [2, 2]})], "dilation"),
+        ([("Conv", ["x", "d"], "y", {"group": 3, "pads": [0, 0, 0, 4097]})], "with 4097"),
         ([("Pad", ["x", "pads"], "y", {"mode": "reflect"})], "repeats"),
         ([("Softmax", ["x"], "y", {"axis": 1})], "along the last axis"),
         ([("Resize", ["x", "", "scales"], "y", {"mode": "cubic"})], "cubic"),
@@ -140,6 +141,14 @@ def test_an_average_that_counts_its_padding_may_not_stand_out():
     pool = {"kernel_shape": [3, 3], "strides": [2, 2], "ceil_mode": 1, "count_include_pad": 1}
     content = write_onnx([("AveragePool", ["x"], "y", pool)], {}, SHAPE, opset=19)
     with pytest.raises(UnsupportedOperator, match="ceil_mode and count_include_pad"):
+        convert(content, floats(4, *SHAPE), settings=Settings(form=Form.EXTENSION))
+
+
+def test_a_layer_of_another_shape_than_the_model_says():
+    """onnx and onnxruntime round up for 1 alone."""
+    pool = {"kernel_shape": [3, 3], "strides": [2, 2], "ceil_mode": 8}
+    content = write_onnx([("AveragePool", ["x"], "y", pool)], {}, SHAPE)
+    with pytest.raises(UnsupportedOperator, match=r"'node_y': average pool comes out as"):
         convert(content, floats(4, *SHAPE), settings=Settings(form=Form.EXTENSION))
 
 
