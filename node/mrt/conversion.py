@@ -156,6 +156,10 @@ def _open_builder(
 def _choose_input_scale(settings: Settings, network: Network, samples: Samples) -> float:
     scale = settings.input_scale
     if any(isinstance(layer, Embed) for layer in network.layers):
+        if scale not in (None, 1.0):
+            raise CalibrationFailed(
+                f"the input counts rows of a table: its scale is 1, not {scale}"
+            )
         return 1.0
     if scale is None:
         scale = float(np.abs(samples).max()) / SIGNED_LIMIT

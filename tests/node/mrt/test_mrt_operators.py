@@ -7,7 +7,7 @@ import pytest
 from onnx import TensorProto
 
 from node.mrt.conversion import Form, Settings, convert
-from node.mrt.errors import UnsupportedOperator
+from node.mrt.errors import CalibrationFailed, UnsupportedOperator
 from node.spec.cvm import load
 from tests.support.onnx_networks import write_onnx
 from tests.support.plans import compare
@@ -179,6 +179,8 @@ def test_embedding(form):
     words = GENERATOR.integers(0, 20, (40, 6)).astype(np.float32)
     found = convert(content, words, settings=Settings(form=form))
     assert found.report.sqnr_db > 35 and found.input_scale == 1.0
+    with pytest.raises(CalibrationFailed, match=r"its scale is 1, not 0\.5"):
+        convert(content, words, settings=Settings(form=form, input_scale=0.5))
 
 
 def test_rows_by_computed_numbers_are_refused():
