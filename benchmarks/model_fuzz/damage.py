@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import random
 import re
@@ -83,9 +84,9 @@ def _damage_tree(chance: random.Random, root: Any) -> None:
     if kind == 0:
         del parent[key]
     elif kind == 1 and isinstance(parent, list):
-        parent.insert(key, chance.choice(parent))
+        parent.insert(key, copy.deepcopy(chance.choice(parent)))
     elif kind == 2:
-        parent[key] = chance.choice(VALUES)
+        parent[key] = _value(chance)
     else:
         parent[key] = _nearby(chance, parent[key])
 
@@ -102,7 +103,12 @@ def _nearby(chance: random.Random, value: Any) -> Any:
         return json.dumps(inner)
     if isinstance(value, str):
         return chance.choice(("conv2d", "sum", "where", "table", value + "_3", value[:-1]))
-    return chance.choice(VALUES)
+    return _value(chance)
+
+
+def _value(chance: random.Random) -> Any:
+    """One of `VALUES`, of its own: the tree that it comes into is damaged further."""
+    return copy.deepcopy(chance.choice(VALUES))
 
 
 def repair_shapes(symbol: bytes) -> bytes:

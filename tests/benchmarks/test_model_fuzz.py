@@ -12,6 +12,7 @@ from benchmarks.model_fuzz import children
 from benchmarks.model_fuzz.cases import Cases, map_bytes, seal
 from benchmarks.model_fuzz.children import Child, Finding
 from benchmarks.model_fuzz.corpus import make_models
+from benchmarks.model_fuzz.damage import damage_symbol
 from drivers.cpu.infer import Engine, LoadedPlan
 from drivers.errors import BadArgument
 
@@ -23,6 +24,12 @@ def test_no_case_is_a_finding():
     outcomes = {cases.take(number) for number in range(CASES)}
     assert {"model: refused", "model: run, equal", "input: refused", "program: refused"} <= outcomes
     assert {"packed plan: refused", "resealed plan: refused", "resealed plan: run"} <= outcomes
+
+
+def test_a_case_is_the_same_whatever_came_before_it():
+    symbol = make_models()[0].symbol
+    alone = [damage_symbol(random.Random(case), symbol) for case in range(300)]
+    assert [damage_symbol(random.Random(case), symbol) for case in range(300)] == alone
 
 
 def test_the_corpus_is_small():
