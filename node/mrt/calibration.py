@@ -55,7 +55,7 @@ class FloatModel:
         self, samples: Samples, names: Sequence[str] | None = None
     ) -> Iterator[dict[str, Samples]]:
         """Tensors by name, all if no names are given, a batch at a time; the last batch is filled
-        up by its first.
+        up by its own samples.
 
         Raises:
             CalibrationFailed: the samples do not have the input's shape, or are not finite.
@@ -121,13 +121,11 @@ def check_samples(samples: Samples, shape: tuple[int, ...]) -> None:
 
 
 def cut_batches(samples: NDArray[Any], batch: int) -> Iterator[NDArray[Any]]:
-    """Chunks of ``batch`` samples; the last is filled up by its own first sample."""
+    """Chunks of ``batch`` samples; the last is filled up by its own samples in turn, so that none
+    weighs much more than others in what is learnt from it."""
     for start in range(0, len(samples), batch):
         chunk = samples[start : start + batch]
-        if len(chunk) < batch:
-            fill = np.repeat(chunk[:1], batch - len(chunk), axis=0)
-            chunk = np.concatenate([chunk, fill])
-        yield np.ascontiguousarray(chunk)
+        yield np.resize(chunk, (batch, *samples.shape[1:]))
 
 
 def calibrate(

@@ -218,3 +218,14 @@ def test_batches(batch):
     found = convert(content, floats(7, *shape), settings=settings)
     assert load(found.symbol, found.parameters, extended=True).input_shape == (batch, *shape)
     assert found.report.samples == 7 and found.report.sqnr_db > 30
+
+
+def test_a_batch_larger_than_the_samples_learns_the_same():
+    """What fills the batch up weighs each sample alike."""
+    nodes, shape, opset = BOTH["leaky"]
+    content, samples = write_onnx(nodes, CONSTANTS, shape, opset=opset), floats(4, *shape)
+    one, eight = (
+        convert(content, samples, settings=Settings(form=Form.EXTENSION, batch=batch), judge=False)
+        for batch in (1, 8)
+    )
+    assert eight.parameters == one.parameters
