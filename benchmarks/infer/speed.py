@@ -35,10 +35,12 @@ def measure_net(
     with ExitStack() as stack:
         runners: dict[str, Runner] = {}
         for engine in engines:
-            if not engine.refuses(net, setting.batch):
-                engine.prepare(net, setting.batch)
-                runners[engine.name] = engine.load(net, images, setting.threads)
-                stack.callback(runners[engine.name].close)
+            if reason := engine.refuses(net, setting.batch):
+                print(f"{net.name}, batch {setting.batch}: no {engine.name}: {reason}", flush=True)
+                continue
+            engine.prepare(net, setting.batch)
+            runners[engine.name] = engine.load(net, images, setting.threads)
+            stack.callback(runners[engine.name].close)
         exact = check(net, images, runners)
         times = take_turns({name: each.run for name, each in runners.items()}, budget_seconds)
     for name, found in times.items():

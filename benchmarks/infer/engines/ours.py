@@ -10,8 +10,15 @@ import drivers.kernels.infer
 from benchmarks.infer.engines.base import Images
 from benchmarks.zoo.catalogue import Net
 from benchmarks.zoo.files import converted_folder, digest_package, root
-from benchmarks.zoo.integers import EXTENSION, Variant, quantise_images, read_program
+from benchmarks.zoo.integers import (
+    EXTENSION,
+    Variant,
+    model_folder,
+    quantise_images,
+    read_program,
+)
 from drivers.cpu.infer import InferRuns
+from node.mrt.errors import TooLarge
 
 _MEMORY_LIMIT_BYTES = 8 << 30
 _BLOB_BUDGET_BYTES = 16 << 30
@@ -57,6 +64,10 @@ class Ours:
     def refuses(self, net: Net, batch: int) -> str:
         if net.name == "transformer" and self.variant.form != EXTENSION.form:
             return "the official form has no transformer"
+        try:
+            model_folder(net, self.variant, batch)
+        except TooLarge as error:
+            return str(error)
         return ""
 
     def prepare(self, net: Net, batch: int) -> None:
