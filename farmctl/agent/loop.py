@@ -41,6 +41,7 @@ from farmctl.messages import (
     ShareEvent,
 )
 from farmctl.tuning.records import TuningFile
+from node.tasks import end_tasks
 
 log = logging.getLogger(__name__)
 REPORT_SECONDS = 10.0
@@ -107,15 +108,17 @@ class Agent:
         if reason:
             log.warning("no training here: %s", reason)
         self._parts = replace(self._parts, room_reason=reason)
+        tasks: list[asyncio.Task[None]] = []
         try:
             await self._look_for_devices()
-            async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(self._outbox.send(self._link))
-                tasks.create_task(self._watch_plans())
-                tasks.create_task(self._watch_devices())
-                tasks.create_task(self._report())
-                tasks.create_task(self._mend_rig())
+            work = (self._outbox.send(self._link), self._watch_plans(), self._watch_devices(),
+                    self._report(), self._mend_rig())  # fmt: skip
+            tasks = [asyncio.create_task(each) for each in work]
+            ended, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            for task in ended:
+                task.result()
         finally:
+            await end_tasks(*tasks)
             await asyncio.gather(*(post.stop() for post in self._posts.values()))
             self._outbox.close()
 
